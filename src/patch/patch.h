@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From what the guest exported to a result tree and a patch, by SECURITY recipe: strict paths,
+ * our own blobs, update-index --index-info with the entries counted, diff-tree, and the proof that
+ * the patch gives the result tree again.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "channel/entry.h"
+#include "util/git.h"
+
+typedef struct {
+    uint64_t max_bytes;   /* sum of all new file contents */
+    uint32_t max_entries;
+    uint64_t max_patch;   /* bytes of the patch file */
+} TbPatchLimits;
+extern const TbPatchLimits tb_patch_limits_default;
+
+typedef struct TbChanges TbChanges;
+
+/* `git` and `base_index` are what tb_project_base_tree left; `base_tree` its id. `excludes_file`,
+ * which may be NULL, is the user's own global ignore file; `info_exclude` the repository's. What is
+ * ignored is decided by the .gitignore files in the base tree. */
+TbChanges *tb_changes_new(TbGit *git, const char *base_index, const char *base_tree,
+                          const char *excludes_file, const char *info_exclude,
+                          const TbPatchLimits *limits, GError **error);
+void tb_changes_free(TbChanges *changes);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbChanges, tb_changes_free)
+
+/* One entry of the guest's list (the index counts from 0). A path that may not be is refused: it
+ * goes to the notes, never into the tree; duplicates and file/directory clashes are errors
+ * (TB_ERROR_GUEST). Same prototype as TbEntryFn of vm/session.h. */
+bool tb_changes_add(const TbEntry *entry, void *changes, GError **error);
+/* After the list: which files' bytes are wanted, ascending list indices. Owned by `changes`. */
+bool tb_changes_wanted(TbChanges *changes, const uint32_t **indices, size_t *count, GError **error);
+/* The bytes; same prototypes as TbFileSink of vm/session.h. */
+bool tb_changes_file_begin(uint32_t index, uint64_t size, void *changes, GError **error);
+bool tb_changes_file_bytes(const uint8_t *bytes, size_t length, void *changes, GError **error);
+bool tb_changes_file_end(uint32_t index, void *changes, GError **error);
+/* The result tree's id (g_free). */
+char *tb_changes_result_tree(TbChanges *changes, GError **error);
+/* Escaped lines: refused paths, ignored files not carried (folded by top directory, counted), what
+ * git cannot carry. Owned by `changes`. */
+const GPtrArray *tb_changes_notes(const TbChanges *changes);
+
+typedef struct {
+    const char *subject;  /* from the prompt or command; one line is made of it */
+    const char *task_id, *image_digest, *base_tree, *result_tree;
+    const char *author;   /* "AI Agent <agent@internal.sandbox>" */
+    int64_t time;         /* seconds since the epoch */
+} TbPatchHeader;
+
+typedef struct {
+    uint32_t files;
+    uint64_t added, removed; /* lines; binary files count none */
+    uint32_t binary;
+    uint64_t bytes;          /* of the patch file */
+} TbPatchStat;
+
+/* Writes the mail-style patch (git am and git apply take it) to `name` in `dirfd`, atomically.
+ * An empty difference writes an empty-bodied patch with files == 0. Then proves it: applied to the
+ * base in a private index it must give the result tree, else TB_ERROR_INTERNAL. */
+bool tb_patch_write(TbGit *git, const char *base_index, const TbPatchHeader *header,
+                    const TbPatchLimits *limits, int dirfd, const char *name, TbPatchStat *stat,
+                    GError **error);
+
+/* Per-file changes between two trees, from diff-tree --raw -z -M-less. */
+typedef struct {
+    char *path;             /* raw bytes, NUL-terminated */
+    uint32_t old_mode, new_mode; /* 0: not there */
+    char *old_oid, *new_oid;
+    int64_t added, removed; /* -1: binary */
+} TbPatchFile;
+/* Array of TbPatchFile, freed with the array. */
+GPtrArray *tb_patch_files(TbGit *git, const char *base_tree, const char *result_tree, GError **error);

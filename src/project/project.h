@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The user's project as taskbox sees it: found, walked, made into a base tree and a project image.
+ * Nothing in here writes to the project or runs what the project names.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "channel/entry.h"
+#include "util/git.h"
+
+typedef struct TbProject TbProject;
+
+/* Finds the project of directory `dir`: the work tree that holds it (its .git directory, or the
+ * .git file of a linked worktree or submodule, read by our own code), else `dir` itself. Refuses
+ * "/" and the user's home directory (TB_ERROR_DENIED, with what to do). */
+TbProject *tb_project_open(const char *dir, GError **error);
+void tb_project_free(TbProject *project);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbProject, tb_project_free)
+
+const char *tb_project_root(const TbProject *project);    /* absolute, no links */
+const char *tb_project_subdir(const TbProject *project);  /* where `dir` is in it: "" or "a/b" */
+const char *tb_project_name(const TbProject *project);    /* safe last component for the box */
+bool tb_project_is_git(const TbProject *project);
+const char *tb_project_git_dir(const TbProject *project);    /* NULL when no repository */
+const char *tb_project_common_dir(const TbProject *project); /* of a linked worktree: the main one */
+bool tb_project_sha256(const TbProject *project);
+uint32_t tb_project_uid(const TbProject *project); /* owner; 1000 when that is 0 */
+uint32_t tb_project_gid(const TbProject *project);
+
+/* The project's content as it is now: one stat walk over everything that can go into the box
+ * (tracked, untracked, ignored, .git as the box will see it). Unreadable files, sockets, devices,
+ * fifos and nested mounts are left out and named. */
+typedef struct TbScan TbScan;
+TbScan *tb_scan_new(TbProject *project, GError **error);
+void tb_scan_free(TbScan *scan);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbScan, tb_scan_free)
+uint64_t tb_scan_files(const TbScan *scan);
+uint64_t tb_scan_bytes(const TbScan *scan);
+/* "path: reason" (escaped for a terminal), owned by the scan. */
+const GPtrArray *tb_scan_left_out(const TbScan *scan);
+
+/* The base tree: the project as the scan saw it; uncommitted and untracked, not ignored, files
+ * included. Written into `git` (created by the caller with the alternates of
+ * tb_project_alternates); the index that holds it is left at `index_path`, for tb_changes_new.
+ * Returns the tree id (g_free). Files that git cannot carry go to *notes (escaped lines). */
+char *tb_project_base_tree(TbProject *project, TbScan *scan, TbGit *git, const char *index_path,
+                           GPtrArray *notes, GError **error);
+/* NULL-terminated, empty when no repository; checked to be the user's. g_strfreev. */
+char **tb_project_alternates(TbProject *project, GError **error);
+
+/*
+ * The project image, kept per project in the cache directory. tb_project_image_open gives a path
+ * at once, good for a VM to start with; tb_project_image_fill then makes the image when there is
+ * none (or the delta has grown too large) or finds what changed since it was made. Other runs on
+ * the same project are waited for or get an image of their own.
+ */
+typedef struct TbProjectImage TbProjectImage;
+/* `filesystems`: comma list of what the golden image's guest can mount. */
+TbProjectImage *tb_project_image_open(TbProject *project, const char *filesystems, GError **error);
+const char *tb_project_image_path(const TbProjectImage *image);
+const char *tb_project_image_filesystem(const TbProjectImage *image); /* "erofs", ... or "none" */
+bool tb_project_image_fill(TbProjectImage *image, TbScan *scan, GError **error);
+void tb_project_image_free(TbProjectImage *image);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbProjectImage, tb_project_image_free)
+
+/* The delta on top of the image, in the form of vm/session.h's TbEntrySource (same prototypes, so
+ * that neither folder includes the other). A file that changes while it is sent is sent as the scan
+ * saw it or ends with an error that names it. Includes the sanitized .git/config. */
+typedef struct TbDelta TbDelta;
+TbDelta *tb_delta_new(TbProjectImage *image, TbScan *scan, GError **error);
+bool tb_delta_next(void *delta, TbEntry *entry, bool *done, GError **error);
+bool tb_delta_read(void *delta, uint8_t *buffer, size_t size, size_t *length, GError **error);
+uint64_t tb_delta_entries(const TbDelta *delta);
+uint64_t tb_delta_bytes(const TbDelta *delta);
+void tb_delta_free(TbDelta *delta);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbDelta, tb_delta_free)
+
+/* Removes kept project images that no run uses and that are older than `max_age` seconds (0: all).
+ * With `apply` false only counts. */
+bool tb_project_images_gc(uint64_t max_age, bool apply, unsigned *count, uint64_t *bytes,
+                          GError **error);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A patch onto the working tree: by blob id, all of it or nothing, never through a link. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include "util/git.h"
+
+typedef enum {
+    TB_APPLY_DONE,
+    TB_APPLY_CLEAN,   /* check only: it would apply */
+    TB_APPLY_ALREADY, /* the tree has the result already */
+} TbApplyOutcome;
+
+/* Puts base_tree..result_tree (both in `git`) on the directory `root`. Every touched path must be
+ * there as in the base tree (bytes, kind, executable bit), or, for all of them, already as in the
+ * result. Otherwise TB_ERROR_CONFLICT and *drift (may be NULL; g_ptr_array_unref) names each path
+ * and what is different, escaped. With `check` nothing is written. New content is written to
+ * temporary files first, then everything is renamed into place; a failure puts back what was
+ * moved. Gitlinks are refused (TB_ERROR_UNSUPPORTED). `scratch` is a directory of ours for the
+ * journal that lets an interrupted apply be put back by the next (tb_apply_recover). */
+bool tb_apply(TbGit *git, const char *base_tree, const char *result_tree, const char *root,
+              const char *scratch, bool check, TbApplyOutcome *outcome, GPtrArray **drift,
+              GError **error);
+/* Puts back what an apply that was killed in the middle had moved. No journal: nothing to do. */
+bool tb_apply_recover(const char *root, const char *scratch, GError **error);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * git plumbing that a hostile repository cannot steer.
+ *
+ * A TbGit is a private git directory of ours (bare, no templates, no hooks, no configuration but
+ * what we wrote). git runs with a cleaned environment, no system, global or repository
+ * configuration of anybody else, no lazy fetching, no transports, literal pathspecs. Commands that
+ * can run what a work tree names (add, status, diff, stash, submodule, checkout) are never used:
+ * see docs/security notes in docs/architecture.md.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "util/command.h"
+
+typedef struct TbGit TbGit;
+
+/* Creates a private git directory at `path` (which must not exist). `sha256` chooses the object
+ * format. `alternates`, which may be NULL, is a NULL-terminated list of objects directories to
+ * borrow from. */
+TbGit *tb_git_create(const char *path, bool sha256, const char *const *alternates, GError **error);
+/* Opens one made before. */
+TbGit *tb_git_open(const char *path, GError **error);
+void tb_git_free(TbGit *git);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbGit, tb_git_free)
+
+const char *tb_git_path(const TbGit *git);
+/* 40 or 64. */
+unsigned tb_git_oid_length(const TbGit *git);
+
+/* A command "git <safe flags> SUBCOMMAND" on this directory; `worktree` and `index` (paths) may be
+ * NULL. Limits on time, address space and file size are set. Add arguments and run it. */
+TbCommand *tb_git_command(TbGit *git, const char *subcommand, const char *worktree,
+                          const char *index);
+
+/* Runs a command whose stdout is one object id and gives it back without the newline (g_free). */
+char *tb_git_run_oid(TbGit *git, TbCommand *command, GError **error);
+
+/*
+ * Many blobs by one child (git fast-import, blob commands only: no path ever reaches it). The
+ * bytes are stored as they are, without filters.
+ */
+typedef struct TbBlobWriter TbBlobWriter;
+TbBlobWriter *tb_blob_writer_new(TbGit *git, GError **error);
+/* One blob of exactly `size` bytes: begin, any number of data calls, end gives its mark. */
+bool tb_blob_writer_begin(TbBlobWriter *writer, uint64_t size, GError **error);
+bool tb_blob_writer_data(TbBlobWriter *writer, const void *data, size_t length, GError **error);
+/* *out_mark numbers blobs from 0 in the order they were begun. TB_ERROR_INTERNAL unless exactly
+ * `size` bytes came. */
+bool tb_blob_writer_end(TbBlobWriter *writer, uint32_t *out_mark, GError **error);
+/* Ends the child; *oids is an array of hex ids (char *, freed with the array) by mark. */
+bool tb_blob_writer_finish(TbBlobWriter *writer, GPtrArray **oids, GError **error);
+/* Kills the child when it was not finished; the objects are lost then. */
+void tb_blob_writer_free(TbBlobWriter *writer);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbBlobWriter, tb_blob_writer_free)

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The host's end of the conversation with the guest program, over one connected descriptor.
+ * What arrives is hostile: lengths are checked before anything is allocated, order is enforced, a
+ * breach is TB_ERROR_GUEST and ends the session. docs/protocol.md describes the frames.
+ *
+ * Every call takes a deadline as g_get_monotonic_time () value (0: none); past it is
+ * TB_ERROR_TIMEOUT. Every call also ends with TB_ERROR_INTERRUPTED on tb_interrupt_pending (),
+ * unless said otherwise. `watch_fd` (tb_session_set_watch) is polled, too: when it becomes readable
+ * the watch function is called and may end the call with its error (the VM's own events come so).
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "channel/entry.h"
+
+typedef struct TbSession TbSession;
+
+/* Takes the descriptor. Free closes it. */
+TbSession *tb_session_new(int fd);
+void tb_session_free(TbSession *session);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbSession, tb_session_free)
+
+typedef bool (*TbWatchFn)(void *data, GError **error); /* false: end with error */
+void tb_session_set_watch(TbSession *session, int fd, TbWatchFn fn, void *data);
+
+/* What the guest said of itself in its HELLO; strings are checked to be printable ASCII. */
+typedef struct {
+    unsigned version;      /* protocol version */
+    char kernel[65];       /* uname -r */
+    char filesystems[128]; /* of erofs, squashfs, ext4, 9p: those its kernel can mount, comma list */
+} TbGuestInfo;
+
+/* Sends HELLO with a fresh nonce, skips stale bytes up to the guest's answer to it. */
+bool tb_session_hello(TbSession *session, int64_t deadline, TbGuestInfo *info, GError **error);
+
+/* Time, entropy and identity; sent once before anything else. The session adds the host's time and
+ * 64 bytes of entropy itself. */
+typedef struct {
+    const char *hostname;
+    uint32_t uid, gid; /* the task user's; never 0 */
+    bool network;      /* bring up the provisioning network (QEMU user network, 10.0.2.15/24) */
+} TbSetup;
+bool tb_session_setup(TbSession *session, const TbSetup *setup, int64_t deadline, GError **error);
+
+/* The delta. `next` gives the next entry (its pointers must live until the next call), *done = true
+ * at the end. For a regular file of size N `read` is then called until N bytes came; when the
+ * source runs short it must return an error. */
+typedef struct {
+    bool (*next)(void *data, TbEntry *entry, bool *done, GError **error);
+    bool (*read)(void *data, uint8_t *buffer, size_t size, size_t *length, GError **error);
+    void *data;
+} TbEntrySource;
+bool tb_session_send_delta(TbSession *session, const TbEntrySource *source, int64_t deadline,
+                           GError **error);
+
+/* Mounts the project at /workspace/NAME: lower = delta over the image, upper on the box's disk. */
+typedef struct {
+    const char *name;       /* last component in the box */
+    const char *filesystem; /* "erofs", "squashfs", "ext4", "9p", or "none": delta only */
+} TbMount;
+bool tb_session_mount(TbSession *session, const TbMount *mount, int64_t deadline, GError **error);
+
+typedef struct {
+    const char *const *argv;
+    const char *const *env; /* "K=V", added to the guest's own clean environment; may be NULL */
+    const char *cwd;
+    bool as_root;  /* else the task user of the setup */
+    bool pty;      /* stdout and stderr are one terminal */
+    unsigned rows, columns;
+    int stdin_fd;  /* -1: empty. Read as the guest takes it. */
+} TbExec;
+
+typedef struct {
+    /* fd is 1 or 2. false ends the call with the error; the process is then killed. */
+    bool (*output)(int fd, const uint8_t *data, size_t length, void *data_, GError **error);
+    /* Called when an interrupt is pending, instead of ending the call: returns the signal to send
+     * to the process's group in the guest (0: none) or -1 to end with TB_ERROR_INTERRUPTED. NULL:
+     * always end. */
+    int (*interrupt)(void *data_);
+    void *data;
+} TbExecHandlers;
+
+typedef struct {
+    int code;   /* exit status 0..255; 127 when the program is not there, 126 not executable */
+    int signal; /* non-zero when a signal ended it (code is 128 + signal then) */
+} TbExecResult;
+
+/* Runs one process and waits. On TB_ERROR_TIMEOUT and TB_ERROR_INTERRUPTED the process has been
+ * sent SIGKILL and the session can still export. */
+bool tb_session_exec(TbSession *session, const TbExec *exec, const TbExecHandlers *handlers,
+                     int64_t deadline, TbExecResult *result, GError **error);
+
+/*
+ * The export, in two steps so that the host alone decides what is wanted.
+ * tb_session_export_list: kills what still runs of the task, freezes the upper and calls `entry`
+ * for each entry (no data), parents before children. tb_session_export_files: asks for files by
+ * their number in the list (ascending) and gives their bytes; the guest's SHA-256 of each is
+ * compared with what arrived. Neither is ended by an interrupt that was acknowledged before.
+ */
+typedef bool (*TbEntryFn)(const TbEntry *entry, void *data, GError **error);
+bool tb_session_export_list(TbSession *session, uint32_t max_entries, TbEntryFn entry, void *data,
+                            int64_t deadline, GError **error);
+
+typedef struct {
+    bool (*begin)(uint32_t index, uint64_t size, void *data, GError **error);
+    bool (*bytes)(const uint8_t *bytes, size_t length, void *data, GError **error);
+    bool (*end)(uint32_t index, void *data, GError **error);
+    void *data;
+} TbFileSink;
+bool tb_session_export_files(TbSession *session, const uint32_t *indices, size_t count,
+                             uint64_t max_bytes, const TbFileSink *sink, int64_t deadline,
+                             GError **error);
+
+/* Asks the guest to remove what makes it unique (machine-id, host keys, seeds, apt lists), sync,
+ * trim and power off: the end of an image build. Returns when the guest said it will. */
+bool tb_session_seal(TbSession *session, int64_t deadline, GError **error);
