@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The path of a task, from request to patch. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "config/settings.h"
+#include "task/store.h"
+
+/* What to keep of a box after the task: its directory with overlay and console log. */
+typedef enum { TB_KEEP_NEVER, TB_KEEP_FAILED, TB_KEEP_ALWAYS } TbKeep;
+
+typedef struct {
+    const char *dir;           /* where the project is looked for; NULL: the current directory */
+    const char *image;         /* NULL: from the settings, else "debian" */
+    unsigned cpus;             /* 0: from the settings, else the image's recipe */
+    uint64_t memory, disk;     /* bytes; 0: as cpus */
+    uint64_t timeout;          /* seconds for the task's command; 0: from the settings, else none */
+    TbKeep keep;
+    const char *const *argv;   /* the command; NULL with a prompt */
+    const char *prompt;        /* for an agent */
+    const char *agent;         /* NULL: the settings' default */
+    bool pass_stdin;           /* our stdin is the command's */
+} TbRunOptions;
+
+typedef struct {
+    /* The command's output as it comes; fd is 1 or 2. false ends the task with the error. */
+    bool (*output)(int fd, const uint8_t *data, size_t length, void *user_data, GError **error);
+    void *user_data;
+} TbRunOutput;
+
+/* Runs one task. *out is the task as soon as it has an id, on failure too (NULL before); free with
+ * tb_task_free. True: the export is done and the patch is there, whatever the command's exit code
+ * (task->exit_code). False: taskbox failed; the record says so, and the error. */
+bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions *options,
+                 const TbRunOutput *output, TbTask **out, GError **error);
