@@ -44,7 +44,9 @@ TbBox *tb_box_start(const TbBoxSpec *spec, GError **error) G_GNUC_WARN_UNUSED_RE
 TbSession *tb_box_wait_hello(TbBox *box, int64_t deadline, TbGuestInfo *info, GError **error);
 /* Waits until the VM has powered itself off. */
 bool tb_box_wait_off(TbBox *box, int64_t deadline, GError **error);
-/* Kills the jail, reaps it, removes the box directory. */
+/* Leaves the box directory (overlay, console log) in place when the box is freed. */
+void tb_box_keep(TbBox *box);
+/* Kills the jail, reaps it, removes the box directory (unless it is kept). */
 void tb_box_free(TbBox *box);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbBox, tb_box_free)
 
