@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The path of a task: project and image are found, the box starts, the project is read while the
+ * VM boots, the command runs, the changes come back and become a patch, the box goes away.
+ *
+ * What must hold: the record says at every moment which stage is under way; the patch and the
+ * record are on disk before anything is torn down; a command that was stopped (timeout, Ctrl-C) is
+ * exported like one that ended by itself; the host never writes to the project.
+ */
+#include "task/run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "image/store.h"
+#include "patch/patch.h"
+#include "project/project.h"
+#include "util/auto.h"
+#include "util/error.h"
+#include "util/interrupt.h"
+#include "util/log.h"
+#include "vm/box.h"
+
+#define SECOND         G_USEC_PER_SEC
+#define BOOT_DEADLINE  (300 * SECOND) /* emulated and on a busy machine a boot can take a minute */
+#define SETUP_DEADLINE (120 * SECOND)
+#define COPY_DEADLINE  (1800 * SECOND)
+#define MOUNT_DEADLINE (120 * SECOND)
+#define NOTES_SHOWN    200
+
+/* All that lives as long as the run. Freed in reverse order of use by run_clear. */
+typedef struct {
+    const TbSettings *settings;
+    const TbRunOptions *options;
+    const TbRunOutput *output;
+    TbTask *task;
+    TbProject *project;
+    TbImage *image;
+    TbAccel accel;
+    TbAgentCall *call;
+    TbProjectImage *project_image;
+    TbBox *box;
+    TbSession *session; /* the box's */
+    TbScan *scan;
+    TbGit *git;
+    TbDelta *delta;
+    TbTaskLog *log;
+    TbChanges *changes;
+    char *base_index;
+    int interrupts; /* while the command ran */
+    int64_t phase_start;
+} Run;
+
+static void run_clear(Run *run)
+{
+    g_clear_pointer(&run->box, tb_box_free);
+    g_clear_pointer(&run->changes, tb_changes_free);
+    g_clear_pointer(&run->log, tb_task_log_free);
+    g_clear_pointer(&run->delta, tb_delta_free);
+    g_clear_pointer(&run->git, tb_git_free);
+    g_clear_pointer(&run->scan, tb_scan_free);
+    g_clear_pointer(&run->project_image, tb_project_image_free);
+    g_clear_pointer(&run->call, tb_agent_call_free);
+    g_clear_pointer(&run->image, tb_image_free);
+    g_clear_pointer(&run->project, tb_project_free);
+    g_clear_pointer(&run->base_index, g_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Run, run_clear)
+
+static int64_t deadline_in(int64_t microseconds)
+{
+    return g_get_monotonic_time() + microseconds;
+}
+
+static void phase_begin(Run *run)
+{
+    run->phase_start = g_get_monotonic_time();
+}
+
+static void phase_end(Run *run, const char *name)
+{
+    tb_task_timing(run->task, name, (g_get_monotonic_time() - run->phase_start) / 1000);
+    phase_begin(run);
+}
+
+static void add_notes(Run *run, const GPtrArray *lines, const char *prefix)
+{
+    for (guint i = 0; lines && i < lines->len; i++) {
+        if (i == NOTES_SHOWN) {
+            g_autofree char *more = g_strdup_printf("%s%u more", prefix, lines->len - i);
+            tb_task_note(run->task, more);
+            return;
+        }
+        g_autofree char *note = g_strconcat(prefix, (const char *)lines->pdata[i], NULL);
+        tb_task_note(run->task, note);
+    }
+}
+
+/* What was asked for, resolved: agent, project, image. Nothing has been started yet. */
+static bool prepare(Run *run, GError **error)
+{
+    const TbRunOptions *options = run->options;
+    TbTask *task = run->task;
+    phase_begin(run);
+    task->prompt = g_strdup(options->prompt);
+    task->command = g_strdupv((char **)options->argv);
+    run->call = options->argv
+                    ? tb_agent_call_command(options->argv)
+                    : tb_agent_call_new(run->settings, options->agent, options->prompt, error);
+    if (!run->call)
+        return false;
+    task->agent = g_strdup(run->call->name);
+    run->project = tb_project_open(options->dir ? options->dir : ".", error);
+    if (!run->project)
+        return false;
+    task->project_root = g_strdup(tb_project_root(run->project));
+    task->project_subdir = g_strdup(tb_project_subdir(run->project));
+    task->project_name = g_strdup(tb_project_name(run->project));
+    const char *name = options->image ? options->image : run->settings->image;
+    run->image = tb_image_open(name ? name : "debian", error);
+    if (!run->image)
+        return false;
+    task->image_name = g_strdup(run->image->name);
+    task->image_digest = g_strdup(run->image->digest);
+    g_autofree char *why = NULL;
+    run->accel = tb_accel_probe(&why);
+    task->accel = g_strdup(tb_accel_name(run->accel));
+    if (run->accel == TB_ACCEL_TCG)
+        tb_info("running by emulation, slower: %s", why ? why : "KVM does not work here");
+    phase_end(run, "prepare");
+    return tb_task_save(task, TB_TASK_STARTING, error);
+}
+
+static uint64_t first_set(uint64_t a, uint64_t b, uint64_t c)
+{
+    return a ? a : b ? b : c;
+}
+
+/* The VM starts here and boots by itself while read_project works. */
+static bool start_box(Run *run, GError **error)
+{
+    const TbRunOptions *options = run->options;
+    const TbSettings *settings = run->settings;
+    run->project_image = tb_project_image_open(run->project, run->image->filesystems, error);
+    if (!run->project_image)
+        return false;
+    g_autofree char *dir = tb_task_path(run->task, "box");
+    bool has_disk = strcmp(tb_project_image_filesystem(run->project_image), "none") != 0;
+    uint64_t disk = first_set(options->disk, settings->disk, run->image->disk_size);
+    if (disk < run->image->disk_size) {
+        if (options->disk)
+            return tb_error_set(error, TB_ERROR_USAGE,
+                                "cannot make a box with a disk of %" G_GUINT64_FORMAT
+                                " MiB: the image's has %" G_GUINT64_FORMAT
+                                " MiB (give --disk a larger size)",
+                                disk >> 20, run->image->disk_size >> 20);
+        disk = run->image->disk_size;
+    }
+    TbBoxSpec spec = {
+        .id = run->task->id,
+        .dir = dir,
+        .disk = run->image->disk,
+        .kernel = run->image->kernel,
+        .initrd = run->image->initrd,
+        .cmdline = run->image->cmdline,
+        .project_disk = has_disk ? tb_project_image_path(run->project_image) : NULL,
+        .cpus = (unsigned)first_set(options->cpus, settings->cpus, run->image->cpus),
+        .memory = first_set(options->memory, settings->memory, run->image->memory),
+        .disk_size = disk,
+        .accel = run->accel,
+    };
+    run->box = tb_box_start(&spec, error);
+    phase_end(run, "start");
+    return run->box != NULL;
+}
+
+/* Base tree, project image and delta. */
+static bool read_project(Run *run, GError **error)
+{
+    run->scan = tb_scan_new(run->project, error);
+    if (!run->scan)
+        return false;
+    add_notes(run, tb_scan_left_out(run->scan), "not in the box: ");
+    phase_end(run, "scan");
+    g_auto(GStrv) alternates = tb_project_alternates(run->project, error);
+    if (!alternates)
+        return false;
+    g_autofree char *git_dir = tb_task_path(run->task, "git");
+    run->git = tb_git_create(git_dir, tb_project_sha256(run->project),
+                             (const char *const *)alternates, error);
+    if (!run->git)
+        return false;
+    run->base_index = g_build_filename(git_dir, "base-index", NULL);
+    g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func(g_free);
+    run->task->base_tree = tb_project_base_tree(run->project, run->scan, run->git, run->base_index,
+                                                notes, error);
+    if (!run->task->base_tree)
+        return false;
+    add_notes(run, notes, "not in the base tree: ");
+    phase_end(run, "base-tree");
+    if (!tb_project_image_fill(run->project_image, run->scan, error))
+        return false;
+    phase_end(run, "project-image");
+    run->delta = tb_delta_new(run->project_image, run->scan, error);
+    return run->delta != NULL;
+}
+
+/* From the guest's hello to a mounted project. */
+static bool enter_box(Run *run, GError **error)
+{
+    TbGuestInfo info;
+    run->session = tb_box_wait_hello(run->box, deadline_in(BOOT_DEADLINE), &info, error);
+    if (!run->session)
+        return false;
+    phase_end(run, "boot");
+    TbSetup setup = {
+        .hostname = run->task->id,
+        .uid = tb_project_uid(run->project),
+        .gid = tb_project_gid(run->project),
+    };
+    if (!tb_session_setup(run->session, &setup, deadline_in(SETUP_DEADLINE), error))
+        return false;
+    TbEntrySource source = {.next = tb_delta_next, .read = tb_delta_read, .data = run->delta};
+    if (!tb_session_send_delta(run->session, &source, deadline_in(COPY_DEADLINE), error))
+        return false;
+    phase_end(run, "delta");
+    TbMount mount = {.name = run->task->project_name,
+                     .filesystem = tb_project_image_filesystem(run->project_image)};
+    if (!tb_session_mount(run->session, &mount, deadline_in(MOUNT_DEADLINE), error))
+        return false;
+    phase_end(run, "mount");
+    return true;
+}
+
+static bool on_output(int fd, const uint8_t *data, size_t length, void *user_data, GError **error)
+{
+    Run *run = user_data;
+    return tb_task_log_append(run->log, data, length, error) &&
+           (!run->output ||
+            run->output->output(fd, data, length, run->output->user_data, error));
+}
+
+/* The first Ctrl-C is passed on, the second ends the command; either way its work is exported. A
+ * SIGTERM or SIGHUP ends it at once. */
+static int on_interrupt(void *user_data)
+{
+    Run *run = user_data;
+    run->interrupts++;
+    if (tb_interrupt_signal() != SIGINT || run->interrupts > 1)
+        return -1;
+    tb_interrupt_acknowledge();
+    tb_info("asking the command to stop; its changes will be kept (again: stop it now)");
+    return SIGINT;
+}
+
+static int stdin_of(Run *run, int *owned, GError **error)
+{
+    if (!run->call->stdin_text)
+        return run->options->pass_stdin ? STDIN_FILENO : -1;
+    size_t length = strlen(run->call->stdin_text);
+    *owned = memfd_create("prompt", MFD_CLOEXEC);
+    if (*owned < 0 || write(*owned, run->call->stdin_text, length) != (ssize_t)length ||
+        lseek(*owned, 0, SEEK_SET) < 0) {
+        tb_error_set_errno(error, errno, "cannot keep the prompt in memory");
+        return -2;
+    }
+    return *owned;
+}
+
+/* Runs the command. A command that was stopped is no failure here: `cause` says what happened. */
+static bool run_command(Run *run, GError **error)
+{
+    TbTask *task = run->task;
+    if (!tb_task_save(task, TB_TASK_RUNNING, error))
+        return false;
+    run->log = tb_task_log_open(task, 0, error);
+    if (!run->log)
+        return false;
+    tb_autofd owned = -1;
+    int stdin_fd = stdin_of(run, &owned, error);
+    if (stdin_fd == -2)
+        return false;
+    g_autofree char *cwd =
+        g_build_filename("/workspace", task->project_name, task->project_subdir, NULL);
+    TbExec exec = {.argv = (const char *const *)run->call->argv,
+                   .env = (const char *const *)run->call->env,
+                   .cwd = cwd,
+                   .stdin_fd = stdin_fd};
+    TbExecHandlers handlers = {.output = on_output, .interrupt = on_interrupt, .data = run};
+    uint64_t timeout = first_set(run->options->timeout, run->settings->timeout, 0);
+    int64_t deadline = timeout ? deadline_in((int64_t)timeout * SECOND) : 0;
+    TbExecResult result = {0};
+    g_autoptr(GError) why = NULL;
+    bool ran = tb_session_exec(run->session, &exec, &handlers, deadline, &result, &why);
+    phase_end(run, "command");
+    g_autoptr(GError) log_error = NULL;
+    if (!tb_task_log_finish(run->log, &log_error))
+        tb_warn("%s", log_error->message);
+    if (ran) {
+        task->exited = true;
+        task->exit_code = result.code;
+        task->exit_signal = result.signal;
+        if (run->interrupts)
+            task->cause = g_strdup("interrupted");
+    } else if (g_error_matches(why, TB_ERROR, TB_ERROR_TIMEOUT)) {
+        task->exit_code = 124;
+        task->cause = g_strdup_printf("stopped after its timeout of %" G_GUINT64_FORMAT " s", timeout);
+    } else if (g_error_matches(why, TB_ERROR, TB_ERROR_INTERRUPTED)) {
+        task->exit_code = 128 + tb_interrupt_signal();
+        task->cause = g_strdup_printf("interrupted by %s", strsignal(tb_interrupt_signal()));
+        tb_interrupt_acknowledge();
+    } else {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return false;
+    }
+    return true;
+}
+
+/* The upper comes back and becomes the result tree. */
+static bool export_changes(Run *run, GError **error)
+{
+    TbTask *task = run->task;
+    if (!tb_task_save(task, TB_TASK_EXPORTING, error))
+        return false;
+    const TbPatchLimits *limits = &tb_patch_limits_default;
+    g_autofree char *excludes = tb_project_user_excludes();
+    const char *common = tb_project_common_dir(run->project);
+    g_autofree char *info = common ? g_build_filename(common, "info", "exclude", NULL) : NULL;
+    run->changes = tb_changes_new(run->git, run->base_index, task->base_tree, excludes, info,
+                                  limits, error);
+    if (!run->changes)
+        return false;
+    int64_t deadline = deadline_in(COPY_DEADLINE);
+    if (!tb_session_export_list(run->session, limits->max_entries, tb_changes_add, run->changes,
+                                deadline, error))
+        return false;
+    const uint32_t *wanted = NULL;
+    size_t count = 0;
+    if (!tb_changes_wanted(run->changes, &wanted, &count, error))
+        return false;
+    TbFileSink sink = {.begin = tb_changes_file_begin,
+                       .bytes = tb_changes_file_bytes,
+                       .end = tb_changes_file_end,
+                       .data = run->changes};
+    if (!tb_session_export_files(run->session, wanted, count, limits->max_bytes, &sink, deadline,
+                                 error))
+        return false;
+    task->result_tree = tb_changes_result_tree(run->changes, error);
+    add_notes(run, tb_changes_notes(run->changes), "");
+    phase_end(run, "export");
+    return task->result_tree != NULL;
+}
+
+static bool write_patch(Run *run, GError **error)
+{
+    TbTask *task = run->task;
+    g_autofree char *command = task->command ? g_strjoinv(" ", task->command) : NULL;
+    TbPatchHeader header = {
+        .subject = task->prompt ? task->prompt : command,
+        .task_id = task->id,
+        .image_digest = task->image_digest,
+        .base_tree = task->base_tree,
+        .result_tree = task->result_tree,
+        .author = "AI Agent <agent@internal.sandbox>",
+        .time = time(NULL),
+    };
+    if (!tb_patch_write(run->git, run->base_index, &header, &tb_patch_limits_default, task->dirfd,
+                        "patch", &task->stat, error))
+        return false;
+    task->has_patch = true;
+    phase_end(run, "patch");
+    return tb_task_save(task, TB_TASK_READY, error);
+}
+
+static void keep_or_drop_box(Run *run, bool ok)
+{
+    TbKeep keep = run->options->keep;
+    bool failed = !ok || run->task->exit_code != 0;
+    if (run->box && (keep == TB_KEEP_ALWAYS || (keep == TB_KEEP_FAILED && failed))) {
+        run->task->keep = true;
+        tb_box_keep(run->box);
+    }
+    g_clear_pointer(&run->box, tb_box_free);
+}
+
+bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions *options,
+                 const TbRunOutput *output, TbTask **out, GError **error)
+{
+    *out = NULL;
+    g_auto(Run) run = {.settings = settings, .options = options, .output = output};
+    run.task = *out = tb_task_create(store, error);
+    if (!run.task)
+        return false;
+    g_autoptr(GError) why = NULL;
+    bool ok = prepare(&run, &why) && start_box(&run, &why) && read_project(&run, &why) &&
+              enter_box(&run, &why) && run_command(&run, &why) && export_changes(&run, &why) &&
+              write_patch(&run, &why);
+    keep_or_drop_box(&run, ok);
+    phase_end(&run, "teardown");
+    if (!ok) {
+        tb_task_fail(run.task, why);
+        g_propagate_error(error, g_steal_pointer(&why));
+        return false;
+    }
+    return tb_task_save(run.task, TB_TASK_READY, error);
+}
