@@ -8,9 +8,6 @@
 #include "config/settings.h"
 #include "task/store.h"
 
-/* What to keep of a box after the task: its directory with overlay and console log. */
-typedef enum { TB_KEEP_NEVER, TB_KEEP_FAILED, TB_KEEP_ALWAYS } TbKeep;
-
 typedef struct {
     const char *dir;           /* where the project is looked for; NULL: the current directory */
     const char *image;         /* NULL: from the settings, else "debian" */

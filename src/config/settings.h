@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The user's settings: config.yaml in the configuration directory. docs/recipes.md lists the keys. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What to keep of a box after the task: its directory with overlay and console log. */
+typedef enum { TB_KEEP_NEVER, TB_KEEP_FAILED, TB_KEEP_ALWAYS } TbKeep;
+
+/* How an agent is started. The prompt stands in the place of "{prompt}" in any argument, or comes
+ * on stdin; never through a shell. */
+typedef struct {
+    char *name;
+    char **command;    /* not empty */
+    bool prompt_stdin; /* stdin: prompt */
+    char **env;        /* "K=V"; may be empty, never NULL */
+} TbAgent;
+
+typedef struct {
+    char *path;        /* the file that was read; NULL: there was none */
+    char *image;       /* "debian" when not set */
+    unsigned cpus;     /* 0: not set (the image's recipe decides), likewise below */
+    uint64_t memory;   /* bytes */
+    uint64_t disk;     /* bytes */
+    uint64_t timeout;  /* seconds; 0: none */
+    TbKeep keep;       /* TB_KEEP_NEVER when not set */
+    char *agent;       /* default agent's name or NULL */
+    GPtrArray *agents; /* of TbAgent * */
+} TbSettings;
+
+/* Reads tb_path_config ()/config.yaml; no file: all unset. */
+TbSettings *tb_settings_load(GError **error);
+/* The same from a text; `name` stands in the messages. */
+TbSettings *tb_settings_parse(const char *name, const void *data, size_t length, GError **error);
+void tb_settings_free(TbSettings *settings);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbSettings, tb_settings_free)
+
+/* The agent called `name`, or the default one when `name` is NULL (a sole agent is the default,
+ * too). TB_ERROR_CONFIG that says how to configure one when there is none. */
+const TbAgent *tb_settings_agent(const TbSettings *settings, const char *name, GError **error);
+/* The agent's command line for this prompt: "{prompt}" replaced. g_strfreev. */
+char **tb_agent_argv(const TbAgent *agent, const char *prompt);
+
+/* "never", "failed", "always" and back. TB_ERROR_USAGE on anything else. */
+const char *tb_keep_name(TbKeep keep);
+bool tb_keep_parse(const char *text, TbKeep *keep, GError **error);
