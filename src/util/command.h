@@ -5,8 +5,8 @@
  *
  * A child is in a process group of its own (a Ctrl-C reaches taskbox only) and gets SIGKILL when
  * the thread that started it dies: start children from the main thread. Set-up calls never fail;
- * what is wrong shows at run. While a command runs, an interrupt (util/interrupt.h) ends it with
- * TB_ERROR_INTERRUPTED.
+ * what is wrong shows at run. When the child ends, what is left of its group is killed. While a
+ * command runs, an interrupt (util/interrupt.h) ends it with TB_ERROR_INTERRUPTED.
  */
 #pragma once
 
@@ -28,7 +28,7 @@ typedef bool (*TbOutputFn)(const uint8_t *data, size_t length, void *user_data, 
 typedef bool (*TbInputFn)(uint8_t *buffer, size_t size, size_t *length, void *user_data,
                           GError **error);
 
-/* A new command. `program` is searched in PATH unless it has a slash. Free with tb_command_free. */
+/* A new command. `program` is searched in our PATH (absolute entries) unless it has a slash. Free with tb_command_free. */
 TbCommand *tb_command_new(const char *program) G_GNUC_WARN_UNUSED_RESULT;
 void tb_command_free(TbCommand *command);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbCommand, tb_command_free)
@@ -81,7 +81,8 @@ bool tb_command_run(TbCommand *command, GBytes **out, GError **error) G_GNUC_WAR
 bool tb_command_run_status(TbCommand *command, GBytes **out, int *status,
                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Starts and does not wait; descriptors must be given (stdin bytes and capture do not work).
+/* Starts and does not wait; of the three standard descriptors those that are not given are
+ * /dev/null (stdin bytes, callbacks and capture do not work). Returns when exec has succeeded.
  * tb_child_free kills the child with SIGKILL and reaps it. */
 TbChild *tb_command_start(TbCommand *command, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 pid_t tb_child_pid(const TbChild *child);
@@ -89,6 +90,7 @@ pid_t tb_child_pid(const TbChild *child);
 bool tb_child_poll(TbChild *child, int *wait_status);
 /* Waits up to `milliseconds` (-1: for ever). True when it has ended. */
 bool tb_child_wait(TbChild *child, int milliseconds, int *wait_status);
+/* To the whole process group; nothing when the child has ended. */
 void tb_child_kill(TbChild *child, int signal);
 void tb_child_free(TbChild *child);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbChild, tb_child_free)

@@ -187,14 +187,14 @@ bool tb_make_dirs(const char *path, mode_t mode, GError **error)
         end += strcspn(end, "/");
         char slash = *end;
         *end = '\0';
+        /* Any failure of mkdir is fine when the directory is there: it may be on a file system
+         * that is read-only. */
+        int err = mkdir(partial, mode) == 0 ? 0 : errno;
         struct stat st;
-        if (mkdir(partial, mode) < 0 && (errno != EEXIST || stat(partial, &st) < 0)) {
-            /* A parent on a read-only or foreign file system may refuse mkdir and yet be there. */
-            int err = errno;
-            if (stat(partial, &st) < 0)
-                return tb_error_set_errno(error, err, "cannot create directory '%s'", partial);
-        }
-        if (stat(partial, &st) == 0 && !S_ISDIR(st.st_mode))
+        if (stat(partial, &st) < 0)
+            return tb_error_set_errno(error, err ? err : errno, "cannot create directory '%s'",
+                                      partial);
+        if (!S_ISDIR(st.st_mode))
             return tb_error_set_errno(error, ENOTDIR, "cannot create directory '%s'", path);
         *end = slash;
     }

@@ -18,14 +18,15 @@ bool tb_write_atomic(int dirfd, const char *name, const void *data, size_t lengt
                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Reads a regular file of at most `limit` bytes without following links; a NUL byte follows the
- * data and is not counted. TB_ERROR_LIMIT when larger, TB_ERROR_NOT_FOUND when not there. */
+ * data and is not counted. TB_ERROR_LIMIT when larger, TB_ERROR_NOT_FOUND when not there. `path` is
+ * beneath `dirfd`; with AT_FDCWD it may be absolute: then only its last component is no link. */
 GBytes *tb_read_file_at(int dirfd, const char *path, size_t limit, GError **error);
 
 /* All of it or an error; retries short writes and EINTR. `what` is for the message. */
 bool tb_write_all(int fd, const void *data, size_t length, const char *what, GError **error);
 
 /* Removes the tree `name` in `dirfd`, not following links, not crossing file systems; makes
- * directories writable first where needed. A name that is not there is fine. */
+ * directories writable first where needed. Any depth. A name that is not there is fine. */
 bool tb_remove_tree(int dirfd, const char *name, GError **error);
 
 /* mkdir -p by path, each new directory with `mode`. */
