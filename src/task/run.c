@@ -15,7 +15,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "agent/agent.h"
 #include "image/store.h"
 #include "patch/patch.h"
 #include "project/project.h"
@@ -41,7 +40,8 @@ typedef struct {
     TbProject *project;
     TbImage *image;
     TbAccel accel;
-    TbAgentCall *call;
+    const TbAgent *agent; /* the settings'; NULL with a plain command */
+    char **argv;
     TbProjectImage *project_image;
     TbBox *box;
     TbSession *session; /* the box's */
@@ -64,7 +64,7 @@ static void run_clear(Run *run)
     g_clear_pointer(&run->git, tb_git_free);
     g_clear_pointer(&run->scan, tb_scan_free);
     g_clear_pointer(&run->project_image, tb_project_image_free);
-    g_clear_pointer(&run->call, tb_agent_call_free);
+    g_clear_pointer(&run->argv, g_strfreev);
     g_clear_pointer(&run->image, tb_image_free);
     g_clear_pointer(&run->project, tb_project_free);
     g_clear_pointer(&run->base_index, g_free);
@@ -108,12 +108,15 @@ static bool prepare(Run *run, GError **error)
     phase_begin(run);
     task->prompt = g_strdup(options->prompt);
     task->command = g_strdupv((char **)options->argv);
-    run->call = options->argv
-                    ? tb_agent_call_command(options->argv)
-                    : tb_agent_call_new(run->settings, options->agent, options->prompt, error);
-    if (!run->call)
-        return false;
-    task->agent = g_strdup(run->call->name);
+    if (options->argv) {
+        run->argv = g_strdupv((char **)options->argv);
+    } else {
+        run->agent = tb_settings_agent(run->settings, options->agent, error);
+        if (!run->agent)
+            return false;
+        run->argv = tb_agent_argv(run->agent, options->prompt);
+        task->agent = g_strdup(run->agent->name);
+    }
     run->project = tb_project_open(options->dir ? options->dir : ".", error);
     if (!run->project)
         return false;
@@ -259,11 +262,12 @@ static int on_interrupt(void *user_data)
 
 static int stdin_of(Run *run, int *owned, GError **error)
 {
-    if (!run->call->stdin_text)
+    if (!run->agent || !run->agent->prompt_stdin)
         return run->options->pass_stdin ? STDIN_FILENO : -1;
-    size_t length = strlen(run->call->stdin_text);
+    const char *prompt = run->options->prompt;
+    size_t length = strlen(prompt);
     *owned = memfd_create("prompt", MFD_CLOEXEC);
-    if (*owned < 0 || write(*owned, run->call->stdin_text, length) != (ssize_t)length ||
+    if (*owned < 0 || write(*owned, prompt, length) != (ssize_t)length ||
         lseek(*owned, 0, SEEK_SET) < 0) {
         tb_error_set_errno(error, errno, "cannot keep the prompt in memory");
         return -2;
@@ -286,8 +290,8 @@ static bool run_command(Run *run, GError **error)
         return false;
     g_autofree char *cwd =
         g_build_filename("/workspace", task->project_name, task->project_subdir, NULL);
-    TbExec exec = {.argv = (const char *const *)run->call->argv,
-                   .env = (const char *const *)run->call->env,
+    TbExec exec = {.argv = (const char *const *)run->argv,
+                   .env = run->agent ? (const char *const *)run->agent->env : NULL,
                    .cwd = cwd,
                    .stdin_fd = stdin_fd};
     TbExecHandlers handlers = {.output = on_output, .interrupt = on_interrupt, .data = run};
