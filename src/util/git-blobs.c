@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -38,8 +39,8 @@ struct TbBlobWriter {
     int fd;        /* our end of the child's stdin */
     int stderr_fd; /* memory file */
     uint32_t count;
-    bool open;      /* between begin and end */
-    uint64_t left;  /* bytes the open blob still needs */
+    bool open;     /* between begin and end */
+    uint64_t left; /* bytes the open blob still needs */
     size_t used;
     uint8_t *buffer;
 };
@@ -59,8 +60,10 @@ static bool writer_failed(TbBlobWriter *writer, GError **error)
 {
     int status = 0;
     if (tb_child_wait(writer->child, 2000, &status) && WIFSIGNALED(status))
-        return tb_error_set(error, TB_ERROR_IO, "cannot store files: git fast-import was killed by "
-                            "signal %d", WTERMSIG(status));
+        return tb_error_set(error, TB_ERROR_IO,
+                            "cannot store files: git fast-import was killed by "
+                            "signal %d",
+                            WTERMSIG(status));
     g_autofree char *message = child_message(writer);
     return tb_error_set(error, TB_ERROR_IO, "cannot store files: git fast-import failed: %s",
                         message);
