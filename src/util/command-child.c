@@ -31,6 +31,7 @@
 #include "util/log.h"
 
 #define EXIT_NOT_STARTED 127
+#define EXIT_UNKNOWN     255
 #define WAIT_STEP_MS     10
 
 typedef enum { STAGE_FDS, STAGE_CWD, STAGE_LIMITS, STAGE_SETUP, STAGE_EXEC } Stage;
@@ -306,8 +307,13 @@ bool tb_child_poll(TbChild *child, int *wait_status)
     if (!child->ended) {
         siginfo_t info = {0};
         int result = waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT);
-        if ((result == 0 && info.si_pid == child->pid) || (result < 0 && errno == ECHILD))
+        if (result == 0 && info.si_pid == child->pid) {
             reap(child);
+        } else if (result < 0 && errno == ECHILD) {
+            /* Somebody else reaped it: its number is no longer ours to kill. */
+            child->wait_status = EXIT_UNKNOWN << 8;
+            child->ended = true;
+        }
     }
     if (child->ended && wait_status)
         *wait_status = child->wait_status;
@@ -338,7 +344,7 @@ void tb_child_free(TbChild *child)
 {
     if (!child)
         return;
-    if (!child->ended) {
+    if (!tb_child_poll(child, NULL)) {
         tb_child_kill(child, SIGKILL);
         reap(child);
     }

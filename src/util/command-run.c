@@ -5,7 +5,7 @@
  * killed with its group by tb_child_free.
  *
  * A grandchild that keeps our pipes open does not hold us: when the child itself has ended and
- * its pipes are quiet for a moment, we are done.
+ * its pipes are quiet for a moment, or GRACE_MS later in any case, we are done.
  */
 #include "util/command.h"
 #include "util/command-private.h"
@@ -29,6 +29,7 @@
 #define CHUNK                 65536
 #define STDERR_KEPT           4096
 #define STDERR_LINES          4
+#define GRACE_MS              3000
 #define QUIET_MS              200 /* after the child's end, how long its pipes may stay silent */
 #define STEP_WITHOUT_PIDFD_MS 20
 
@@ -43,6 +44,7 @@ typedef struct {
     uint8_t *chunk;
     GByteArray *captured;
     GString *stderr_tail;
+    gint64 ended_at; /* monotonic microseconds, 0: it runs */
     gint64 deadline; /* monotonic microseconds, 0: none */
 } Run;
 
@@ -224,21 +226,29 @@ static bool check_interrupt(Run *run, GError **error)
 }
 
 /* The leader has ended but is not reaped, so that its group can still be named. */
-static bool has_ended(const Run *run)
+static bool has_ended(Run *run)
 {
     siginfo_t info = {0};
-    return waitid(P_PID, (id_t)tb_child_pid(run->child), &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
-           info.si_pid != 0;
+    const int flags = WEXITED | WNOHANG | WNOWAIT;
+    if (run->ended_at == 0 &&
+        (waitid(P_PID, (id_t)tb_child_pid(run->child), &info, flags) < 0 || info.si_pid != 0))
+        run->ended_at = g_get_monotonic_time();
+    return run->ended_at != 0;
+}
+
+static bool is_finished(const Run *run)
+{
+    return run->ended_at != 0 && ((run->out < 0 && run->err < 0) ||
+                                  g_get_monotonic_time() - run->ended_at > GRACE_MS * 1000);
 }
 
 /* One round; *done when the child has ended and all it wrote was read. */
 static bool step(Run *run, bool *done, GError **error)
 {
     bool ended = has_ended(run);
-    if (ended && run->out < 0 && run->err < 0) {
-        *done = true;
+    *done = is_finished(run);
+    if (*done)
         return true;
-    }
     if (ended)
         tb_clear_fd(&run->in);
     int milliseconds;

@@ -248,6 +248,8 @@ START_TEST(test_grandchild)
     ck_assert_int_lt(g_get_monotonic_time() - start, 3 * G_USEC_PER_SEC);
     ck_assert_int_gt(atoi(pid), 0);
     ck_assert(is_gone(atoi(pid)));
+    g_autoptr(TbCommand) chatty = shell("yes >&2 & exit 0"); /* never quiet, no limit to reach */
+    ck_assert(tb_command_run(chatty, NULL, NULL));
 }
 END_TEST
 
@@ -332,7 +334,8 @@ START_TEST(test_child_state)
     sigaddset(&blocked, SIGUSR1);
     sigprocmask(SIG_BLOCK, &blocked, NULL);
     g_autoptr(TbCommand) command =
-        shell("ulimit -n; ulimit -c; pwd; read -r a b c d group e </proc/$$/stat; [ $group = $$ ] "
+        shell("ulimit -n; ulimit -c; pwd; "
+              "read -r a b c d group e </proc/$$/stat; [ $group = $$ ] "
               "&& echo leader;"
               "while read key value; do case $key in SigBlk:|SigIgn:) echo $value;; esac; "
               "done </proc/self/status");

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* stderr is a file or a terminal of ours; each test runs in a process of its own. */
+#include <check.h>
+#include <fcntl.h>
+#include <pty.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util/log.h"
+
+static int saved_stderr = -1;
+
+static void send_stderr_to(int fd)
+{
+    saved_stderr = dup(STDERR_FILENO);
+    ck_assert_int_ge(dup2(fd, STDERR_FILENO), 0);
+}
+
+/* What came since, at most `size` - 1 bytes; stderr is as before. */
+static void take_back(int fd, char *text, size_t size)
+{
+    dup2(saved_stderr, STDERR_FILENO);
+    close(saved_stderr);
+    ssize_t got = isatty(fd) ? read(fd, text, size - 1) : pread(fd, text, size - 1, 0);
+    ck_assert_int_ge(got, 0);
+    text[got] = '\0';
+}
+
+static int temporary_file(void)
+{
+    char path[] = "/tmp/taskbox-log-XXXXXX";
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    unlink(path);
+    return fd;
+}
+
+static void say_all(void)
+{
+    tb_warn("disk %d%% full\x1b[2J", 93);
+    tb_info("info");
+    tb_verbose("verbose");
+    tb_debug("debug");
+    tb_status("step 1");
+    tb_status("step 1");
+    tb_status("step 2");
+    tb_status_done();
+}
+
+static const struct {
+    TbLogLevel level;
+    const char *debug, *text;
+} levels[] = {
+    {TB_LOG_QUIET, NULL, "taskbox: warning: disk 93% full\\x1B[2J\n"},
+    {TB_LOG_NORMAL, "0",
+     "taskbox: warning: disk 93% full\\x1B[2J\ntaskbox: info\ntaskbox: step 1\ntaskbox: step 2\n"},
+    {TB_LOG_VERBOSE, NULL,
+     "taskbox: warning: disk 93% full\\x1B[2J\ntaskbox: info\ntaskbox: verbose\n"
+     "taskbox: step 1\ntaskbox: step 2\n"},
+    {TB_LOG_NORMAL, "1",
+     "taskbox: warning: disk 93% full\\x1B[2J\ntaskbox: info\ntaskbox: verbose\n"
+     "taskbox: debug: debug\ntaskbox: step 1\ntaskbox: step 2\n"},
+};
+
+START_TEST(test_levels)
+{
+    g_unsetenv("TASKBOX_DEBUG");
+    if (levels[_i].debug)
+        g_setenv("TASKBOX_DEBUG", levels[_i].debug, TRUE);
+    int fd = temporary_file();
+    tb_log_set_level(levels[_i].level);
+    send_stderr_to(fd);
+    say_all();
+    char text[1024];
+    take_back(fd, text, sizeof text);
+    ck_assert_str_eq(text, levels[_i].text);
+    close(fd);
+}
+END_TEST
+
+START_TEST(test_terminal)
+{
+    g_unsetenv("TASKBOX_DEBUG");
+    g_setenv("TERM", "xterm", TRUE);
+    struct winsize size = {.ws_row = 24, .ws_col = 20};
+    int master, slave;
+    ck_assert_int_eq(openpty(&master, &slave, NULL, NULL, &size), 0);
+    send_stderr_to(slave);
+    tb_status("a long status is cut");
+    tb_status("two");
+    tb_info("done");
+    tb_status("three");
+    tb_status_done();
+    tb_status_done();
+    char text[1024];
+    take_back(master, text, sizeof text);
+    ck_assert_str_eq(text, "taskbox: a long sta\r\033[Ktaskbox: two\r\033[Ktaskbox: done\r\n"
+                           "taskbox: three\r\033[K");
+    close(master);
+    close(slave);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *logs = tcase_create("log");
+    tcase_add_loop_test(logs, test_levels, 0, G_N_ELEMENTS(levels));
+    tcase_add_test(logs, test_terminal);
+    Suite *suite = suite_create("util-log");
+    suite_add_tcase(suite, logs);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
