@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What box.c (making and removing) and box-wait.c (its guest and its end) share. */
+#pragma once
+
+#include "vm/box.h"
+#include "vm/jail.h"
+
+typedef enum { BOX_STARTING, BOX_RUNNING, BOX_OFF, BOX_FAILED } BoxState;
+
+struct TbBox {
+    char *id, *dir;
+    int parent_fd, dir_fd; /* the directory the box directory is in, and itself */
+    char *name;            /* its name there */
+    TbJailUser user;
+    int listen_fd; /* for the channel; -1 once QEMU has connected */
+    TbJail *jail;
+    BoxState state;
+    GError *failure; /* with BOX_FAILED */
+    TbSession *session;
+    int session_fd;  /* the session's, to look at only */
+    char *lent_disk; /* an image build's disk that belongs to the jail's user meanwhile */
+    uid_t lent_uid;
+    gid_t lent_gid;
+};
+
+/* The last line of the console, safe to show (g_free); "" when there is none. */
+char *tb_console_last_line(int dir_fd);
+
+/* The virtual size of a qcow2 file of ours. */
+bool tb_overlay_size(const char *image, uint64_t *size, GError **error);
+/* Makes the overlay in the box directory; its backing file is what the jail sees as the image. */
+bool tb_overlay_create(int dir_fd, uint64_t size, GError **error);

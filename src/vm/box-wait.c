@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A box that runs: its guest's first word, and its end.
+ *
+ * What taskbox-vmm tells goes into the box's state; it is looked at whenever somebody waits, here
+ * or in a call of the session, which watches the same descriptor. Nothing that is told can do more
+ * than end the box.
+ */
+#include "vm/box-private.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "util/auto.h"
+#include "util/error.h"
+#include "util/interrupt.h"
+#include "util/log.h"
+
+#define ATTEMPT_US (2 * G_USEC_PER_SEC) /* for one HELLO; a guest that boots does not hear it */
+#define POLL_MS    500
+
+static void fail(TbBox *box, TbErrorCode code, const char *what, const char *detail)
+{
+    if (box->state == BOX_FAILED)
+        return;
+    box->state = BOX_FAILED;
+    g_clear_error(&box->failure);
+    tb_error_set(&box->failure, code, "box '%s': %s%s%s", box->id, what, *detail ? ": " : "",
+                 detail);
+}
+
+static void note_stop(TbBox *box, const char *rest)
+{
+    if (g_str_has_prefix(rest, "shutdown"))
+        box->state = BOX_OFF;
+    else
+        fail(box, TB_ERROR_VM, "the VM died", rest);
+}
+
+static void note_event(TbBox *box, const char *word, const char *rest)
+{
+    tb_debug("box '%s': %s %s", box->id, word, rest);
+    if (strcmp(word, "running") == 0)
+        box->state = BOX_RUNNING;
+    else if (strcmp(word, "stopped") == 0)
+        note_stop(box, rest);
+    else if (strcmp(word, "io-error") == 0 && strcmp(rest, "nospace") == 0)
+        fail(box, TB_ERROR_NO_SPACE,
+             "the host's disk is full and the VM had to stop (make room and run again)", "");
+    else if (strcmp(word, "io-error") == 0)
+        fail(box, TB_ERROR_VM, "a disk of the VM failed and it had to stop", rest);
+    else if (strcmp(word, "error") == 0)
+        fail(box, TB_ERROR_VM, "the VM did not start", rest);
+    else
+        fail(box, TB_ERROR_VM, "the jail says what nobody asked for", word);
+}
+
+/* Takes in all events that are there. */
+static void pump(TbBox *box)
+{
+    while (box->state == BOX_STARTING || box->state == BOX_RUNNING) {
+        g_autofree char *word = NULL, *rest = NULL;
+        switch (tb_jail_next(box->jail, &word, &rest)) {
+        case TB_JAIL_AGAIN:
+            return;
+        case TB_JAIL_EVENT:
+            note_event(box, word, rest);
+            break;
+        case TB_JAIL_ENDED:
+            fail(box, TB_ERROR_VM,
+                 box->state == BOX_STARTING ? "the jail did not start (see 'taskbox doctor')"
+                                            : "the jail ended by itself",
+                 rest);
+            break;
+        }
+    }
+}
+
+static bool check_failure(const TbBox *box, GError **error)
+{
+    if (box->state != BOX_FAILED)
+        return true;
+    g_propagate_error(error, g_error_copy(box->failure));
+    return false;
+}
+
+/* Bytes of the guest's that nobody has read yet: what it said before it went is still heard. */
+static bool has_words_left(const TbBox *box)
+{
+    int bytes = 0;
+    return ioctl(box->session_fd, FIONREAD, &bytes) == 0 && bytes > 0;
+}
+
+static bool watch(void *data, GError **error)
+{
+    TbBox *box = data;
+    pump(box);
+    if (!check_failure(box, error))
+        return false;
+    if (box->state == BOX_OFF && !has_words_left(box))
+        return tb_error_set(error, TB_ERROR_VM, "box '%s': the VM has switched itself off",
+                            box->id);
+    return true;
+}
+
+/* ---- waiting */
+
+static bool timed_out(int64_t deadline)
+{
+    return deadline != 0 && g_get_monotonic_time() >= deadline;
+}
+
+static int poll_time(int64_t deadline)
+{
+    if (deadline == 0)
+        return POLL_MS;
+    int64_t left = (deadline - g_get_monotonic_time() + 999) / 1000;
+    return (int)CLAMP(left, 0, POLL_MS);
+}
+
+static bool no_answer(const TbBox *box, GError **error)
+{
+    g_autofree char *line = tb_console_last_line(box->dir_fd);
+    return tb_error_set(error, TB_ERROR_TIMEOUT,
+                        "box '%s': the guest program has not answered in time (%s%s%s)", box->id,
+                        *line ? "the console's last line: '" : "nothing on the console", line,
+                        *line ? "'" : "");
+}
+
+/* The peer is QEMU, so its uid is the jail's. */
+static bool is_of_jail(const TbBox *box, int fd)
+{
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
+           peer.uid == box->user.uid;
+}
+
+/* True with *fd still -1: nobody has connected yet. */
+static bool accept_channel(TbBox *box, int *fd, GError **error)
+{
+    tb_autofd peer = accept4(box->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    if (peer < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+        return tb_error_set_errno(error, errno, "box '%s': cannot accept the channel", box->id);
+    if (peer >= 0 && is_of_jail(box, peer))
+        *fd = tb_steal_fd(&peer);
+    return true;
+}
+
+static bool await_channel(TbBox *box, int64_t deadline, GError **error)
+{
+    tb_autofd fd = -1;
+    while (fd < 0) {
+        pump(box);
+        if (!check_failure(box, error) || !tb_interrupt_check(error))
+            return false;
+        if (box->state == BOX_OFF)
+            return tb_error_set(error, TB_ERROR_VM, "box '%s': the VM has switched itself off",
+                                box->id);
+        if (!accept_channel(box, &fd, error))
+            return false;
+        if (fd >= 0)
+            break;
+        if (timed_out(deadline))
+            return no_answer(box, error);
+        struct pollfd fds[3] = {{.fd = box->listen_fd, .events = POLLIN},
+                                {.fd = tb_jail_fd(box->jail), .events = POLLIN},
+                                {.fd = tb_interrupt_fd(), .events = POLLIN}};
+        poll(fds, 3, poll_time(deadline));
+    }
+    tb_clear_fd(&box->listen_fd); /* QEMU connects once; nobody else ever */
+    box->session_fd = fd;
+    box->session = tb_session_new(tb_steal_fd(&fd));
+    tb_session_set_watch(box->session, tb_jail_fd(box->jail), watch, box);
+    return true;
+}
+
+TbSession *tb_box_wait_hello(TbBox *box, int64_t deadline, TbGuestInfo *info, GError **error)
+{
+    if (!box->session && !await_channel(box, deadline, error))
+        return NULL;
+    for (;;) {
+        int64_t attempt = g_get_monotonic_time() + ATTEMPT_US;
+        if (deadline != 0)
+            attempt = MIN(attempt, deadline);
+        g_autoptr(GError) problem = NULL;
+        if (tb_session_hello(box->session, attempt, info, &problem))
+            return box->session;
+        if (!g_error_matches(problem, TB_ERROR, TB_ERROR_TIMEOUT)) {
+            /* A VM that dies closes the channel, too; it is the better reason. */
+            pump(box);
+            if (check_failure(box, error))
+                g_propagate_error(error, g_steal_pointer(&problem));
+            return NULL;
+        }
+        if (timed_out(deadline)) {
+            no_answer(box, error);
+            return NULL;
+        }
+    }
+}
+
+bool tb_box_wait_off(TbBox *box, int64_t deadline, GError **error)
+{
+    for (;;) {
+        pump(box);
+        if (box->state == BOX_OFF)
+            return true;
+        if (!check_failure(box, error) || !tb_interrupt_check(error))
+            return false;
+        if (timed_out(deadline))
+            return tb_error_set(error, TB_ERROR_TIMEOUT,
+                                "box '%s': the VM has not switched itself off in time", box->id);
+        struct pollfd fds[2] = {{.fd = tb_jail_fd(box->jail), .events = POLLIN},
+                                {.fd = tb_interrupt_fd(), .events = POLLIN}};
+        poll(fds, 2, poll_time(deadline));
+    }
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Making a box and taking it away.
+ *
+ * The box directory is ours until the jail runs: the overlay and the channel's socket are made in
+ * it first, then it goes to the jail's user. From that moment on it is hostile, and the only things
+ * done with it are reading the console's tail and removing it, both without following links.
+ *
+ * The host listens and QEMU connects. So no name that the jail could have replaced is connected to.
+ */
+#include "vm/box-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "util/auto.h"
+#include "util/error.h"
+#include "util/fs.h"
+#include "util/log.h"
+#include "vm/capabilities.h"
+#include "vm/layout.h"
+
+#define MIN_MEMORY  (64ULL * 1024 * 1024)
+#define MAX_CPUS    255
+#define LIMIT_EXTRA (64ULL * 1024 * 1024)
+#define MAX_ID      40
+
+static bool check_spec(const TbBoxSpec *spec, GError **error)
+{
+    size_t length = strlen(spec->id);
+    if (length == 0 || length > MAX_ID ||
+        strspn(spec->id, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "-") != length)
+        return tb_error_set(error, TB_ERROR_INTERNAL, "'%s' is no box id", spec->id);
+    if (spec->cpus < 1 || spec->cpus > MAX_CPUS)
+        return tb_error_set(error, TB_ERROR_USAGE, "cannot give a box %u cpus (1 to %d)",
+                            spec->cpus, MAX_CPUS);
+    if (spec->memory < MIN_MEMORY)
+        return tb_error_set(error, TB_ERROR_USAGE,
+                            "cannot give a box %" G_GUINT64_FORMAT " bytes of memory (64 MiB or "
+                            "more)",
+                            spec->memory);
+    return true;
+}
+
+static bool make_dir(TbBox *box, GError **error)
+{
+    g_autofree char *parent = g_path_get_dirname(box->dir);
+    box->name = g_path_get_basename(box->dir);
+    box->parent_fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (box->parent_fd < 0 || mkdirat(box->parent_fd, box->name, 0700) < 0) {
+        int err = errno;
+        g_clear_pointer(&box->name, g_free); /* not ours to remove */
+        return tb_error_set_errno(error, err, "cannot make the box directory '%s'", box->dir);
+    }
+    box->dir_fd =
+        openat(box->parent_fd, box->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (box->dir_fd < 0)
+        return tb_error_set_errno(error, errno, "cannot open '%s'", box->dir);
+    return true;
+}
+
+/* By way of /proc: a socket's path has room for 107 bytes. */
+static bool listen_channel(TbBox *box, GError **error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/" TB_BOX_CHANNEL,
+             box->dir_fd);
+    box->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (box->listen_fd < 0 ||
+        bind(box->listen_fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+        listen(box->listen_fd, 1) < 0)
+        return tb_error_set_errno(error, errno, "cannot make the channel's socket in '%s'",
+                                  box->dir);
+    return true;
+}
+
+/* What the jail may write now belongs to its user. */
+static bool give_to_user(TbBox *box, const TbBoxSpec *spec, GError **error)
+{
+    if (!box->user.drops)
+        return true;
+    if (spec->disk_writable) {
+        struct stat st;
+        if (lstat(spec->disk, &st) < 0 || !S_ISREG(st.st_mode) ||
+            lchown(spec->disk, box->user.uid, box->user.gid) < 0)
+            return tb_error_set_errno(error, errno, "cannot hand '%s' to the jail", spec->disk);
+        box->lent_disk = g_strdup(spec->disk);
+        box->lent_uid = st.st_uid;
+        box->lent_gid = st.st_gid;
+    } else if (fchownat(box->dir_fd, TB_BOX_OVERLAY, box->user.uid, box->user.gid,
+                        AT_SYMLINK_NOFOLLOW) < 0) {
+        return tb_error_set_errno(error, errno, "cannot hand the overlay to the jail");
+    }
+    if (fchownat(box->dir_fd, TB_BOX_CHANNEL, box->user.uid, box->user.gid, AT_SYMLINK_NOFOLLOW) <
+            0 ||
+        fchown(box->dir_fd, box->user.uid, box->user.gid) < 0)
+        return tb_error_set_errno(error, errno, "cannot hand '%s' to the jail", box->dir);
+    return true;
+}
+
+static void bind_file(TbJailSpec *jail, const char *source, const char *target, bool writable)
+{
+    if (source)
+        jail->binds[jail->n_binds++] =
+            (TbJailBind){.source = source, .target = target, .writable = writable};
+}
+
+static GPtrArray *vmm_arguments(const TbBoxSpec *spec)
+{
+    GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
+    g_ptr_array_add(list, g_strconcat("--name=", spec->id, NULL));
+    g_ptr_array_add(list, g_strdup_printf("--cpus=%u", spec->cpus));
+    g_ptr_array_add(list, g_strdup_printf("--memory=%" G_GUINT64_FORMAT, spec->memory));
+    g_ptr_array_add(list, g_strconcat("--cmdline=", spec->cmdline, NULL));
+    const struct {
+        bool is_set;
+        const char *flag;
+    } flags[] = {
+        {spec->accel == TB_ACCEL_KVM, "--kvm"}, {spec->initrd, "--initrd"},
+        {!spec->disk_writable, "--overlay"},    {spec->project_disk, "--project-disk"},
+        {spec->project_dir, "--project-dir"},   {spec->network, "--network"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(flags); i++)
+        if (flags[i].is_set)
+            g_ptr_array_add(list, g_strdup(flags[i].flag));
+    g_ptr_array_add(list, NULL);
+    return list;
+}
+
+static bool start_jail(TbBox *box, const TbBoxSpec *spec, uint64_t limit, GError **error)
+{
+    g_autoptr(GBytes) capabilities = tb_capabilities_get(spec->accel == TB_ACCEL_KVM, error);
+    if (!capabilities)
+        return false;
+    g_autoptr(GPtrArray) arguments = vmm_arguments(spec);
+    TbJailSpec jail = {
+        .id = spec->id,
+        .dir = spec->dir,
+        .kvm = spec->accel == TB_ACCEL_KVM,
+        .network = spec->network,
+        .file_limit = limit,
+        .capabilities = capabilities,
+        .arguments = (const char *const *)arguments->pdata,
+    };
+    bind_file(&jail, spec->disk, TB_JAIL_IMAGE, spec->disk_writable);
+    bind_file(&jail, spec->kernel, TB_JAIL_KERNEL, false);
+    bind_file(&jail, spec->initrd, TB_JAIL_INITRD, false);
+    bind_file(&jail, spec->project_disk, TB_JAIL_PROJECT_DISK, false);
+    bind_file(&jail, spec->project_dir, TB_JAIL_PROJECT_DIR, false);
+    box->jail = tb_jail_start(&jail, error);
+    return box->jail != NULL;
+}
+
+static bool start(TbBox *box, const TbBoxSpec *spec, GError **error)
+{
+    uint64_t size = 0;
+    if (!check_spec(spec, error) || !tb_jail_user(spec->id, &box->user, error) ||
+        !tb_overlay_size(spec->disk, &size, error) || !make_dir(box, error))
+        return false;
+    size = MAX(size, spec->disk_size);
+    uint64_t limit = spec->disk_limit ? spec->disk_limit : size + size / 8 + LIMIT_EXTRA;
+    return (spec->disk_writable || tb_overlay_create(box->dir_fd, size, error)) &&
+           listen_channel(box, error) && give_to_user(box, spec, error) &&
+           start_jail(box, spec, limit, error);
+}
+
+TbBox *tb_box_start(const TbBoxSpec *spec, GError **error)
+{
+    g_autoptr(TbBox) box = g_new0(TbBox, 1);
+    box->parent_fd = box->dir_fd = box->listen_fd = box->session_fd = -1;
+    box->id = g_strdup(spec->id);
+    box->dir = g_strdup(spec->dir);
+    if (!start(box, spec, error)) {
+        g_prefix_error(error, "cannot start box '%s': ", spec->id);
+        return NULL;
+    }
+    return g_steal_pointer(&box);
+}
+
+void tb_box_free(TbBox *box)
+{
+    if (!box)
+        return;
+    tb_jail_free(box->jail);
+    tb_session_free(box->session);
+    tb_clear_fd(&box->listen_fd);
+    if (box->lent_disk && lchown(box->lent_disk, box->lent_uid, box->lent_gid) < 0)
+        tb_warn("cannot take '%s' back from the jail: %s", box->lent_disk, g_strerror(errno));
+    g_autoptr(GError) error = NULL;
+    if (box->name && !tb_remove_tree(box->parent_fd, box->name, &error))
+        tb_warn("cannot remove the box directory '%s': %s", box->dir, error->message);
+    tb_clear_fd(&box->dir_fd);
+    tb_clear_fd(&box->parent_fd);
+    g_clear_error(&box->failure);
+    g_free(box->lent_disk);
+    g_free(box->name);
+    g_free(box->dir);
+    g_free(box->id);
+    g_free(box);
+}
+
+bool tb_box_clean(const char *dir, GError **error)
+{
+    g_autofree char *parent = g_path_get_dirname(dir);
+    g_autofree char *name = g_path_get_basename(dir);
+    tb_autofd fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ||
+               tb_error_set_errno(error, errno, "cannot remove the box directory '%s'", dir);
+    return tb_remove_tree(fd, name, error);
+}

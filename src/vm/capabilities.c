@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libvirt starts QEMU once or twice to ask it what it can do, and keeps the answer in a file. Every
+ * box gets a copy of that file from here; nothing ever comes back from a box that ran a guest.
+ *
+ * libvirt checks the file against the binaries it was made for and makes its own when it does not
+ * fit, so a stale copy costs time and nothing else. The key only says when to ask again.
+ */
+#include "vm/capabilities.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/auto.h"
+#include "util/error.h"
+#include "util/fs.h"
+#include "util/interrupt.h"
+#include "util/log.h"
+#include "util/paths.h"
+#include "vm/jail.h"
+#include "vm/layout.h"
+
+#define SIZE_LIMIT    (4 * 1024 * 1024)
+#define PROBE_SECONDS 60
+#define POLL_MS       200
+
+static const char *const watched[] = {
+    TB_EMULATOR,
+    "/usr/lib/x86_64-linux-gnu/libvirt.so.0",
+    "/usr/lib64/libvirt.so.0",
+    "/usr/lib/libvirt.so.0",
+    "/proc/sys/kernel/random/boot_id",
+};
+
+static char *cache_name(bool kvm)
+{
+    g_autoptr(GString) text = g_string_new(kvm ? "kvm" : "tcg");
+    for (size_t i = 0; i < G_N_ELEMENTS(watched); i++) {
+        struct stat st;
+        if (stat(watched[i], &st) == 0)
+            g_string_append_printf(text, "|%s %ju %jd %jd.%09ld", watched[i], (uintmax_t)st.st_ino,
+                                   (intmax_t)st.st_size, (intmax_t)st.st_ctim.tv_sec,
+                                   st.st_ctim.tv_nsec);
+    }
+    g_autofree char *digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, text->str, -1);
+    digest[32] = '\0';
+    return g_strconcat(digest, ".xml", NULL);
+}
+
+static bool await_probe(TbJail *jail, GError **error)
+{
+    gint64 deadline = g_get_monotonic_time() + (gint64)PROBE_SECONDS * G_USEC_PER_SEC;
+    for (;;) {
+        g_autofree char *word = NULL, *rest = NULL;
+        switch (tb_jail_next(jail, &word, &rest)) {
+        case TB_JAIL_EVENT:
+            if (strcmp(word, "running") == 0)
+                return true;
+            return tb_error_set(error, TB_ERROR_VM, "cannot use QEMU: %s", rest);
+        case TB_JAIL_ENDED:
+            return tb_error_set(error, TB_ERROR_VM,
+                                "cannot run the jail: %s (see 'taskbox doctor')",
+                                *rest ? rest : "it ended without a word");
+        case TB_JAIL_AGAIN:
+            break;
+        }
+        if (!tb_interrupt_check(error))
+            return false;
+        if (g_get_monotonic_time() > deadline)
+            return tb_error_set(error, TB_ERROR_TIMEOUT,
+                                "QEMU has not said what it can do within %d s", PROBE_SECONDS);
+        struct pollfd fds[2] = {{.fd = tb_jail_fd(jail), .events = POLLIN},
+                                {.fd = tb_interrupt_fd(), .events = POLLIN}};
+        poll(fds, 2, POLL_MS);
+    }
+}
+
+/* In `dir`, an empty directory of ours that the caller removes. */
+static GBytes *probe_in(const char *dir, bool kvm, GError **error)
+{
+    static const char *const arguments[] = {"--probe", NULL};
+    static const char *const arguments_kvm[] = {"--probe", "--kvm", NULL};
+    TbJailSpec spec = {.id = "probe",
+                       .dir = dir,
+                       .kvm = kvm,
+                       .file_limit = SIZE_LIMIT,
+                       .arguments = kvm ? arguments_kvm : arguments};
+    TbJailUser user;
+    tb_autofd fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || !tb_jail_user(spec.id, &user, error))
+        return NULL;
+    if (user.drops && fchown(fd, user.uid, user.gid) < 0) {
+        tb_error_set_errno(error, errno, "cannot hand '%s' to the jail", dir);
+        return NULL;
+    }
+    g_autoptr(TbJail) jail = tb_jail_start(&spec, error);
+    if (!jail || !await_probe(jail, error))
+        return NULL;
+    return tb_read_file_at(fd, TB_BOX_CAPABILITIES, SIZE_LIMIT, error);
+}
+
+static GBytes *probe(bool kvm, GError **error)
+{
+    tb_verbose("asking QEMU what it can do");
+    g_autofree char *dir = g_dir_make_tmp("taskbox-probe-XXXXXX", error);
+    if (!dir)
+        return NULL;
+    GBytes *answer = probe_in(dir, kvm, error);
+    g_autofree char *name = g_path_get_basename(dir);
+    g_autofree char *parent = g_path_get_dirname(dir);
+    g_autoptr(GError) ignored = NULL;
+    tb_autofd parent_fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent_fd < 0 || !tb_remove_tree(parent_fd, name, &ignored))
+        tb_debug("'%s' stays", dir);
+    return answer;
+}
+
+GBytes *tb_capabilities_get(bool kvm, GError **error)
+{
+    g_autofree char *cache = tb_path_cache();
+    g_autofree char *folder = g_build_filename(cache, "libvirt", NULL);
+    g_autofree char *name = cache_name(kvm);
+    g_autoptr(GError) problem = NULL;
+    tb_autofd fd = -1;
+    if (tb_make_dirs(cache, 0700, &problem))
+        fd = tb_open_private_dir(folder, &problem);
+    if (fd < 0) { /* it only takes longer then */
+        tb_debug("no cache: %s", problem->message);
+        return probe(kvm, error);
+    }
+    GBytes *known = tb_read_file_at(fd, name, SIZE_LIMIT, NULL);
+    if (known)
+        return known;
+    tb_autofd lock = tb_lock(fd, "lock", true, error);
+    if (lock < 0)
+        return NULL;
+    known = tb_read_file_at(fd, name, SIZE_LIMIT, NULL);
+    if (known)
+        return known;
+    GBytes *fresh = probe(kvm, error);
+    gsize length = 0;
+    const void *data = fresh ? g_bytes_get_data(fresh, &length) : NULL;
+    if (data && !tb_write_atomic(fd, name, data, length, 0600, &problem))
+        tb_debug("%s", problem->message);
+    return fresh;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The system calls nobody in the jail needs: neither libvirt, nor QEMU (which adds a filter of its
+ * own on top). What is on the list was a way up or out once, makes namespaces or mounts, looks into
+ * other processes, or leaves files with rights on them that outlive the box.
+ *
+ * Calls whose arguments lie in memory (clone3, openat2) cannot be judged; they are answered with
+ * "not there" and the C library takes the older call.
+ */
+#include "vm/jail-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/auto.h"
+#include "util/error.h"
+
+#define FAMILIES        64
+#define TERMINAL_INJECT 0x5412 /* TIOCSTI */
+#define CONSOLE_SELECT  0x541c /* TIOCLINUX */
+#define LOW_32          0xffffffffU
+
+/* Newer than some headers. */
+#define NR_FCHMODAT2 452
+
+static const int refused[] = {
+    SCMP_SYS(io_uring_setup),
+    SCMP_SYS(io_uring_enter),
+    SCMP_SYS(io_uring_register),
+    SCMP_SYS(bpf),
+    SCMP_SYS(userfaultfd),
+    SCMP_SYS(keyctl),
+    SCMP_SYS(add_key),
+    SCMP_SYS(request_key),
+    SCMP_SYS(ptrace),
+    SCMP_SYS(process_vm_readv),
+    SCMP_SYS(process_vm_writev),
+    SCMP_SYS(process_madvise),
+    SCMP_SYS(pidfd_getfd),
+    SCMP_SYS(kcmp),
+    SCMP_SYS(perf_event_open),
+    SCMP_SYS(mount),
+    SCMP_SYS(umount2),
+    SCMP_SYS(fsopen),
+    SCMP_SYS(fsconfig),
+    SCMP_SYS(fsmount),
+    SCMP_SYS(fspick),
+    SCMP_SYS(open_tree),
+    SCMP_SYS(move_mount),
+    SCMP_SYS(mount_setattr),
+    SCMP_SYS(pivot_root),
+    SCMP_SYS(chroot),
+    SCMP_SYS(unshare),
+    SCMP_SYS(setns),
+    SCMP_SYS(open_by_handle_at),
+    SCMP_SYS(name_to_handle_at),
+    SCMP_SYS(quotactl),
+    SCMP_SYS(swapon),
+    SCMP_SYS(swapoff),
+    SCMP_SYS(reboot),
+    SCMP_SYS(kexec_load),
+    SCMP_SYS(kexec_file_load),
+    SCMP_SYS(init_module),
+    SCMP_SYS(finit_module),
+    SCMP_SYS(delete_module),
+    SCMP_SYS(acct),
+    SCMP_SYS(syslog),
+    SCMP_SYS(personality),
+    SCMP_SYS(lookup_dcookie),
+    SCMP_SYS(vhangup),
+    SCMP_SYS(settimeofday),
+    SCMP_SYS(clock_settime),
+    SCMP_SYS(adjtimex),
+    SCMP_SYS(clock_adjtime),
+    SCMP_SYS(iopl),
+    SCMP_SYS(ioperm),
+    SCMP_SYS(modify_ldt),
+    SCMP_SYS(fanotify_init),
+    SCMP_SYS(landlock_create_ruleset),
+};
+static const int absent[] = {SCMP_SYS(clone3), SCMP_SYS(openat2), NR_FCHMODAT2};
+
+/* Each "argument `at`, masked, equals"; `create` names an argument that must have O_CREAT too. */
+typedef struct {
+    int call;
+    unsigned at;
+    uint64_t mask, value;
+    int create; /* -1: not looked at */
+} Judged;
+
+#define CHMOD(call, at)                                                                            \
+    {call, at, S_ISUID, S_ISUID, -1},                                                              \
+    {                                                                                              \
+        call, at, S_ISGID, S_ISGID, -1                                                             \
+    }
+#define OPEN(call, at, flags)                                                                      \
+    {call, at, S_ISUID, S_ISUID, flags},                                                           \
+    {                                                                                              \
+        call, at, S_ISGID, S_ISGID, flags                                                          \
+    }
+#define DEVICE(call, at)                                                                           \
+    {call, at, S_IFMT, S_IFBLK, -1},                                                               \
+    {                                                                                              \
+        call, at, S_IFMT, S_IFCHR, -1                                                              \
+    }
+#define NAMESPACE(flag)                                                                            \
+    {                                                                                              \
+        SCMP_SYS(clone), 0, flag, flag, -1                                                         \
+    }
+
+static const Judged judged[] = {
+    DEVICE(SCMP_SYS(mknod), 1),
+    DEVICE(SCMP_SYS(mknodat), 2),
+    CHMOD(SCMP_SYS(mknod), 1),
+    CHMOD(SCMP_SYS(mknodat), 2),
+    CHMOD(SCMP_SYS(chmod), 1),
+    CHMOD(SCMP_SYS(fchmod), 1),
+    CHMOD(SCMP_SYS(fchmodat), 2),
+    CHMOD(SCMP_SYS(creat), 1),
+    CHMOD(SCMP_SYS(mkdir), 1),
+    CHMOD(SCMP_SYS(mkdirat), 2),
+    OPEN(SCMP_SYS(open), 2, 1),
+    OPEN(SCMP_SYS(openat), 3, 2),
+    NAMESPACE(CLONE_NEWUSER),
+    NAMESPACE(CLONE_NEWNS),
+    NAMESPACE(CLONE_NEWPID),
+    NAMESPACE(CLONE_NEWNET),
+    NAMESPACE(CLONE_NEWIPC),
+    NAMESPACE(CLONE_NEWUTS),
+    NAMESPACE(CLONE_NEWCGROUP),
+    {SCMP_SYS(ioctl), 1, LOW_32, TERMINAL_INJECT, -1},
+    {SCMP_SYS(ioctl), 1, LOW_32, CONSOLE_SELECT, -1},
+};
+
+static void release_filter(scmp_filter_ctx *context)
+{
+    if (*context)
+        seccomp_release(*context);
+}
+
+/* All rules return 0 or a negative errno; the first of these is kept. */
+static void note(int *result, int rule)
+{
+    if (*result == 0 && rule < 0)
+        *result = rule;
+}
+
+static int refuse_families(scmp_filter_ctx context, bool network)
+{
+    int result = 0;
+    for (unsigned family = 0; family < FAMILIES; family++) {
+        bool local = family == AF_UNIX || family == AF_NETLINK;
+        bool internet = family == AF_INET || family == AF_INET6;
+        if (!local && !(network && internet))
+            note(&result, seccomp_rule_add(context, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket),
+                                           1, SCMP_A0(SCMP_CMP_EQ, family)));
+    }
+    /* The kernel looks at the low half only: anything with a bit above is over the limit here. */
+    note(&result, seccomp_rule_add(context, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+                                   SCMP_A0(SCMP_CMP_GE, FAMILIES)));
+    return result;
+}
+
+static int refuse_judged(scmp_filter_ctx context)
+{
+    int result = 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(judged); i++) {
+        const Judged *j = &judged[i];
+        struct scmp_arg_cmp compare[2] = {
+            SCMP_CMP(j->at, SCMP_CMP_MASKED_EQ, j->mask, j->value),
+        };
+        unsigned count = 1;
+        if (j->create >= 0)
+            compare[count++] = SCMP_CMP((unsigned)j->create, SCMP_CMP_MASKED_EQ, O_CREAT, O_CREAT);
+        note(&result,
+             seccomp_rule_add_array(context, SCMP_ACT_ERRNO(EPERM), j->call, count, compare));
+    }
+    return result;
+}
+
+static int add_rules(scmp_filter_ctx context, bool network)
+{
+    int result = refuse_families(context, network);
+    for (size_t i = 0; i < G_N_ELEMENTS(refused); i++)
+        note(&result, seccomp_rule_add(context, SCMP_ACT_ERRNO(EPERM), refused[i], 0));
+    for (size_t i = 0; i < G_N_ELEMENTS(absent); i++)
+        note(&result, seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), absent[i], 0));
+    note(&result, refuse_judged(context));
+    return result;
+}
+
+int tb_jail_filter(bool network, GError **error)
+{
+    __attribute__((cleanup(release_filter))) scmp_filter_ctx context = seccomp_init(SCMP_ACT_ALLOW);
+    tb_autofd fd = memfd_create("taskbox-filter", MFD_CLOEXEC);
+    if (!context || fd < 0) {
+        tb_error_set_errno(error, errno, "cannot make the jail's system call filter");
+        return -1;
+    }
+    int result = add_rules(context, network);
+    if (result == 0)
+        result = seccomp_export_bpf(context, fd);
+    if (result < 0 || lseek(fd, 0, SEEK_SET) < 0) {
+        tb_error_set_errno(error, result < 0 ? -result : errno,
+                           "cannot make the jail's system call filter");
+        return -1;
+    }
+    return tb_steal_fd(&fd);
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How root gets into a jail: not as root.
+ *
+ * A jail without a user namespace is none (root in it changes its own mounts back), so the child
+ * becomes a uid that owns nothing on this host before bwrap starts. That uid could not walk root's
+ * home, so what the jail shows is first laid out under /tmp, in a mount namespace of the child's
+ * own: the rest of the host never sees these mounts and the kernel drops them with the child.
+ *
+ * A file the uid could not read by its mode is shown through an idmapped mount that gives it to
+ * the uid, read-only. Only the box directory and the disk of an image build are writable; they
+ * belong to the uid.
+ *
+ * tb_stage_enter runs between fork and exec: system calls only.
+ */
+#include "vm/jail-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/mount.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "util/auto.h"
+#include "util/error.h"
+
+#define PRIVATE_BASE  1878900000U
+#define PRIVATE_RANGE 1048576U
+#define PRIVATE_TRIES 64
+#define STACK_SIZE    65536
+
+/* Not in every libc's headers. */
+#define TREE_CLONE     1U
+#define TREE_RECURSIVE 0x8000U /* AT_RECURSIVE */
+#define MOVE_EMPTY     4U      /* MOVE_MOUNT_F_EMPTY_PATH */
+
+bool tb_jail_user(const char *id, TbJailUser *user, GError **error)
+{
+    *user = (TbJailUser){.uid = geteuid(), .gid = getegid(), .drops = geteuid() == 0};
+    if (!user->drops)
+        return true;
+    const struct passwd *system_user = getpwnam("taskbox");
+    if (system_user && system_user->pw_uid != 0 && system_user->pw_gid != 0) {
+        user->uid = system_user->pw_uid;
+        user->gid = system_user->pw_gid;
+        return true;
+    }
+    for (unsigned i = 0; i < PRIVATE_TRIES; i++) {
+        unsigned number = PRIVATE_BASE + (g_str_hash(id) + i) % PRIVATE_RANGE;
+        if (!getpwuid(number) && !getgrgid(number)) {
+            user->uid = user->gid = number;
+            return true;
+        }
+    }
+    return tb_error_set(error, TB_ERROR_UNSUPPORTED,
+                        "cannot find an unused uid for the jail near %u (create a system user "
+                        "'taskbox')",
+                        PRIVATE_BASE);
+}
+
+/* ---- before the fork */
+
+static _Noreturn int wait_for_kill(void *unused)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;)
+        pause();
+}
+
+static bool write_map(pid_t pid, const char *file, unsigned inside, unsigned outside)
+{
+    char path[64], line[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
+    int length = snprintf(line, sizeof line, "%u %u 1", inside, outside);
+    tb_autofd fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd >= 0 && write(fd, line, (size_t)length) == length;
+}
+
+/* A user namespace in which files of `owner` are the jail user's. It lives as long as the
+ * descriptor; the process that made it does not. */
+static int make_map(const struct stat *owner, const TbJailUser *user)
+{
+    g_autofree char *stack = g_malloc(STACK_SIZE);
+    pid_t pid = clone(wait_for_kill, stack + STACK_SIZE, CLONE_NEWUSER | SIGCHLD, NULL);
+    if (pid < 0)
+        return -1;
+    int fd = -1;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
+    if (write_map(pid, "uid_map", owner->st_uid, user->uid) &&
+        write_map(pid, "gid_map", owner->st_gid, user->gid))
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    int saved = errno;
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    errno = saved;
+    return fd;
+}
+
+static bool readable_by(const struct stat *st, const TbJailUser *user)
+{
+    mode_t need = S_ISDIR(st->st_mode) ? 05 : 04;
+    if (st->st_uid == user->uid)
+        return true;
+    return (st->st_mode & need) == need;
+}
+
+static bool add_item(TbStage *stage, const TbJailUser *user, const char *source, bool writable,
+                     bool tree, GError **error)
+{
+    unsigned i = stage->n;
+    struct stat st;
+    if (stat(source, &st) < 0)
+        return tb_error_set_errno(error, errno, "cannot use '%s'", source);
+    stage->items[i].source = source;
+    stage->items[i].folder = S_ISDIR(st.st_mode);
+    stage->items[i].writable = writable;
+    stage->items[i].map = stage->items[i].tree = -1;
+    snprintf(stage->items[i].target, sizeof stage->items[i].target, "/tmp/%u", i);
+    stage->n++;
+    /* A shared tree has files of any mode in it. */
+    if (writable || (readable_by(&st, user) && !tree))
+        return true;
+    stage->items[i].map = make_map(&st, user);
+    if (stage->items[i].map < 0)
+        return tb_error_set_errno(error, errno,
+                                  "cannot show '%s' to the jail's user %u (make it readable for "
+                                  "all)",
+                                  source, (unsigned)user->uid);
+    return true;
+}
+
+bool tb_stage_prepare(TbStage *stage, const TbJailUser *user, const TbJailPlan *plan,
+                      GError **error)
+{
+    const TbJailSpec *spec = plan->spec;
+    *stage = (TbStage){.uid = user->uid, .gid = user->gid, .parent = getpid()};
+    struct stat kvm;
+    if (spec->kvm && stat("/dev/kvm", &kvm) == 0 && kvm.st_gid != 0) {
+        stage->kvm_group = kvm.st_gid;
+        stage->has_kvm_group = true;
+    }
+    if (!add_item(stage, user, spec->dir, true, false, error) ||
+        !add_item(stage, user, plan->vmm, false, false, error))
+        return false;
+    for (unsigned i = 0; i < spec->n_binds; i++) {
+        const TbJailBind *bind = &spec->binds[i];
+        bool tree = g_file_test(bind->source, G_FILE_TEST_IS_DIR);
+        if (!add_item(stage, user, bind->source, bind->writable, tree, error))
+            return false;
+    }
+    return true;
+}
+
+void tb_stage_clear(TbStage *stage)
+{
+    for (unsigned i = 0; i < stage->n; i++)
+        tb_clear_fd(&stage->items[i].map);
+}
+
+/* ---- after it */
+
+static int open_items(TbStage *stage)
+{
+    for (unsigned i = 0; i < stage->n; i++) {
+        int tree = (int)syscall(SYS_open_tree, AT_FDCWD, stage->items[i].source,
+                                TREE_CLONE | (unsigned)O_CLOEXEC);
+        if (tree < 0)
+            return -1;
+        struct mount_attr attributes = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
+        if (!stage->items[i].writable)
+            attributes.attr_set |= MOUNT_ATTR_RDONLY;
+        if (stage->items[i].map >= 0) {
+            attributes.attr_set |= MOUNT_ATTR_IDMAP;
+            attributes.userns_fd = (uint64_t)stage->items[i].map;
+        }
+        if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0)
+            return -1;
+        stage->items[i].tree = tree;
+    }
+    return 0;
+}
+
+static int place_items(const TbStage *stage)
+{
+    for (unsigned i = 0; i < stage->n; i++) {
+        const char *target = stage->items[i].target;
+        if (stage->items[i].folder ? mkdir(target, 0755) < 0 : mknod(target, S_IFREG | 0444, 0) < 0)
+            return -1;
+        if (syscall(SYS_move_mount, stage->items[i].tree, "", AT_FDCWD, target, MOVE_EMPTY) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int tb_stage_stay(void *unused)
+{
+    umask(077);
+    return 0;
+}
+
+int tb_stage_enter(void *data)
+{
+    TbStage *stage = data;
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        open_items(stage) < 0)
+        return -1;
+    umask(022);
+    if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0 ||
+        place_items(stage) < 0 || chdir("/") < 0)
+        return -1;
+    /* Groups first: it needs the rights the next two give up. Not by libc's functions, which
+     * would look for other threads of this process. */
+    if (syscall(SYS_setgroups, stage->has_kvm_group ? 1 : 0, &stage->kvm_group) < 0 ||
+        syscall(SYS_setresgid, stage->gid, stage->gid, stage->gid) < 0 ||
+        syscall(SYS_setresuid, stage->uid, stage->uid, stage->uid) < 0)
+        return -1;
+    umask(077);
+    /* Another uid, and the kernel has forgotten that we are to die with our parent. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != stage->parent)
+        return -1;
+    return 0;
+}

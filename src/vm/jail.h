@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The jail: bubblewrap around taskbox-vmm. It sees /usr, /sys, the files bound into it and one
+ * directory it can write. Started by root it drops to a uid of its own first; it never runs as
+ * uid 0 and never without a user namespace. All that comes out of it is hostile.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "util/command.h"
+
+#define TB_JAIL_MAX_BINDS 8
+
+typedef struct {
+    const char *source, *target;
+    bool writable;
+} TbJailBind;
+
+typedef struct {
+    const char *id;
+    const char *dir; /* bound writable at /vm */
+    TbJailBind binds[TB_JAIL_MAX_BINDS];
+    unsigned n_binds;
+    bool kvm, network;
+    uint64_t file_limit;          /* no file can grow over this */
+    GBytes *capabilities;         /* libvirt's cache of what QEMU can; NULL: it finds out itself */
+    const char *const *arguments; /* of taskbox-vmm */
+} TbJailSpec;
+
+typedef struct TbJail TbJail;
+
+/* Who the jail of box `id` is on the host: ourselves, or when we are root the system user
+ * `taskbox` if there is one, else an unused uid of the range 1878900000 + 0 .. 1048575 that
+ * follows from the id. */
+typedef struct {
+    uid_t uid;
+    gid_t gid;
+    bool drops; /* we are root and become it on the way */
+} TbJailUser;
+bool tb_jail_user(const char *id, TbJailUser *user, GError **error);
+
+/* Starts it. The writable files must belong to tb_jail_user () already. */
+TbJail *tb_jail_start(const TbJailSpec *spec, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Kills every process in it and returns when they are gone; also when it ended by itself. */
+void tb_jail_free(TbJail *jail);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbJail, tb_jail_free)
+
+/* Readable when there is an event or the jail has ended. */
+int tb_jail_fd(const TbJail *jail);
+/* The next event: its first word and the rest (escaped, printable; g_free both). Does not block.
+ * AGAIN: none now. ENDED: taskbox-vmm is gone, *rest holds the last lines of its stderr. */
+typedef enum { TB_JAIL_EVENT, TB_JAIL_AGAIN, TB_JAIL_ENDED } TbJailNext;
+TbJailNext tb_jail_next(TbJail *jail, char **word, char **rest);

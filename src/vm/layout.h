@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What lies where in the jail. The host side binds it there, taskbox-vmm writes it into the XML. */
+#pragma once
+
+#define TB_JAIL_VMM          "/run/taskbox-vmm"
+#define TB_JAIL_DIR          "/vm" /* the box directory: all that can be written */
+#define TB_JAIL_LIBVIRT      "/lv" /* libvirt's root, on a tmpfs */
+#define TB_JAIL_IMAGE        "/image/disk.qcow2"
+#define TB_JAIL_KERNEL       "/image/kernel"
+#define TB_JAIL_INITRD       "/image/initrd"
+#define TB_JAIL_PROJECT_DISK "/image/project"
+#define TB_JAIL_PROJECT_DIR  "/project"
+
+/* In the box directory. */
+#define TB_BOX_OVERLAY      "overlay.qcow2"
+#define TB_BOX_CHANNEL      "chan.sock"
+#define TB_BOX_CONSOLE      "console.log"
+#define TB_BOX_CAPABILITIES "capabilities.xml" /* of a probe */
+
+#define TB_EMULATOR "/usr/bin/qemu-system-x86_64"
+
+/* The jail's end of the event socket: SOCK_SEQPACKET, one event a packet, "WORD TEXT". */
+#define TB_JAIL_EVENT_FD  3
+#define TB_JAIL_EVENT_MAX 1024

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * taskbox-vmm: libvirt's embedded driver in the jail, and nothing else.
+ *
+ * It takes the machine as arguments, starts it, and says on descriptor 3 what becomes of it, one
+ * packet an event: "running", "stopped REASON", "io-error REASON", "error TEXT". It ends when the
+ * machine does. It decides nothing and knows no secret: a guest that breaks out of QEMU can write
+ * into this process (same uid), so whatever it says is hostile to the host's side.
+ *
+ * libvirt calls back on the event loop's thread while the main thread may be in a call of its own;
+ * what the two share is `life`, under its mutex.
+ *
+ * The main thread also keeps the console file small: QEMU appends to it, so cutting it to nothing
+ * is safe at any time.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "util/auto.h"
+#include "vm/domain.h"
+#include "vm/layout.h"
+
+#define CONSOLE_LIMIT   (1024 * 1024)
+#define TICK_MS         250
+#define LOG_TAIL        512
+#define MAX_TASKS       1024 /* processes and threads in the jail */
+#define CAPABILITY_FILE TB_JAIL_LIBVIRT "/cache/qemu/capabilities"
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomain, virDomainFree)
+
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool stopped;
+} life = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+
+static struct {
+    char *name, *cmdline;
+    int cpus;
+    gint64 memory;
+    gboolean kvm, initrd, overlay, project_disk, project_dir, network, probe;
+} arguments;
+
+static const GOptionEntry options[] = {
+    {"name", 0, 0, G_OPTION_ARG_STRING, &arguments.name, NULL, NULL},
+    {"cpus", 0, 0, G_OPTION_ARG_INT, &arguments.cpus, NULL, NULL},
+    {"memory", 0, 0, G_OPTION_ARG_INT64, &arguments.memory, NULL, NULL},
+    {"kvm", 0, 0, G_OPTION_ARG_NONE, &arguments.kvm, NULL, NULL},
+    {"initrd", 0, 0, G_OPTION_ARG_NONE, &arguments.initrd, NULL, NULL},
+    {"cmdline", 0, 0, G_OPTION_ARG_STRING, &arguments.cmdline, NULL, NULL},
+    {"overlay", 0, 0, G_OPTION_ARG_NONE, &arguments.overlay, NULL, NULL},
+    {"project-disk", 0, 0, G_OPTION_ARG_NONE, &arguments.project_disk, NULL, NULL},
+    {"project-dir", 0, 0, G_OPTION_ARG_NONE, &arguments.project_dir, NULL, NULL},
+    {"network", 0, 0, G_OPTION_ARG_NONE, &arguments.network, NULL, NULL},
+    {"probe", 0, 0, G_OPTION_ARG_NONE, &arguments.probe, NULL, NULL},
+    {NULL},
+};
+
+G_GNUC_PRINTF(1, 2) static void report(const char *format, ...)
+{
+    char packet[TB_JAIL_EVENT_MAX];
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(packet, sizeof packet, format, args);
+    va_end(args);
+    size_t size = MIN((size_t)length, sizeof packet - 1);
+    while (send(TB_JAIL_EVENT_FD, packet, size, MSG_NOSIGNAL) < 0 && errno == EINTR)
+        continue;
+}
+
+static int fail(const char *what)
+{
+    const virError *last = virGetLastError();
+    report("error %s: %s", what, last && last->message ? last->message : "unknown cause");
+    return EXIT_FAILURE;
+}
+
+static void quiet(void *data, virErrorPtr error)
+{
+}
+
+static void *run_loop(void *data)
+{
+    while (virEventRunDefaultImpl() == 0)
+        continue;
+    report("error libvirt's event loop broke");
+    _exit(EXIT_FAILURE);
+}
+
+/* The last line QEMU wrote before it died. */
+static char *qemu_last_words(void)
+{
+    g_autofree char *path = g_strdup_printf("%s/log/qemu/%s.log", TB_JAIL_LIBVIRT, arguments.name);
+    tb_autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat st;
+    char tail[LOG_TAIL + 1] = "";
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return g_strdup("");
+    ssize_t got = pread(fd, tail, LOG_TAIL, MAX(0, st.st_size - LOG_TAIL));
+    tail[MAX(got, 0)] = '\0';
+    g_auto(GStrv) lines = g_strsplit(g_strchomp(tail), "\n", -1);
+    for (guint i = g_strv_length(lines); i > 0; i--)
+        if (strstr(lines[i - 1], "qemu-system") && !strstr(lines[i - 1], "terminating on signal"))
+            return g_strdup(strstr(lines[i - 1], "qemu-system"));
+    return g_strdup("");
+}
+
+static const char *stop_reason(int detail)
+{
+    switch (detail) {
+    case VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN:
+        return "shutdown";
+    case VIR_DOMAIN_EVENT_STOPPED_CRASHED:
+        return "crashed";
+    case VIR_DOMAIN_EVENT_STOPPED_FAILED:
+        return "failed";
+    default:
+        return "destroyed";
+    }
+}
+
+static int on_life(virConnectPtr connection, virDomainPtr domain, int event, int detail, void *data)
+{
+    if (event != VIR_DOMAIN_EVENT_STOPPED)
+        return 0;
+    bool clean = detail == VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN;
+    g_autofree char *words = clean ? g_strdup("") : qemu_last_words();
+    report("stopped %s %s", stop_reason(detail), words);
+    pthread_mutex_lock(&life.mutex);
+    life.stopped = true;
+    pthread_cond_signal(&life.changed);
+    pthread_mutex_unlock(&life.mutex);
+    return 0;
+}
+
+static void on_io_error(virConnectPtr connection, virDomainPtr domain, const char *source,
+                        const char *device, int action, const char *reason, void *data)
+{
+    if (action == VIR_DOMAIN_EVENT_IO_ERROR_PAUSE)
+        report("io-error %s", reason && *reason ? reason : "other");
+}
+
+static bool watch_events(virConnectPtr connection)
+{
+    return virConnectDomainEventRegisterAny(connection, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                            VIR_DOMAIN_EVENT_CALLBACK(on_life), NULL, NULL) >= 0 &&
+           virConnectDomainEventRegisterAny(connection, NULL, VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON,
+                                            VIR_DOMAIN_EVENT_CALLBACK(on_io_error), NULL,
+                                            NULL) >= 0;
+}
+
+static void cap_console(void)
+{
+    tb_autofd fd = open(TB_JAIL_DIR "/" TB_BOX_CONSOLE, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0 || st.st_size <= CONSOLE_LIMIT)
+        return;
+    if (ftruncate(fd, 0) < 0)
+        report("io-error console");
+}
+
+static void wait_until_stopped(void)
+{
+    pthread_mutex_lock(&life.mutex);
+    while (!life.stopped) {
+        struct timespec next;
+        clock_gettime(CLOCK_REALTIME, &next);
+        next.tv_nsec += TICK_MS * 1000000L;
+        next.tv_sec += next.tv_nsec / 1000000000L;
+        next.tv_nsec %= 1000000000L;
+        if (pthread_cond_timedwait(&life.changed, &life.mutex, &next) == ETIMEDOUT)
+            cap_console();
+    }
+    pthread_mutex_unlock(&life.mutex);
+}
+
+static int run_domain(virConnectPtr connection)
+{
+    TbDomainSpec spec = {
+        .name = arguments.name,
+        .emulator = TB_EMULATOR,
+        .cpus = (unsigned)arguments.cpus,
+        .memory = (uint64_t)arguments.memory,
+        .kvm = arguments.kvm,
+        .kernel = TB_JAIL_KERNEL,
+        .initrd = arguments.initrd ? TB_JAIL_INITRD : NULL,
+        .cmdline = arguments.cmdline,
+        .disk = arguments.overlay ? TB_JAIL_DIR "/" TB_BOX_OVERLAY : TB_JAIL_IMAGE,
+        .backing = arguments.overlay ? TB_JAIL_IMAGE : NULL,
+        .project_disk = arguments.project_disk ? TB_JAIL_PROJECT_DISK : NULL,
+        .project_dir = arguments.project_dir ? TB_JAIL_PROJECT_DIR : NULL,
+        .network = arguments.network,
+        .channel = TB_JAIL_DIR "/" TB_BOX_CHANNEL,
+        .console = TB_JAIL_DIR "/" TB_BOX_CONSOLE,
+    };
+    if (!watch_events(connection))
+        return fail("cannot watch the VM");
+    g_autofree char *xml = tb_domain_xml(&spec);
+    g_autoptr(virDomain) domain = virDomainCreateXML(connection, xml, 0);
+    if (!domain)
+        return fail("cannot start the VM");
+    report("running");
+    wait_until_stopped();
+    return EXIT_SUCCESS;
+}
+
+/* Copies what libvirt found out about this QEMU to where the host finds it. */
+static int run_probe(virConnectPtr connection)
+{
+    g_autofree char *answer = virConnectGetDomainCapabilities(
+        connection, TB_EMULATOR, "x86_64", "q35", arguments.kvm ? "kvm" : "qemu", 0);
+    if (!answer)
+        return fail("libvirt cannot use QEMU");
+    g_autoptr(GError) error = NULL;
+    g_autofree char *digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, TB_EMULATOR, -1);
+    g_autofree char *path = g_strdup_printf("%s/%s.xml", CAPABILITY_FILE, digest);
+    g_autofree char *content = NULL;
+    gsize length = 0;
+    if (g_file_get_contents(path, &content, &length, &error) &&
+        g_file_set_contents(TB_JAIL_DIR "/" TB_BOX_CAPABILITIES, content, (gssize)length, &error))
+        report("running");
+    else
+        report("error %s", error->message);
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+    g_option_context_add_main_entries(context, options, NULL);
+    if (!g_option_context_parse(context, &argc, &argv, &error) || argc != 1 ||
+        (!arguments.probe && (!arguments.name || !arguments.cmdline))) {
+        fprintf(stderr, "taskbox-vmm: %s (it is started by taskbox only)\n",
+                error ? error->message : "wrong arguments");
+        return EXIT_FAILURE;
+    }
+    fcntl(TB_JAIL_EVENT_FD, F_SETFD, FD_CLOEXEC);
+    signal(SIGPIPE, SIG_IGN);
+    /* Here and not on the way in: in a user namespace of our own only the jail's tasks count. */
+    struct rlimit tasks = {.rlim_cur = MAX_TASKS, .rlim_max = MAX_TASKS};
+    setrlimit(RLIMIT_NPROC, &tasks);
+
+    virSetErrorFunc(NULL, quiet);
+    pthread_t loop;
+    if (virEventRegisterDefaultImpl() < 0 || pthread_create(&loop, NULL, run_loop, NULL) != 0)
+        return fail("cannot start libvirt's event loop");
+    virConnectPtr connection = virConnectOpen("qemu:///embed?root=" TB_JAIL_LIBVIRT);
+    if (!connection)
+        return fail("cannot open libvirt's embedded driver");
+    /* The connection is not closed: the process ends, and with it the jail. */
+    return arguments.probe ? run_probe(connection) : run_domain(connection);
+}
