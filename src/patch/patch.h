@@ -13,9 +13,9 @@
 #include "util/git.h"
 
 typedef struct {
-    uint64_t max_bytes;   /* sum of all new file contents */
+    uint64_t max_bytes; /* sum of all new file contents */
     uint32_t max_entries;
-    uint64_t max_patch;   /* bytes of the patch file */
+    uint64_t max_patch; /* bytes of the patch file */
 } TbPatchLimits;
 extern const TbPatchLimits tb_patch_limits_default;
 
@@ -32,7 +32,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbChanges, tb_changes_free)
 
 /* One entry of the guest's list (the index counts from 0). A path that may not be is refused: it
  * goes to the notes, never into the tree; duplicates and file/directory clashes are errors
- * (TB_ERROR_GUEST). Same prototype as TbEntryFn of vm/session.h. */
+ * (TB_ERROR_GUEST), found by tb_changes_wanted at the latest. Same prototype as TbEntryFn of
+ * vm/session.h. */
 bool tb_changes_add(const TbEntry *entry, void *changes, GError **error);
 /* After the list: which files' bytes are wanted, ascending list indices. Owned by `changes`. */
 bool tb_changes_wanted(TbChanges *changes, const uint32_t **indices, size_t *count, GError **error);
@@ -47,20 +48,21 @@ char *tb_changes_result_tree(TbChanges *changes, GError **error);
 const GPtrArray *tb_changes_notes(const TbChanges *changes);
 
 typedef struct {
-    const char *subject;  /* from the prompt or command; one line is made of it */
+    const char *subject; /* from the prompt or command; one line is made of it */
     const char *task_id, *image_digest, *base_tree, *result_tree;
-    const char *author;   /* "AI Agent <agent@internal.sandbox>" */
-    int64_t time;         /* seconds since the epoch */
+    const char *author; /* "AI Agent <agent@internal.sandbox>" */
+    int64_t time;       /* seconds since the epoch */
 } TbPatchHeader;
 
 typedef struct {
     uint32_t files;
     uint64_t added, removed; /* lines; binary files count none */
     uint32_t binary;
-    uint64_t bytes;          /* of the patch file */
+    uint64_t bytes; /* of the patch file */
 } TbPatchStat;
 
-/* Writes the mail-style patch (git am and git apply take it) to `name` in `dirfd`, atomically.
+/* Writes the mail-style patch (git am and git apply take it; git am wants --keep-cr for files with
+ * CRLF line ends, and its author and date are the header's) to `name` in `dirfd`, atomically.
  * An empty difference writes an empty-bodied patch with files == 0. Then proves it: applied to the
  * base in a private index it must give the result tree, else TB_ERROR_INTERNAL. */
 bool tb_patch_write(TbGit *git, const char *base_index, const TbPatchHeader *header,
@@ -69,10 +71,11 @@ bool tb_patch_write(TbGit *git, const char *base_index, const TbPatchHeader *hea
 
 /* Per-file changes between two trees, from diff-tree --raw -z -M-less. */
 typedef struct {
-    char *path;             /* raw bytes, NUL-terminated */
+    char *path;                  /* raw bytes, NUL-terminated */
     uint32_t old_mode, new_mode; /* 0: not there */
     char *old_oid, *new_oid;
     int64_t added, removed; /* -1: binary */
 } TbPatchFile;
 /* Array of TbPatchFile, freed with the array. */
-GPtrArray *tb_patch_files(TbGit *git, const char *base_tree, const char *result_tree, GError **error);
+GPtrArray *tb_patch_files(TbGit *git, const char *base_tree, const char *result_tree,
+                          GError **error);

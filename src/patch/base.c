@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The list stays as git printed it; entries point into it. git's order is that of the bytes, so
+ * what lies below a directory is one run of entries. */
+#include "patch/base.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "util/auto.h"
+#include "util/error.h"
+#include "util/fs.h"
+
+#define LIST_LIMIT ((size_t)1 << 30)
+
+GBytes *tb_index_list(TbGit *git, const char *index, GError **error)
+{
+    if (!g_file_test(index, G_FILE_TEST_EXISTS))
+        return g_bytes_new_static("", 0);
+    g_autoptr(TbCommand) command = tb_git_command(git, "ls-files", NULL, index);
+    tb_command_add(command, "-s", "-z", NULL);
+    tb_command_set_stdout_limit(command, LIST_LIMIT);
+    GBytes *out = NULL;
+    return tb_command_run(command, &out, error) ? out : NULL;
+}
+
+bool tb_index_copy(const char *from, const char *to, GError **error)
+{
+    if (unlink(to) != 0 && errno != ENOENT)
+        return tb_error_set_errno(error, errno, "cannot remove '%s'", to);
+    tb_autofd in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (in < 0 && errno == ENOENT)
+        return true;
+    if (in < 0)
+        return tb_error_set_errno(error, errno, "cannot open '%s'", from);
+    tb_autofd out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (out < 0)
+        return tb_error_set_errno(error, errno, "cannot create '%s'", to);
+    return tb_copy_file(in, out, to, error);
+}
+
+/* One "MODE OID STAGE\tPATH" that ends before `end`. */
+static bool entry_parse(TbBase *base, const char *line, const char *end, TbBaseEntry *entry)
+{
+    char *rest = NULL;
+    uint64_t mode = g_ascii_strtoull(line, &rest, 8);
+    const char *oid = rest + 1;
+    const char *stage = oid + base->oid_length;
+    if (*rest != ' ' || stage + 4 > end || memcmp(stage, " 0\t", 3) != 0)
+        return false;
+    *entry = (TbBaseEntry){.path = stage + 3, .oid = oid, .mode = (uint32_t)mode};
+    base->has_gitlinks |= mode == TB_MODE_GITLINK;
+    return true;
+}
+
+static bool base_parse(TbBase *base, GError **error)
+{
+    gsize size = 0;
+    const char *text = g_bytes_get_data(base->text, &size);
+    for (const char *at = text, *end; at < text + size; at = end + 1) {
+        TbBaseEntry entry;
+        end = memchr(at, '\0', (size_t)(text + size - at));
+        if (!end || !entry_parse(base, at, end, &entry))
+            return tb_error_set(error, TB_ERROR_INTERNAL,
+                                "cannot read the base tree's index: not a list of merged entries");
+        g_array_append_val(base->array, entry);
+    }
+    base->entries = (TbBaseEntry *)(void *)base->array->data;
+    base->count = base->array->len;
+    return true;
+}
+
+TbBase *tb_base_new(TbGit *git, const char *index, GError **error)
+{
+    g_autoptr(TbBase) base = g_new0(TbBase, 1);
+    base->array = g_array_new(FALSE, FALSE, sizeof(TbBaseEntry));
+    base->oid_length = tb_git_oid_length(git);
+    base->text = tb_index_list(git, index, error);
+    if (!base->text || !base_parse(base, error))
+        return NULL;
+    return g_steal_pointer(&base);
+}
+
+void tb_base_free(TbBase *base)
+{
+    if (!base)
+        return;
+    g_clear_pointer(&base->text, g_bytes_unref);
+    g_clear_pointer(&base->array, g_array_unref);
+    g_free(base);
+}
+
+static int path_compare(const char *entry, const char *path, size_t length)
+{
+    int order = strncmp(entry, path, length);
+    return order ? order : entry[length] != '\0';
+}
+
+/* The first entry that is not before `path`. */
+static size_t lower_bound(const TbBase *base, const char *path, size_t length)
+{
+    size_t low = 0, high = base->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (path_compare(base->entries[middle].path, path, length) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+TbBaseEntry *tb_base_find(const TbBase *base, const char *path, size_t length)
+{
+    size_t at = lower_bound(base, path, length);
+    if (at == base->count || path_compare(base->entries[at].path, path, length) != 0)
+        return NULL;
+    return &base->entries[at];
+}
+
+size_t tb_base_below(const TbBase *base, const char *path, size_t *first)
+{
+    g_autofree char *start = g_strconcat(path, "/", NULL);
+    size_t length = strlen(start);
+    *first = lower_bound(base, start, length);
+    start[length - 1]++; /* the byte after '/' */
+    return lower_bound(base, start, length) - *first;
+}
+
+TbBaseEntry *tb_base_gitlink_above(const TbBase *base, const char *path)
+{
+    if (!base->has_gitlinks)
+        return NULL;
+    for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+        TbBaseEntry *entry = tb_base_find(base, path, (size_t)(slash - path));
+        if (entry && entry->mode == TB_MODE_GITLINK && !entry->removed)
+            return entry;
+    }
+    return NULL;
+}

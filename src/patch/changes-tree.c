@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The result tree: a copy of the base index, the removals and additions fed to it, and then the
+ * whole index compared with the list that must be there. update-index drops paths it does not like
+ * and lets a later entry push out an earlier one, both with exit status 0; the comparison makes
+ * that an error instead of a silent loss.
+ */
+#include "patch/changes-private.h"
+
+#include <string.h>
+
+#include "util/error.h"
+
+#define RESULT_INDEX "taskbox-result-index"
+
+typedef struct {
+    const char *path;
+    const char *oid;
+    uint32_t mode;
+} Added;
+
+static gint added_compare(gconstpointer a, gconstpointer b)
+{
+    return strcmp(((const Added *)a)->path, ((const Added *)b)->path);
+}
+
+static uint32_t item_mode(const Item *item)
+{
+    if (item->kind == TB_ENTRY_SYMLINK)
+        return TB_MODE_SYMLINK;
+    return item->executable ? TB_MODE_EXECUTABLE : TB_MODE_FILE;
+}
+
+static bool write_link(TbChanges *changes, Item *item, GError **error)
+{
+    if (!changes->writer)
+        changes->writer = tb_blob_writer_new(changes->git, error);
+    return changes->writer && tb_blob_writer_begin(changes->writer, item->size, error) &&
+           tb_blob_writer_data(changes->writer, item->target, item->size, error) &&
+           tb_blob_writer_end(changes->writer, &item->mark, error);
+}
+
+/* Stores the links' targets too and ends the writer; the blobs' ids by mark. */
+static GPtrArray *finish_blobs(TbChanges *changes, GError **error)
+{
+    for (uint32_t i = 0; i < changes->items->len; i++) {
+        Item *item = changes_item(changes, i);
+        if (item->fate == FATE_CARRIED && item->kind == TB_ENTRY_SYMLINK &&
+            !write_link(changes, item, error))
+            return NULL;
+    }
+    GPtrArray *oids = NULL;
+    if (!changes->writer)
+        return g_ptr_array_new();
+    if (!tb_blob_writer_finish(changes->writer, &oids, error))
+        return NULL;
+    g_clear_pointer(&changes->writer, tb_blob_writer_free);
+    return oids;
+}
+
+/* Everything the box has new, sorted as an index is. */
+static GArray *collect_added(TbChanges *changes, const GPtrArray *oids, GError **error)
+{
+    g_autoptr(GArray) added = g_array_new(FALSE, FALSE, sizeof(Added));
+    for (uint32_t i = 0; i < changes->items->len; i++) {
+        const Item *item = changes_item(changes, i);
+        if (item->fate != FATE_CARRIED)
+            continue;
+        const char *oid = item->mark < oids->len ? oids->pdata[item->mark] : NULL;
+        if (!oid || strlen(oid) != changes->base->oid_length) {
+            tb_error_set(error, TB_ERROR_INTERNAL, "a file of the box was not stored");
+            return NULL;
+        }
+        Added entry = {.path = item->path, .oid = oid, .mode = item_mode(item)};
+        g_array_append_val(added, entry);
+    }
+    g_array_sort(added, added_compare);
+    return g_steal_pointer(&added);
+}
+
+/* What update-index is told: first what goes, then what comes. */
+static GString *index_info(const TbChanges *changes, const GArray *added)
+{
+    const TbBase *base = changes->base;
+    GString *info = g_string_new(NULL);
+    g_autofree char *zeros = g_strnfill(base->oid_length, '0');
+    for (size_t i = 0; i < base->count; i++) {
+        if (!base->entries[i].removed)
+            continue;
+        g_string_append_printf(info, "0 %s\t%s", zeros, base->entries[i].path);
+        g_string_append_c(info, '\0');
+    }
+    for (guint i = 0; i < added->len; i++) {
+        const Added *entry = &g_array_index(added, Added, i);
+        g_string_append_printf(info, "%o %s\t%s", entry->mode, entry->oid, entry->path);
+        g_string_append_c(info, '\0');
+    }
+    return info;
+}
+
+/* What `ls-files -s -z` must say then: the base's entries that stay and the added, merged. */
+static GString *expected_list(const TbChanges *changes, const GArray *added)
+{
+    const TbBase *base = changes->base;
+    GString *list = g_string_new(NULL);
+    size_t i = 0;
+    guint j = 0;
+    while (i < base->count || j < added->len) {
+        const TbBaseEntry *old = i < base->count ? &base->entries[i] : NULL;
+        const Added *entry = j < added->len ? &g_array_index(added, Added, j) : NULL;
+        if (old && old->removed) {
+            i++;
+            continue;
+        }
+        if (old && (!entry || strcmp(old->path, entry->path) < 0)) {
+            g_string_append_printf(list, "%06o %.*s 0\t%s", old->mode, (int)base->oid_length,
+                                   old->oid, old->path);
+            i++;
+        } else {
+            g_string_append_printf(list, "%06o %s 0\t%s", entry->mode, entry->oid, entry->path);
+            j++;
+        }
+        g_string_append_c(list, '\0');
+    }
+    return list;
+}
+
+static bool update_index(TbChanges *changes, const char *index, const GString *info, GError **error)
+{
+    if (info->len == 0)
+        return true;
+    g_autoptr(TbCommand) command = tb_git_command(changes->git, "update-index", NULL, index);
+    tb_command_add(command, "-z", "--index-info", NULL);
+    tb_command_set_stdin_bytes(command, info->str, info->len);
+    return tb_command_run(command, NULL, error);
+}
+
+static bool check_index(TbChanges *changes, const char *index, const GString *expected,
+                        GError **error)
+{
+    g_autoptr(GBytes) list = tb_index_list(changes->git, index, error);
+    if (!list)
+        return false;
+    gsize size = 0;
+    const char *text = g_bytes_get_data(list, &size);
+    if (size == expected->len && (size == 0 || memcmp(text, expected->str, size) == 0))
+        return true;
+    return tb_error_set(error, TB_ERROR_INTERNAL,
+                        "cannot make the result tree: git's index does not hold what it was told");
+}
+
+char *tb_changes_result_tree(TbChanges *changes, GError **error)
+{
+    const uint32_t *wanted = NULL;
+    size_t count = 0;
+    if (!tb_changes_wanted(changes, &wanted, &count, error))
+        return NULL;
+    if (changes->in_file || changes->next_wanted != count) {
+        tb_error_set(error, TB_ERROR_GUEST, "the box sent %zu of %zu files", changes->next_wanted,
+                     count);
+        return NULL;
+    }
+    g_autoptr(GPtrArray) oids = finish_blobs(changes, error);
+    g_autoptr(GArray) added = oids ? collect_added(changes, oids, error) : NULL;
+    if (!added)
+        return NULL;
+    g_autofree char *index = g_build_filename(tb_git_path(changes->git), RESULT_INDEX, NULL);
+    g_autoptr(GString) expected = expected_list(changes, added);
+    g_autoptr(GString) info = index_info(changes, added);
+    if (!tb_index_copy(changes->base_index, index, error) ||
+        !update_index(changes, index, info, error) || !check_index(changes, index, expected, error))
+        return NULL;
+    g_autoptr(TbCommand) command = tb_git_command(changes->git, "write-tree", NULL, index);
+    return tb_git_run_oid(changes->git, command, error);
+}

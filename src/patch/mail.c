@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From, Date, Subject and body, so that git am reads back just what was meant. The prompt is
+ * anybody's text: in the subject it is one line of visible characters, encoded by RFC 2047 when it
+ * is not ASCII; in the body every line of it is indented, so that none can pass for a header, a
+ * "From " line or the "---" that ends the message.
+ */
+#include "patch/mail.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "util/escape.h"
+
+#define SUBJECT_CHARACTERS 72
+#define BODY_BYTES         ((size_t)16 * 1024)
+#define ENCODED_BYTES      45 /* of one RFC 2047 word, which may have 75 with its frame */
+
+static bool is_ascii(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || (unsigned char)*text > 0x7e)
+            return false;
+    return true;
+}
+
+/* One RFC 2047 "Q" byte. Letters and digits only stay as they are: right in every header. */
+static void append_q(GString *out, unsigned char byte)
+{
+    if (g_ascii_isalnum(byte))
+        g_string_append_c(out, (char)byte);
+    else if (byte == ' ')
+        g_string_append_c(out, '_');
+    else
+        g_string_append_printf(out, "=%02X", byte);
+}
+
+/* Encoded words of whole characters, folded over lines. */
+static char *encode_words(const char *text)
+{
+    GString *out = g_string_new("=?UTF-8?q?");
+    size_t start = out->len;
+    for (const char *at = text; *at;) {
+        const char *next = g_utf8_next_char(at);
+        g_autoptr(GString) character = g_string_new(NULL);
+        for (; at < next; at++)
+            append_q(character, (unsigned char)*at);
+        if (out->len - start + character->len > ENCODED_BYTES) {
+            g_string_append(out, "?=\n =?UTF-8?q?");
+            start = out->len;
+        }
+        g_string_append_len(out, character->str, (gssize)character->len);
+    }
+    g_string_append(out, "?=");
+    return g_string_free(out, FALSE);
+}
+
+/* The first line with anything in it; *more when something else follows. g_free. */
+static char *first_line(const char *text, bool *more)
+{
+    while (*text == '\n' || *text == '\r' || *text == ' ' || *text == '\t')
+        text++;
+    size_t length = strcspn(text, "\r\n");
+    const char *rest = text + length;
+    *more = rest[strspn(rest, " \t\r\n")] != '\0';
+    return g_strndup(text, length);
+}
+
+/* Visible, single-spaced, not too long; *cut when characters were left out. g_free. */
+static char *subject_line(const char *line, bool *cut)
+{
+    g_autofree char *visible = tb_escape_terminal(line, strlen(line), false);
+    g_autoptr(GString) out = g_string_new(NULL);
+    unsigned characters = 0;
+    for (const char *at = g_strchug(visible); *at; at = g_utf8_next_char(at)) {
+        if (*at == ' ' && (at[1] == ' ' || at[1] == '\0'))
+            continue;
+        if (++characters > SUBJECT_CHARACTERS) {
+            *cut = true;
+            g_string_append(out, "...");
+            break;
+        }
+        g_string_append_unichar(out, g_utf8_get_char(at));
+    }
+    return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
+static void append_subject(GString *mail, const TbPatchHeader *header, bool *incomplete)
+{
+    const char *text = header->subject ? header->subject : "";
+    g_autofree char *line = first_line(text, incomplete);
+    g_autofree char *subject = subject_line(line, incomplete);
+    if (!*subject) {
+        g_free(subject);
+        subject = g_strdup_printf("changes of task %s", header->task_id);
+    }
+    g_autofree char *encoded = is_ascii(subject) ? NULL : encode_words(subject);
+    g_string_append_printf(mail, "Subject: [PATCH] %s\n", encoded ? encoded : subject);
+}
+
+/* "Name <address>", the name quoted or encoded where it needs it. */
+static void append_author(GString *mail, const char *author)
+{
+    g_autofree char *visible = tb_escape_name(author);
+    char *open = strrchr(visible, '<');
+    const char *address = open ? open + 1 : "";
+    g_autofree char *mailbox = g_strndup(address, strcspn(address, "> "));
+    if (open)
+        *open = '\0';
+    const char *name = g_strstrip(visible);
+    g_autofree char *encoded = is_ascii(name) ? NULL : encode_words(name);
+    g_autoptr(GString) quoted = g_string_new("\"");
+    for (const char *at = name; *at; at++) {
+        if (*at == '"' || *at == '\\')
+            g_string_append_c(quoted, '\\');
+        g_string_append_c(quoted, *at);
+    }
+    g_string_append_c(quoted, '"');
+    bool plain = !strpbrk(name, "()<>@,;:\\\".[]");
+    g_string_append_printf(mail, "From: %s <%s>\n",
+                           encoded ? encoded
+                           : plain ? name
+                                   : quoted->str,
+                           is_ascii(mailbox) ? mailbox : "");
+}
+
+/* RFC 2822 in UTC, whatever the locale. */
+static void append_date(GString *mail, int64_t seconds)
+{
+    static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    time_t when = (time_t)seconds;
+    struct tm tm = {0};
+    if (!gmtime_r(&when, &tm))
+        gmtime_r(&(time_t){0}, &tm);
+    g_string_append_printf(mail, "Date: %s, %d %s %d %02d:%02d:%02d +0000\n", days[tm.tm_wday],
+                           tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
+                           tm.tm_sec);
+}
+
+/* The whole prompt, each line indented; escaped before it is cut, so that the cut makes no new
+ * bytes. */
+static void append_prompt(GString *mail, const char *prompt)
+{
+    g_autofree char *visible = tb_escape_terminal(prompt, strlen(prompt), true);
+    g_strstrip(visible);
+    bool cut = strlen(visible) > BODY_BYTES;
+    if (cut)
+        *g_utf8_find_prev_char(visible, visible + BODY_BYTES) = '\0';
+    g_auto(GStrv) lines = g_strsplit(visible, "\n", -1);
+    for (char **line = lines; *line; line++) {
+        g_strchomp(*line);
+        g_string_append_printf(mail, "%s%s\n", **line ? "    " : "", *line);
+    }
+    g_string_append(mail, cut ? "    [...]\n\n" : "\n");
+}
+
+/* Values are ours (ids and digests), but one line each in any case. */
+static void append_trailer(GString *mail, const char *key, const char *value)
+{
+    g_autofree char *visible = tb_escape_name(value ? value : "");
+    if (*visible)
+        g_string_append_printf(mail, "%s: %s\n", key, visible);
+}
+
+char *mail_head(const TbPatchHeader *header)
+{
+    GString *mail = g_string_new("From 0000000000000000000000000000000000000000 "
+                                 "Mon Sep 17 00:00:00 2001\n");
+    bool incomplete = false;
+    append_author(mail, header->author);
+    append_date(mail, header->time);
+    append_subject(mail, header, &incomplete);
+    g_string_append(mail, "MIME-Version: 1.0\n"
+                          "Content-Type: text/plain; charset=UTF-8\n"
+                          "Content-Transfer-Encoding: 8bit\n\n");
+    if (incomplete)
+        append_prompt(mail, header->subject);
+    append_trailer(mail, "Taskbox-Task", header->task_id);
+    append_trailer(mail, "Taskbox-Image", header->image_digest);
+    append_trailer(mail, "Taskbox-Base-Tree", header->base_tree);
+    append_trailer(mail, "Taskbox-Result-Tree", header->result_tree);
+    g_string_append(mail, "---\n");
+    return g_string_free(mail, FALSE);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The patch file. It is streamed to a temporary file, proved there, and only then takes its name:
+ * a patch that exists has been shown to turn the base tree into the result tree. The limit on its
+ * size fails the whole; a patch is never cut.
+ *
+ * diff-tree runs in a directory without a work tree, so no .gitattributes has a say in what is
+ * text and what is binary, and every option that configuration could set is given.
+ *
+ * git am takes carriage returns off line ends unless --keep-cr is given; git apply does not.
+ */
+#include "patch/patch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "patch/base.h"
+#include "patch/files.h"
+#include "patch/mail.h"
+#include "util/auto.h"
+#include "util/error.h"
+#include "util/fs.h"
+#include "util/units.h"
+
+#define PROOF_INDEX "taskbox-proof-index"
+
+typedef struct {
+    int fd;
+    uint64_t written, limit;
+} Sink;
+
+static bool sink_write(const uint8_t *data, size_t length, void *user_data, GError **error)
+{
+    Sink *sink = user_data;
+    if (length > sink->limit - sink->written) {
+        g_autofree char *limit = tb_size_format(sink->limit);
+        return tb_error_set(error, TB_ERROR_LIMIT, "cannot write the patch: larger than %s", limit);
+    }
+    sink->written += length;
+    return tb_write_all(sink->fd, data, length, "the patch", error);
+}
+
+static bool sink_text(Sink *sink, const char *text, GError **error)
+{
+    return sink_write((const uint8_t *)text, strlen(text), sink, error);
+}
+
+static bool write_diff(TbGit *git, const TbPatchHeader *header, Sink *sink, GError **error)
+{
+    g_autoptr(TbCommand) command = tb_git_command(git, "diff-tree", NULL, NULL);
+    tb_command_add(command, "-r", "-p", "--patch-with-stat", "--summary", "--binary",
+                   "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color",
+                   "--no-relative", "--no-indent-heuristic", "--diff-algorithm=myers", "-U3",
+                   "--inter-hunk-context=0", "--ignore-submodules=none", "--submodule=short",
+                   "-O/dev/null", "--src-prefix=a/", "--dst-prefix=b/", header->base_tree,
+                   header->result_tree, "--", NULL);
+    tb_command_set_stdout_fn(command, sink_write, sink);
+    tb_command_set_stdout_limit(command, SIZE_MAX);
+    return tb_command_run(command, NULL, error);
+}
+
+static bool write_patch(TbGit *git, const TbPatchHeader *header, bool empty, Sink *sink,
+                        GError **error)
+{
+    g_autofree char *head = mail_head(header);
+    return sink_text(sink, head, error) && (empty || write_diff(git, header, sink, error)) &&
+           sink_text(sink, "-- \ntaskbox " TB_VERSION "\n\n", error);
+}
+
+/* The patch on the base index gives the result tree. */
+static bool prove(TbGit *git, const char *base_index, const TbPatchHeader *header, int fd,
+                  GError **error)
+{
+    g_autofree char *index = g_build_filename(tb_git_path(git), PROOF_INDEX, NULL);
+    if (!tb_index_copy(base_index, index, error))
+        return false;
+    if (lseek(fd, 0, SEEK_SET) != 0)
+        return tb_error_set_errno(error, errno, "cannot read the patch again");
+    g_autoptr(TbCommand) apply = tb_git_command(git, "apply", NULL, index);
+    tb_command_add(apply, "--cached", "--binary", "--whitespace=nowarn", "-", NULL);
+    tb_command_set_stdin_fd(apply, fd);
+    g_autoptr(GError) reason = NULL;
+    if (!tb_command_run(apply, NULL, &reason)) {
+        if (tb_error_code(reason) == TB_ERROR_INTERRUPTED) {
+            g_propagate_error(error, g_steal_pointer(&reason));
+            return false;
+        }
+        return tb_error_set(error, TB_ERROR_INTERNAL, "the patch does not apply to its base: %s",
+                            reason->message);
+    }
+    g_autoptr(TbCommand) command = tb_git_command(git, "write-tree", NULL, index);
+    g_autofree char *tree = tb_git_run_oid(git, command, error);
+    unlink(index);
+    if (!tree)
+        return false;
+    return strcmp(tree, header->result_tree) == 0 ||
+           tb_error_set(error, TB_ERROR_INTERNAL,
+                        "the patch makes tree %s of its base, not the result tree %s", tree,
+                        header->result_tree);
+}
+
+static void add_up(const GPtrArray *files, TbPatchStat *stat)
+{
+    *stat = (TbPatchStat){.files = files->len};
+    for (guint i = 0; i < files->len; i++) {
+        const TbPatchFile *file = files->pdata[i];
+        if (file->added < 0) {
+            stat->binary++;
+            continue;
+        }
+        stat->added += (uint64_t)file->added;
+        stat->removed += (uint64_t)file->removed;
+    }
+}
+
+static bool publish(int fd, int dirfd, const char *temporary, const char *name, GError **error)
+{
+    if (fsync(fd) != 0)
+        return tb_error_set_errno(error, errno, "cannot store the patch");
+    if (renameat(dirfd, temporary, dirfd, name) != 0)
+        return tb_error_set_errno(error, errno, "cannot rename the patch to '%s'", name);
+    if (fsync(dirfd) != 0)
+        return tb_error_set_errno(error, errno, "cannot store the patch's name");
+    return true;
+}
+
+bool tb_patch_write(TbGit *git, const char *base_index, const TbPatchHeader *header,
+                    const TbPatchLimits *limits, int dirfd, const char *name, TbPatchStat *stat,
+                    GError **error)
+{
+    g_autoptr(GPtrArray) files = tb_patch_files(git, header->base_tree, header->result_tree, error);
+    if (!files)
+        return false;
+    TbPatchStat sums;
+    add_up(files, &sums);
+    g_autofree char *temporary = g_strdup_printf(".%s.tmp-%d", name, (int)getpid());
+    if (unlinkat(dirfd, temporary, 0) != 0 && errno != ENOENT)
+        return tb_error_set_errno(error, errno, "cannot remove '%s'", temporary);
+    tb_autofd fd =
+        openat(dirfd, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return tb_error_set_errno(error, errno, "cannot create '%s'", temporary);
+    Sink sink = {.fd = fd, .limit = limits ? limits->max_patch : tb_patch_limits_default.max_patch};
+    bool done = write_patch(git, header, files->len == 0, &sink, error) &&
+                (files->len == 0 || prove(git, base_index, header, fd, error)) &&
+                publish(fd, dirfd, temporary, name, error);
+    if (!done) {
+        unlinkat(dirfd, temporary, 0);
+        return false;
+    }
+    sums.bytes = sink.written;
+    if (stat)
+        *stat = sums;
+    return true;
+}
