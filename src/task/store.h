@@ -56,22 +56,22 @@ typedef struct {
     char *project_subdir;
     char *project_name;
     char *image_name, *image_digest;
-    char *accel;        /* "kvm", "tcg"; NULL until known */
-    char **command;     /* as asked for; NULL with a prompt */
+    char *accel;    /* "kvm", "tcg"; NULL until known */
+    char **command; /* as asked for; NULL with a prompt */
     char *prompt, *agent;
-    bool exited;        /* the command came to an end: exit_code and exit_signal hold */
-    int exit_code;      /* 0..255, 128 + signal */
-    int exit_signal;    /* 0: none */
+    bool exited;     /* the command came to an end: exit_code and exit_signal hold */
+    int exit_code;   /* 0..255, 128 + signal */
+    int exit_signal; /* 0: none */
     char *base_tree, *result_tree;
-    bool has_patch;     /* stat holds and the patch file is there */
+    bool has_patch; /* stat holds and the patch file is there */
     TbPatchStat stat;
     GPtrArray *notes;   /* char *: lines for a reviewer, already escaped; never NULL */
     GPtrArray *timings; /* TbTiming *, in order; never NULL */
     char *error_code;   /* tb_error_code_name; NULL: none */
     char *error_message;
-    char *cause;        /* what ended it early, in words ("interrupted by SIGINT"); NULL: nothing */
-    bool keep;          /* box/ stays on purpose */
-    int lock_fd;        /* private */
+    char *cause; /* what ended it early, in words ("interrupted by SIGINT"); NULL: nothing */
+    bool keep;   /* box/ stays on purpose */
+    int lock_fd; /* private */
 } TbTask;
 
 /* Opens the store of this user, creating its directories. Free with tb_store_free. */

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a human decides on a task: apply it, or discard it. Both lock the task. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include "review/apply.h"
+#include "task/store.h"
+
+/* Puts the patch on the project as it is now: all of it or nothing (review/apply.h). With `check`
+ * nothing is written. A task that has no patch, or whose objects are gone, is TB_ERROR_NOT_FOUND;
+ * drift is TB_ERROR_CONFLICT with *drift (may be NULL) naming each path. After TB_APPLY_DONE and
+ * TB_APPLY_ALREADY the task is applied. */
+bool tb_task_apply(TbStore *store, TbTask *task, bool check, TbApplyOutcome *outcome,
+                   GPtrArray **drift, GError **error);
+
+/* The task is not wanted: drops its box and its objects, keeps record, log and patch until the
+ * next gc. Discarding twice is fine. */
+bool tb_task_discard(TbTask *task, GError **error);
+
+/* The files of the task's patch: array of TbPatchFile (patch/patch.h), freed with the array. Needs
+ * no lock. */
+GPtrArray *tb_task_files(const TbTask *task, GError **error);

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * After a crash: what lost its taskbox is brought to an end.
+ *
+ * The kernel gives the lock of a dead process back, and its jail died with it. So a task that is
+ * unfinished and whose lock can be had is nobody's: it becomes a failed one, keeps its log, loses
+ * its box. An apply that was cut off is put back as well.
+ */
+#include "task/store-private.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "review/apply.h"
+#include "util/auto.h"
+#include "util/error.h"
+#include "util/fs.h"
+#include "util/log.h"
+#include "vm/box.h"
+
+static bool has(const TbTask *task, const char *name)
+{
+    struct stat st;
+    return fstatat(task->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static bool needs_work(const TbTask *task)
+{
+    return tb_task_state_unfinished(task->state) || (has(task, "box") && !task->keep) ||
+           has(task, "apply");
+}
+
+static bool mend(TbTask *task, GError **error)
+{
+    if (has(task, "box") && !task->keep) {
+        g_autofree char *box = tb_task_path(task, "box");
+        if (!tb_box_clean(box, error))
+            return false;
+    }
+    if (has(task, "apply")) {
+        g_autofree char *scratch = tb_task_path(task, "apply");
+        if (!tb_apply_recover(task->project_root, scratch, error) ||
+            !tb_remove_tree(task->dirfd, "apply", error))
+            return false;
+    }
+    if (!tb_task_state_unfinished(task->state))
+        return true;
+    g_autoptr(GError) reason = NULL;
+    tb_error_set(&reason, TB_ERROR_INTERRUPTED, "taskbox was killed while %s",
+                 tb_task_state_name(task->state));
+    tb_task_fail(task, reason);
+    return true;
+}
+
+static void reconcile_task(TbStore *store, const char *id)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(TbTask) task = tb_store_load(store, id, &error);
+    if (task && !needs_work(task))
+        return;
+    if (task && tb_task_lock(task, &error)) {
+        if (needs_work(task)) /* may have changed until we had the lock */
+            mend(task, &error);
+    }
+    if (error && tb_error_code(error) != TB_ERROR_BUSY &&
+        tb_error_code(error) != TB_ERROR_NOT_FOUND)
+        tb_warn("cannot clean up after task '%s': %s", id, error->message);
+}
+
+/* What a killed create or remove left. Under the store's lock nobody else is at it. */
+static bool remove_remains(TbStore *store, GError **error)
+{
+    tb_autofd fd = openat(store->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!stream)
+        return tb_error_set_errno(error, errno, "cannot read directory '%s'", store->path);
+    tb_steal_fd(&fd); /* the stream's now */
+    g_autoptr(GPtrArray) remains = g_ptr_array_new_with_free_func(g_free);
+    for (struct dirent *entry; (entry = readdir(stream));)
+        if (g_str_has_prefix(entry->d_name, TB_STORE_NEW) ||
+            g_str_has_prefix(entry->d_name, TB_STORE_GONE))
+            g_ptr_array_add(remains, g_strdup(entry->d_name));
+    closedir(stream);
+    if (remains->len == 0)
+        return true;
+    tb_autofd lock = tb_store_lock(store, error);
+    bool ok = lock >= 0;
+    for (guint i = 0; ok && i < remains->len; i++)
+        ok = tb_remove_tree(store->dirfd, remains->pdata[i], error);
+    return ok;
+}
+
+bool tb_store_reconcile(TbStore *store, GError **error)
+{
+    if (!remove_remains(store, error))
+        return false;
+    g_autoptr(GPtrArray) names = tb_store_names(store, error);
+    for (guint i = 0; names && i < names->len; i++)
+        reconcile_task(store, names->pdata[i]);
+    return names != NULL;
+}
+
+bool tb_task_remove(TbStore *store, TbTask *task, GError **error)
+{
+    if (has(task, "box")) {
+        g_autofree char *box = tb_task_path(task, "box");
+        if (!tb_box_clean(box, error))
+            return false;
+    }
+    tb_autofd lock = tb_store_lock(store, error);
+    if (lock < 0)
+        return false;
+    g_autofree char *gone = g_strconcat(TB_STORE_GONE, task->id, NULL);
+    if (renameat(store->dirfd, task->id, store->dirfd, gone) < 0)
+        return tb_error_set_errno(error, errno, "cannot remove task '%s'", task->id);
+    return tb_remove_tree(store->dirfd, gone, error);
+}

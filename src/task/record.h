@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A task in memory and as JSON. Private to src/task. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include "task/store.h"
+
+/* An empty task: no id, no descriptors. Free with tb_task_free. */
+TbTask *tb_record_new(void);
+/* The whole record, for record.json: what tb_record_parse reads back byte for byte. g_free. */
+char *tb_record_format(const TbTask *task);
+/* Fills an empty task. TB_ERROR_IO when the text is no record, TB_ERROR_UNSUPPORTED when a newer
+ * taskbox wrote it. The messages are clauses without a subject. */
+bool tb_record_parse(TbTask *task, const char *text, size_t length, GError **error);
