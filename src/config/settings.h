@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The user's settings: config.yaml in the configuration directory. docs/recipes.md lists the keys. */
+/* The user's settings: config.yaml in the configuration directory. docs/recipes.md lists the keys.
+ */
 #pragma once
 
 #include <glib.h>

@@ -35,8 +35,8 @@ typedef struct {
     size_t offset; /* of the field in the object */
 } TbYamlKey;
 
-/* Fills `object` from a mapping. `keys` ends with a NULL key. Refuses unknown and duplicate keys and
- * wrong types. */
+/* Fills `object` from a mapping. `keys` ends with a NULL key. Refuses unknown and duplicate keys
+ * and wrong types. */
 bool tb_yaml_map(TbYaml *yaml, const yaml_node_t *node, const TbYamlKey *keys, void *object,
                  GError **error);
 /* Calls `handler` with `field` for each item of a sequence; items must be of `type`. */

@@ -22,14 +22,14 @@ typedef struct {
 } TbProvision;
 
 typedef struct {
-    char *path;          /* the file */
-    char *name;          /* its base name without .yaml: the image's name */
-    GPtrArray *images;   /* of TbRecipeImage *; empty with a bootstrap */
-    char *suite;         /* bootstrap; NULL with images */
-    char **packages;     /* bootstrap; never NULL */
-    unsigned cpus;       /* defaults are filled in */
-    uint64_t memory;     /* bytes */
-    uint64_t disk;       /* bytes, virtual size */
+    char *path;        /* the file */
+    char *name;        /* its base name without .yaml: the image's name */
+    GPtrArray *images; /* of TbRecipeImage *; empty with a bootstrap */
+    char *suite;       /* bootstrap; NULL with images */
+    char **packages;   /* bootstrap; never NULL */
+    unsigned cpus;     /* defaults are filled in */
+    uint64_t memory;   /* bytes */
+    uint64_t disk;     /* bytes, virtual size */
     TbMountType mount_type;
     GPtrArray *provision; /* of TbProvision *, in order */
 } TbRecipe;
@@ -49,8 +49,8 @@ const TbRecipeImage *tb_recipe_image(const TbRecipe *recipe, GError **error);
 /* This host's architecture as uname(2) says it. */
 const char *tb_host_arch(void);
 
-/* A canonical text of all that decides what the image holds. It does not depend on the file's place,
- * comments or the order of keys. g_free. */
+/* A canonical text of all that decides what the image holds. It does not depend on the file's
+ * place, comments or the order of keys. g_free. */
 char *tb_recipe_canonical(const TbRecipe *recipe);
 
 /* Letters, digits, '.', '_', '-'; starts with a letter or digit; at most 64. */

@@ -18,9 +18,9 @@
 #include "image/recipe.h"
 
 typedef struct {
-    char *name;    /* the name it was made under */
-    char *digest;  /* 64 hex digits */
-    char *dir;     /* absolute paths */
+    char *name;   /* the name it was made under */
+    char *digest; /* 64 hex digits */
+    char *dir;    /* absolute paths */
     char *disk;
     char *kernel;
     char *initrd;

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * config.yaml. Agents' environment may hold what a user would not show; so a file that others can
+ * write is refused, as it decides which programs run in the box and with what.
+ */
+#include "config/settings.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include "config/yaml.h"
+#include "util/error.h"
+#include "util/paths.h"
+
+static const char *const keep_words[] = {"never", "failed", "always", NULL};
+
+static void agent_free(void *data)
+{
+    TbAgent *agent = data;
+    g_free(agent->name);
+    g_strfreev(agent->command);
+    g_strfreev(agent->env);
+    g_free(agent);
+}
+
+void tb_settings_free(TbSettings *settings)
+{
+    if (!settings)
+        return;
+    g_free(settings->path);
+    g_free(settings->image);
+    g_free(settings->agent);
+    g_ptr_array_unref(settings->agents);
+    g_free(settings);
+}
+
+static bool read_keep(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
+{
+    unsigned index = 0;
+    if (!tb_yaml_word(yaml, node, keep_words, &index, error))
+        return false;
+    *(TbKeep *)field = (TbKeep)index;
+    return true;
+}
+
+static bool read_stdin(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
+{
+    static const char *const words[] = {"none", "prompt", NULL};
+    unsigned index = 0;
+    if (!tb_yaml_word(yaml, node, words, &index, error))
+        return false;
+    *(bool *)field = index == 1;
+    return true;
+}
+
+static bool env_name_valid(const char *name)
+{
+    if (!g_ascii_isalpha(*name) && *name != '_')
+        return false;
+    for (; *name; name++)
+        if (!g_ascii_isalnum(*name) && *name != '_')
+            return false;
+    return true;
+}
+
+static bool read_env_pair(TbYaml *yaml, const char *key, const yaml_node_t *key_node,
+                          const yaml_node_t *value, void *data, GError **error)
+{
+    if (!env_name_valid(key))
+        return tb_yaml_error(yaml, key_node, error,
+                             "bad variable name (letters, digits and '_', no digit first)");
+    const char *text = (const char *)value->data.scalar.value;
+    if (strlen(text) != value->data.scalar.length)
+        return tb_yaml_error(yaml, value, error, "the value holds a NUL byte");
+    g_ptr_array_add(data, g_strdup_printf("%s=%s", key, text));
+    return true;
+}
+
+static bool read_env(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
+{
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
+    if (!tb_yaml_each_pair(yaml, node, YAML_SCALAR_NODE, read_env_pair, list, error))
+        return false;
+    g_ptr_array_add(list, NULL);
+    char ***env = field;
+    g_strfreev(*env);
+    *env = (char **)g_ptr_array_steal(list, NULL);
+    return true;
+}
+
+static const TbYamlKey agent_keys[] = {
+    {"command", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbAgent, command)},
+    {"stdin", YAML_SCALAR_NODE, read_stdin, offsetof(TbAgent, prompt_stdin)},
+    {"env", YAML_MAPPING_NODE, read_env, offsetof(TbAgent, env)},
+    {0},
+};
+
+static bool holds_prompt(const TbAgent *agent)
+{
+    for (char **arg = agent->command; *arg; arg++)
+        if (strstr(*arg, "{prompt}"))
+            return true;
+    return false;
+}
+
+static bool read_agent(TbYaml *yaml, const char *key, const yaml_node_t *key_node,
+                       const yaml_node_t *value, void *data, GError **error)
+{
+    TbAgent *agent = g_new0(TbAgent, 1);
+    g_ptr_array_add(data, agent);
+    agent->name = g_strdup(key);
+    if (!tb_yaml_map(yaml, value, agent_keys, agent, error))
+        return false;
+    if (!agent->command || !agent->command[0])
+        return tb_yaml_error(yaml, key_node, error, "agent '%s' has no 'command'", key);
+    if (!agent->prompt_stdin && !holds_prompt(agent))
+        return tb_yaml_error(yaml, key_node, error,
+                             "agent '%s' never gets the prompt (put \"{prompt}\" into 'command' or "
+                             "say 'stdin: prompt')",
+                             key);
+    if (!agent->env)
+        agent->env = g_new0(char *, 1);
+    return true;
+}
+
+static bool read_agents(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
+{
+    return tb_yaml_each_pair(yaml, node, YAML_MAPPING_NODE, read_agent, *(GPtrArray **)field,
+                             error);
+}
+
+static const TbYamlKey settings_keys[] = {
+    {"image", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbSettings, image)},
+    {"cpus", YAML_SCALAR_NODE, tb_yaml_count, offsetof(TbSettings, cpus)},
+    {"memory", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbSettings, memory)},
+    {"disk", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbSettings, disk)},
+    {"timeout", YAML_SCALAR_NODE, tb_yaml_duration, offsetof(TbSettings, timeout)},
+    {"keep", YAML_SCALAR_NODE, read_keep, offsetof(TbSettings, keep)},
+    {"agent", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbSettings, agent)},
+    {"agents", YAML_MAPPING_NODE, read_agents, offsetof(TbSettings, agents)},
+    {0},
+};
+
+static const TbAgent *find_agent(const TbSettings *settings, const char *name)
+{
+    for (unsigned i = 0; i < settings->agents->len; i++) {
+        const TbAgent *agent = g_ptr_array_index(settings->agents, i);
+        if (g_str_equal(agent->name, name))
+            return agent;
+    }
+    return NULL;
+}
+
+static TbSettings *settings_new(void)
+{
+    TbSettings *settings = g_new0(TbSettings, 1);
+    settings->image = g_strdup("debian");
+    settings->agents = g_ptr_array_new_with_free_func(agent_free);
+    return settings;
+}
+
+static TbSettings *from_yaml(TbYaml *yaml, GError **error)
+{
+    g_autoptr(TbSettings) settings = settings_new();
+    if (!tb_yaml_map(yaml, tb_yaml_root(yaml), settings_keys, settings, error))
+        return NULL;
+    if (settings->agent && !find_agent(settings, settings->agent)) {
+        tb_yaml_error(yaml, tb_yaml_root(yaml), error, "'agent' names '%s', which 'agents' lacks",
+                      settings->agent);
+        return NULL;
+    }
+    return g_steal_pointer(&settings);
+}
+
+TbSettings *tb_settings_parse(const char *name, const void *data, size_t length, GError **error)
+{
+    g_autoptr(TbYaml) yaml = tb_yaml_parse(name, data, length, error);
+    return yaml ? from_yaml(yaml, error) : NULL;
+}
+
+TbSettings *tb_settings_load(GError **error)
+{
+    g_autofree char *dir = tb_path_config();
+    g_autofree char *path = g_build_filename(dir, "config.yaml", NULL);
+    struct stat st;
+    if (stat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return settings_new();
+    g_autoptr(TbYaml) yaml = tb_yaml_load(path, error);
+    if (!yaml)
+        return NULL;
+    if (st.st_mode & S_IWOTH) {
+        tb_error_set(error, TB_ERROR_DENIED, "cannot use '%s': everybody may write it (chmod o-w)",
+                     path);
+        return NULL;
+    }
+    TbSettings *settings = from_yaml(yaml, error);
+    if (settings)
+        settings->path = g_steal_pointer(&path);
+    return settings;
+}
+
+const TbAgent *tb_settings_agent(const TbSettings *settings, const char *name, GError **error)
+{
+    g_autofree char *dir = tb_path_config();
+    if (!name)
+        name = settings->agent;
+    if (!name && settings->agents->len == 1)
+        return g_ptr_array_index(settings->agents, 0);
+    if (settings->agents->len == 0) {
+        tb_error_set(
+            error, TB_ERROR_CONFIG,
+            "no agent is configured (add 'agents: {NAME: {command: [PROGRAM, \"{prompt}\"]}}' "
+            "to %s/config.yaml, or give a command after '--', which needs none)",
+            dir);
+        return NULL;
+    }
+    if (!name) {
+        tb_error_set(error, TB_ERROR_CONFIG,
+                     "several agents are configured and none is the default (give --agent NAME or "
+                     "set 'agent: NAME' in %s/config.yaml)",
+                     dir);
+        return NULL;
+    }
+    const TbAgent *agent = find_agent(settings, name);
+    if (!agent)
+        tb_error_set(error, TB_ERROR_CONFIG, "no agent '%s' is configured in %s/config.yaml", name,
+                     dir);
+    return agent;
+}
+
+/* Splits and joins, so that a "{prompt}" within the prompt stays as it is. */
+static char *replace_prompt(const char *arg, const char *prompt)
+{
+    g_auto(GStrv) parts = g_strsplit(arg, "{prompt}", -1);
+    return g_strjoinv(prompt, parts);
+}
+
+char **tb_agent_argv(const TbAgent *agent, const char *prompt)
+{
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    for (char **arg = agent->command; *arg; arg++)
+        g_ptr_array_add(argv, replace_prompt(*arg, prompt));
+    g_ptr_array_add(argv, NULL);
+    return (char **)g_ptr_array_steal(argv, NULL);
+}
+
+const char *tb_keep_name(TbKeep keep)
+{
+    return keep_words[keep];
+}
+
+bool tb_keep_parse(const char *text, TbKeep *keep, GError **error)
+{
+    for (unsigned i = 0; keep_words[i]; i++) {
+        if (g_str_equal(text, keep_words[i])) {
+            *keep = (TbKeep)i;
+            return true;
+        }
+    }
+    return tb_error_set(error, TB_ERROR_USAGE, "bad value '%s' (must be never, failed or always)",
+                        text);
+}
