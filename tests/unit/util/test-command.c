@@ -297,6 +297,36 @@ START_TEST(test_descriptors)
 }
 END_TEST
 
+static int file_with(char letter)
+{
+    char path[] = "/tmp/taskbox-command-XXXXXX";
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    unlink(path);
+    ck_assert_int_eq(pwrite(fd, &letter, 1, 0), 1);
+    return fd;
+}
+
+/* Targets that may be the very numbers our own copies get on the way. */
+START_TEST(test_targets_in_the_way)
+{
+    tb_autofd a = file_with('a');
+    tb_autofd b = file_with('b');
+    int free_one = dup(a);
+    close(free_one);
+    for (int first = free_one; first < free_one + 24; first++) {
+        lseek(a, 0, SEEK_SET);
+        lseek(b, 0, SEEK_SET);
+        g_autofree char *script = g_strdup_printf("cat /dev/fd/%d /dev/fd/%d", first, first + 1);
+        g_autoptr(TbCommand) command = shell(script);
+        tb_command_pass_fd(command, a, first);
+        tb_command_pass_fd(command, b, first + 1);
+        g_autofree char *text = output(command);
+        ck_assert_str_eq(text, "ab");
+    }
+}
+END_TEST
+
 START_TEST(test_standard_descriptors)
 {
     int ends[2];
@@ -435,6 +465,7 @@ int main(void)
     tcase_add_test(command, test_grandchild);
     tcase_add_test(command, test_interrupt);
     tcase_add_test(command, test_descriptors);
+    tcase_add_test(command, test_targets_in_the_way);
     tcase_add_test(command, test_standard_descriptors);
     tcase_add_test(command, test_child_state);
     tcase_add_test(command, test_to_string);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -178,6 +179,8 @@ START_TEST(test_remove_deep_tree)
         tb_clear_fd(&here);
         here = tb_steal_fd(&next);
     }
+    struct rlimit few = {.rlim_cur = 256, .rlim_max = 256};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
     GError *error = NULL;
     ck_assert_msg(tb_remove_tree(dir, "deep", &error), "%s", error ? error->message : "");
 }
@@ -217,9 +220,13 @@ START_TEST(test_remove_stops_at_mounts)
     put("source/precious", "x");
     g_autofree char *source = g_build_filename(folder, "source", NULL);
     g_autofree char *target = g_build_filename(folder, "t/mounted", NULL);
-    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-        mount(source, target, NULL, MS_BIND, NULL) < 0)
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+        ck_assert_msg(errno == EPERM, "%s", strerror(errno));
         return;
+    }
+    ck_assert_int_eq(mount(source, target, NULL, MS_BIND, NULL), 0);
+    close(dir); /* it leads into the name space we left */
+    dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     g_autoptr(GError) error = NULL;
     bool removed = tb_remove_tree(dir, "t", &error);
     ck_assert_int_eq(umount2(target, MNT_DETACH), 0);
