@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+#
+# What the tests with real boxes share. A test sources this file first, then says what must hold.
+#
+#   $TASKBOX   the program under test          tb ARG...   runs it
+#   $T         a directory of the test's own, removed at the end
+#   $code      exit code of the last `try`; $T/out and $T/err what it wrote
+#
+# Each test has a state, configuration, home and runtime directory of its own; golden images and
+# caches are shared between tests (TASKBOX_TEST_HOME, by default ~/.cache/taskbox-tests), because
+# an image takes minutes to build and is addressed by its digest. At the end of every test, passed
+# or failed, nothing of its boxes may be left on the machine.
+
+set -eu -o pipefail
+umask 022
+
+test_name=$(basename "$0" .sh)
+source_dir=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
+must_run=0
+if [ "${TASKBOX_TESTS_MUST_RUN:-0}" = 1 ] || [ "${CI:-false}" = true ]; then
+    must_run=1
+fi
+
+say() { printf '# %4d s  %s\n' "$SECONDS" "$*"; }
+
+fail() {
+    printf 'FAILED: %s\n' "$*"
+    if [ -s "${T:-/nonexistent}/err" ]; then
+        printf -- '--- last lines on stderr of the last command\n'
+        tail -n 25 "$T/err" | cat -v
+    fi
+    exit 1
+}
+
+# Leaves out this test, with a reason; where tests must run, that is a failure.
+skip() {
+    if [ "$must_run" = 1 ]; then
+        printf 'FAILED: may not be skipped here: %s\n' "$*"
+        exit 1
+    fi
+    printf 'SKIP: %s\n' "$*"
+    exit 77
+}
+
+requires_program() {
+    local program
+    for program; do
+        command -v "$program" >/dev/null || skip "needs the program '$program'"
+    done
+}
+
+requires_root() { [ "$(id -u)" -eq 0 ] || skip "needs to run as root"; }
+
+# --- the end ------------------------------------------------------------------------------------
+
+cleanup_hooks=()
+# on_exit COMMAND...: run at the end, the last one first.
+on_exit() { cleanup_hooks+=("$(printf '%q ' "$@")"); }
+
+finish() {
+    local status=$? index pid rest
+    trap - EXIT
+    set +e
+    for ((index = ${#cleanup_hooks[@]} - 1; index >= 0; index--)); do
+        eval "${cleanup_hooks[index]}"
+    done
+    if [ "$status" -eq 0 ]; then
+        (check_nothing_left) || status=1
+    elif [ "$status" -ne 77 ]; then
+        show_records
+    fi
+    processes_of_test | while read -r pid rest; do
+        printf 'left over, killed: %s %s\n' "$pid" "$rest"
+        kill -9 "$pid" 2>/dev/null
+    done
+    chmod -R u+rwX "$T" 2>/dev/null
+    rm -rf "$T"
+    [ "$status" -ne 0 ] || say "all of $test_name holds"
+    exit "$status"
+}
+
+show_records() {
+    local record
+    for record in "$XDG_STATE_HOME"/taskbox/tasks/*/record.json; do
+        [ -e "$record" ] || continue
+        printf -- '--- %s\n' "$record"
+        head -c 4000 "$record" | cat -v
+        printf '\n'
+    done
+}
+
+# --- the place ----------------------------------------------------------------------------------
+
+: "${TASKBOX:=$source_dir/build/taskbox}"
+[ -x "$TASKBOX" ] || fail "no program to test at '$TASKBOX' (./bootstrap build makes it)"
+TASKBOX=$(readlink -f "$TASKBOX")
+
+test_home=${TASKBOX_TEST_HOME:-${HOME:-/nonexistent}/.cache/taskbox-tests}
+mkdir -p "$test_home"
+test_home=$(readlink -f "$test_home")
+T=$(readlink -f "$(mktemp -d "${TMPDIR:-/tmp}/tb-${test_name#test-}.XXXXXX")")
+test_tag=${T##*/}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+# Nothing of the developer's own settings, git's least of all.
+for name in "${!TASKBOX_@}" "${!GIT_@}" "${!LIBGUESTFS_@}" "${!LIBVIRT_@}"; do
+    unset "$name"
+done
+export LC_ALL=C.UTF-8 NO_COLOR=1 PAGER=cat
+export HOME=$T/home
+export XDG_DATA_HOME=$test_home/data XDG_CACHE_HOME=$test_home/cache
+export XDG_STATE_HOME=$T/state XDG_CONFIG_HOME=$T/config XDG_RUNTIME_DIR=$T/run
+mkdir -p "$HOME" "$XDG_DATA_HOME" "$XDG_CACHE_HOME" "$XDG_STATE_HOME" "$XDG_CONFIG_HOME"
+mkdir -m 0700 "$XDG_RUNTIME_DIR"
+# The test's own git commands are somebody, and need nothing of a home.
+export GIT_AUTHOR_NAME=Tester GIT_AUTHOR_EMAIL=tester@example.org
+export GIT_COMMITTER_NAME=Tester GIT_COMMITTER_EMAIL=tester@example.org
+export GIT_CONFIG_NOSYSTEM=1
+
+tb() { "$TASKBOX" "$@"; }
+
+# The default image, built when no test has built it yet.
+need_image() {
+    tb image build >"$T/out" 2>"$T/err" || fail "cannot build the default image"
+}
+
+# --- asking -------------------------------------------------------------------------------------
+
+# try COMMAND...: exit code into $code, output into $T/out and $T/err.
+try() {
+    code=0
+    "$@" >"$T/out" 2>"$T/err" || code=$?
+}
+
+# expect CODE COMMAND...: the command ends with just this code.
+expect() {
+    local want=$1
+    shift
+    try "$@"
+    [ "$code" -eq "$want" ] || fail "exit code $code, not $want, of: $*"
+}
+
+equal() { # WANTED GOT WHAT
+    [ "$1" = "$2" ] || fail "$3: wanted '$1', got '$2'"
+}
+
+differ() { # ONE OTHER WHAT
+    [ "$1" != "$2" ] || fail "$3: both are '$1'"
+}
+
+# holds FILE PATTERN WHAT: a line of the file matches the extended expression.
+holds() { grep -Eq -e "$2" "$1" || fail "$3: no line matches '$2' in: $(head -c 2000 "$1" | cat -v)"; }
+holds_not() { ! grep -Eq -e "$2" "$1" || fail "$3: a line matches '$2': $(grep -E -e "$2" "$1" | head -n 3 | cat -v)"; }
+
+# One line on stderr that begins with the program's name, as every error of taskbox is.
+one_error_line() {
+    equal 1 "$(grep -c '^taskbox: ' "$T/err")" "number of 'taskbox: ' lines of an error"
+    holds "$T/err" "$1" "error message"
+}
+
+# json FILE KEY [KEY...]: a value out of a JSON object; strings bare, the rest as JSON, null is empty.
+json() {
+    python3 - "$@" <<'PYTHON'
+import json, sys
+value = json.load(open(sys.argv[1], encoding="utf-8", errors="surrogateescape"))
+for key in sys.argv[2:]:
+    value = value[key]
+print("" if value is None else value if isinstance(value, str) else json.dumps(value))
+PYTHON
+}
+
+# Everything that can be known of a tree: kinds, modes, owners, times (change time, too), links,
+# names, contents. Reading does not change any of it.
+tree_hash() {
+    (
+        cd "$1"
+        find . -printf '%y %m %U:%G %T@ %C@ %n %s %l %p\0' | LC_ALL=C sort -z
+        find . -type f -print0 | LC_ALL=C sort -z | xargs -0r sha256sum
+    ) | sha256sum | cut -d' ' -f1
+}
+
+# What git would commit of a work tree now, as a tree id; its index stays as it is.
+git_tree_of() {
+    local index=$T/index-of-tree
+    rm -f "$index"
+    (
+        cd "$1"
+        [ ! -e .git/index ] || cp .git/index "$index"
+        export GIT_INDEX_FILE=$index
+        git add -A .
+        git write-tree
+    )
+    rm -f "$index"
+}
+
+# A small repository at DIR with one commit.
+make_project() {
+    mkdir -p "$1"
+    (
+        cd "$1"
+        git init -q -b main .
+        printf 'one\ntwo\nthree\n' >text
+        printf 'ignored.*\n' >.gitignore
+        mkdir -p src/deep
+        printf 'int main(void) { return 0; }\n' >src/deep/main.c
+        printf '#!/bin/sh\necho tool\n' >tool
+        chmod 0755 tool
+        ln -s text link
+        git add -A
+        git commit -q -m 'First'
+    )
+}
+
+record_of() { printf '%s/taskbox/tasks/%s/record.json\n' "$XDG_STATE_HOME" "$1"; }
+
+# last_task: id of the newest task, by its directory.
+last_task() {
+    local newest
+    newest=$(find "$XDG_STATE_HOME/taskbox/tasks" -mindepth 1 -maxdepth 1 -type d \
+        -exec test -e '{}/record.json' ';' -printf '%T@ %f\n' | sort -n | tail -n 1)
+    [ -n "$newest" ] || fail "there is no task"
+    printf '%s\n' "${newest#* }"
+}
+
+# wait_for SECONDS COMMAND...: until the command says yes.
+wait_for() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$deadline" ] || return 1
+        sleep 0.1
+    done
+}
+
+# --- what must not be left ----------------------------------------------------------------------
+
+# "PID NAME" of each process that has to do with this test: its directory is in the command line,
+# in the environment, or mounted in its jail. The test's own shells are not counted.
+processes_of_test() {
+    local directory pid name me=$BASHPID parent
+    for directory in /proc/[0-9]*; do
+        pid=${directory#/proc/}
+        case $pid in "$$" | "$me") continue ;; esac
+        name=$(cat "$directory/comm" 2>/dev/null) || continue
+        case $name in cat | grep | tr | bash | sleep | timeout | meson) continue ;; esac
+        parent=$(sed -n 's/^PPid:\t//p' "$directory/status" 2>/dev/null) || continue
+        [ "$parent" != "$me" ] || continue
+        if grep -aqsF "$test_tag" "$directory/cmdline" "$directory/environ" "$directory/mountinfo"; then
+            printf '%s %s\n' "$pid" "$name"
+        fi
+    done
+}
+
+no_processes() { [ -z "$(processes_of_test)" ]; }
+boxes_left() { find "$XDG_STATE_HOME/taskbox" -path '*/tasks/*/box' -prune -print 2>/dev/null; }
+sockets_left() {
+    find "$XDG_STATE_HOME" "$XDG_RUNTIME_DIR" "$XDG_CONFIG_HOME" "$HOME" -type s 2>/dev/null
+    grep -F "$test_tag" /proc/net/unix 2>/dev/null || true
+}
+
+# Processes are given five seconds to go by themselves; box directories, sockets and mounts must be
+# gone when taskbox has ended, or, after SIGKILL, when the next command has.
+check_nothing_left() {
+    wait_for 5 no_processes || fail "processes are left: $(processes_of_test | tr '\n' ';')"
+    equal '' "$(grep -F "$test_tag" /proc/self/mountinfo || true)" "mounts left"
+    equal '' "$(boxes_left)" "boxes left"
+    equal '' "$(sockets_left)" "sockets left"
+}

@@ -1,0 +1,119 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# SIGINT, SIGTERM and SIGKILL of taskbox at each stage (build, start, run, export) leave no
+# process, mount, socket or box; the next command cleans what is left; no work is lost silently (P4).
+# shellcheck source=tests/lib/lib.sh
+. "$(dirname "$0")/../lib/lib.sh"
+
+need_image
+project=$T/killed
+make_project "$project"
+before=$(tree_hash "$project")
+
+newest_state_is() { # STATE
+    local record
+    record=$(find "$XDG_STATE_HOME/taskbox/tasks" -name record.json -newer "$T/mark" 2>/dev/null | head -n 1)
+    [ -n "$record" ] && [ "$(json "$record" state 2>/dev/null)" = "$1" ]
+}
+said() { grep -aqs -e "$1" "$T/out"; }
+ended() { ! kill -0 "$pid" 2>/dev/null; }
+box_processes() { processes_of_test | grep -v ' taskbox$'; }
+
+# run_and_signal SIGNAL WHEN...: starts a run, waits until WHEN is true, sends the signal, waits.
+# The command prints a line, leaves a file, and then makes the export long.
+run_and_signal() {
+    local signal=$1
+    shift
+    touch "$T/mark"
+    tb run -C "$project" -- sh -c "$command" >"$T/out" 2>"$T/err" &
+    pid=$!
+    wait_for 120 "$@" || fail "the run did not come to: $*"
+    if [ "$stage" != build ]; then
+        wait_for 20 box_processes >"$T/seen" || fail "no process of a box could be seen at stage $stage"
+    fi
+    kill "-$signal" "$pid"
+    code=0
+    wait "$pid" || code=$?
+}
+
+for stage in start run export; do
+    for signal in INT TERM KILL; do
+        say "SIG$signal at stage $stage"
+        command='echo work >work; echo "the command runs"; sleep 600'
+        case $stage in
+        start) ready=(newest_state_is starting) ;;
+        run) ready=(said 'the command runs') ;;
+        export)
+            command='echo work >work; head -c 150000000 /dev/urandom >big; echo "the command runs"'
+            ready=(newest_state_is exporting)
+            ;;
+        esac
+        run_and_signal "$signal" "${ready[@]}"
+        wait_for 5 no_processes ||
+            fail "processes left by SIG$signal at $stage: $(processes_of_test | tr '\n' ';')"
+        expect 0 tb ls
+        check_nothing_left
+        equal "$before" "$(tree_hash "$project")" "the project after SIG$signal at $stage"
+
+        id=$(last_task)
+        state=$(json "$(record_of "$id")" state)
+        case $stage-$signal in
+        *-KILL)
+            equal 137 "$code" "exit code after SIGKILL"
+            equal failed "$state" "state after SIGKILL at $stage"
+            ;;
+        start-*)
+            equal failed "$state" "state after SIG$signal at $stage"
+            ;;
+        run-*)
+            # Stopped, not failed: what it did until then is kept.
+            equal ready "$state" "state after SIG$signal at $stage"
+            ;;
+        export-*)
+            case $state in
+            ready | failed) ;;
+            *) fail "state '$state' after SIG$signal at $stage" ;;
+            esac
+            ;;
+        esac
+        case $signal-$code in
+        INT-130 | TERM-143 | KILL-137) ;;
+        *) [ "$stage-$state" = export-ready ] || fail "exit code $code after SIG$signal at $stage" ;;
+        esac
+        if [ "$stage" != start ]; then
+            tb logs "$id" >"$T/log"
+            holds "$T/log" '^the command runs$' "the log after SIG$signal at $stage"
+        fi
+        if [ "$state" = ready ]; then
+            tb diff "$id" --name-only >"$T/names"
+            holds "$T/names" '^work$' "the work kept after SIG$signal at $stage"
+        fi
+    done
+done
+
+say "a build: whenever it is stopped, nothing half-built can be seen"
+export XDG_DATA_HOME=$T/data
+stage=build
+wait_a_little() { sleep "$delay"; }
+for signal in INT TERM KILL; do
+    case $signal in INT) delay=3 ;; TERM) delay=12 ;; KILL) delay=25 ;; esac
+    say "SIG$signal after $delay s of build"
+    tb image build >"$T/out" 2>"$T/err" &
+    pid=$!
+    wait_a_little
+    if ended; then fail "the build ended before it could be stopped"; fi
+    kill "-$signal" "$pid"
+    code=0
+    wait "$pid" || code=$?
+    case $signal-$code in
+    INT-130 | TERM-143 | KILL-137) ;;
+    *) fail "exit code $code after SIG$signal during a build" ;;
+    esac
+    wait_for 10 no_processes ||
+        fail "processes left by SIG$signal at build: $(processes_of_test | tr '\n' ';')"
+    expect 0 tb image ls
+    holds_not "$T/out" 'debian' "images after SIG$signal during a build"
+    equal '' "$(find "$XDG_DATA_HOME" -type f -size +64k)" "files left in the store by SIG$signal"
+    check_nothing_left
+done

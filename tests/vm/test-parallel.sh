@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Two runs at once on one project that no run has seen before: both end well, and neither sees or
+# carries what the other did.
+# shellcheck source=tests/lib/lib.sh
+. "$(dirname "$0")/../lib/lib.sh"
+
+need_image
+project=$T/shared-by-two
+make_project "$project"
+before=$(tree_hash "$project")
+
+start() { # NAME
+    tb run --json -C "$project" -- sh -c \
+        "echo $1 >by-$1; echo $1 >text; sleep 3; ls; hostname; cat /proc/sys/kernel/random/boot_id" \
+        >"$T/$1.json" 2>"$T/$1.err" &
+}
+start one
+first=$!
+start two
+second=$!
+wait "$first" || { cp "$T/one.err" "$T/err"; fail "the first of two runs failed"; }
+wait "$second" || { cp "$T/two.err" "$T/err"; fail "the second of two runs failed"; }
+equal "$before" "$(tree_hash "$project")" "the project after two runs at once"
+
+one=$(json "$T/one.json" id)
+two=$(json "$T/two.json" id)
+differ "$one" "$two" "ids of two tasks"
+for name in one two; do
+    equal ready "$(json "$T/$name.json" status)" "state of run $name"
+    expect 0 tb diff "$(json "$T/$name.json" id)" --name-only
+    equal "by-$name text" "$(LC_ALL=C sort "$T/out" | tr '\n' ' ' | sed 's/ $//')" "files of run $name"
+done
+equal "$(json "$T/one.json" base_tree)" "$(json "$T/two.json" base_tree)" "base trees of one project"
+
+tb logs "$one" >"$T/one.log"
+tb logs "$two" >"$T/two.log"
+differ "$(tail -n 1 "$T/one.log")" "$(tail -n 1 "$T/two.log")" "boot ids of two boxes"
+holds_not "$T/one.log" '^by-two$' "files that the first box saw"
+holds_not "$T/two.log" '^by-one$' "files that the second box saw"
+
+say "the first is applied, then the second has drifted"
+expect 0 tb apply "$one"
+equal one "$(cat "$project/text")" "a file after apply"
+try tb apply "$two"
+equal 11 "$code" "exit code of the second apply"
+[ ! -e "$project/by-two" ] || fail "a refused apply left a file"
