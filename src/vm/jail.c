@@ -34,6 +34,7 @@
 
 #define MAX_FILES   4096 /* descriptors a process may have */
 #define GONE_MS     10000
+#define REAP_MS     200
 #define INFO_LIMIT  4096
 #define STDERR_TAIL 400
 #define MAX_DATA    6
@@ -205,7 +206,8 @@ TbJail *tb_jail_start(const TbJailSpec *spec, GError **error)
 {
     TbJailUser user;
     g_auto(DataFiles) files = {0};
-    g_autofree char *vmm = tb_path_libexec("vm/taskbox-vmm", "taskbox-vmm", error);
+    g_autofree char *vmm = spec->program ? g_strdup(spec->program)
+                                         : tb_path_libexec("vm/taskbox-vmm", "taskbox-vmm", error);
     if (!vmm || !tb_jail_user(spec->id, &user, error) || !make_data(&files, spec, &user, error))
         return NULL;
     g_assert(spec->n_binds <= TB_JAIL_MAX_BINDS);
@@ -228,22 +230,27 @@ TbJail *tb_jail_start(const TbJailSpec *spec, GError **error)
 
 /* ---- end */
 
+static void await_end_of_namespace(const TbJail *jail)
+{
+    struct pollfd gone = {.fd = jail->init, .events = POLLIN};
+    int ready;
+    while ((ready = poll(&gone, 1, GONE_MS)) < 0 && errno == EINTR)
+        continue;
+    if (ready == 0)
+        tb_warn("a process of the box does not end (it hangs in the kernel)");
+}
+
 void tb_jail_free(TbJail *jail)
 {
     if (!jail)
         return;
-    if (jail->init >= 0)
+    if (jail->init >= 0) {
         syscall(SYS_pidfd_send_signal, jail->init, SIGKILL, NULL, 0U);
+        await_end_of_namespace(jail);
+        tb_child_wait(jail->child, REAP_MS, NULL); /* bwrap reaps its init and ends */
+    }
     if (jail->child)
         tb_child_free(jail->child);
-    if (jail->init >= 0) {
-        struct pollfd gone = {.fd = jail->init, .events = POLLIN};
-        int ready;
-        while ((ready = poll(&gone, 1, GONE_MS)) < 0 && errno == EINTR)
-            continue;
-        if (ready == 0)
-            tb_warn("a process of the box does not end (it hangs in the kernel)");
-    }
     tb_clear_fd(&jail->init);
     tb_clear_fd(&jail->events);
     tb_clear_fd(&jail->errors);

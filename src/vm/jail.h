@@ -22,13 +22,14 @@ typedef struct {
 
 typedef struct {
     const char *id;
-    const char *dir; /* bound writable at /vm */
+    const char *program; /* what runs in it; NULL: taskbox-vmm */
+    const char *dir;     /* bound writable at /vm */
     TbJailBind binds[TB_JAIL_MAX_BINDS];
     unsigned n_binds;
     bool kvm, network;
     uint64_t file_limit;          /* no file can grow over this */
     GBytes *capabilities;         /* libvirt's cache of what QEMU can; NULL: it finds out itself */
-    const char *const *arguments; /* of taskbox-vmm */
+    const char *const *arguments; /* of the program */
 } TbJailSpec;
 
 typedef struct TbJail TbJail;

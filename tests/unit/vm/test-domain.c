@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The domain XML against golden files, and what must never be in one. */
+#include <libxml/parser.h>
+#include <string.h>
+
+#include "golden.h"
+#include "vm/domain.h"
+
+static const TbDomainSpec plain = {
+    .name = "x7k2",
+    .emulator = "/usr/bin/qemu-system-x86_64",
+    .cpus = 2,
+    .memory = 1024ULL * 1024 * 1024,
+    .kernel = "/image/kernel",
+    .initrd = "/image/initrd",
+    .cmdline = "root=/dev/vda console=ttyS0 quiet",
+    .disk = "/vm/overlay.qcow2",
+    .backing = "/image/disk.qcow2",
+    .channel = "/vm/chan.sock",
+    .console = "/vm/console.log",
+};
+
+static void assert_spec(const TbDomainSpec *spec, const char *golden)
+{
+    g_autofree char *xml = tb_domain_xml(spec);
+    assert_golden(golden, xml);
+}
+
+START_TEST(plain_box)
+{
+    assert_spec(&plain, "domain-plain.xml");
+}
+END_TEST
+
+START_TEST(kvm_box_with_project_disk)
+{
+    TbDomainSpec spec = plain;
+    spec.kvm = true;
+    spec.project_disk = "/image/project";
+    assert_spec(&spec, "domain-kvm-project.xml");
+}
+END_TEST
+
+START_TEST(box_with_shared_folder)
+{
+    TbDomainSpec spec = plain;
+    spec.project_dir = "/project";
+    assert_spec(&spec, "domain-9p.xml");
+}
+END_TEST
+
+START_TEST(image_build)
+{
+    TbDomainSpec spec = plain;
+    spec.disk = "/image/disk.qcow2";
+    spec.backing = NULL;
+    spec.initrd = NULL;
+    spec.network = true;
+    assert_spec(&spec, "domain-build.xml");
+}
+END_TEST
+
+START_TEST(text_is_escaped)
+{
+    TbDomainSpec spec = plain;
+    spec.cmdline = "init=\"</cmdline><evil a='b'>&\"";
+    g_autofree char *xml = tb_domain_xml(&spec);
+    ck_assert_ptr_null(strstr(xml, "<evil"));
+    xmlDoc *document = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL, XML_PARSE_NONET);
+    ck_assert_ptr_nonnull(document);
+    xmlFreeDoc(document);
+}
+END_TEST
+
+START_TEST(nothing_a_box_does_not_need)
+{
+    static const char *const unwanted[] = {"<interface", "<graphics", "<video",  "<sound",
+                                           "<hostdev",   "<tpm",      "<floppy", "vsock",
+                                           "<input",     "<rng",      NULL};
+    g_autofree char *xml = tb_domain_xml(&plain);
+    for (const char *const *word = unwanted; *word; word++)
+        ck_assert_msg(!strstr(xml, *word), "%s is there", *word);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("vm-domain");
+    TCase *tests = tcase_create("xml");
+    tcase_add_test(tests, plain_box);
+    tcase_add_test(tests, kvm_box_with_project_disk);
+    tcase_add_test(tests, box_with_shared_folder);
+    tcase_add_test(tests, image_build);
+    tcase_add_test(tests, text_is_escaped);
+    tcase_add_test(tests, nothing_a_box_does_not_need);
+    suite_add_tcase(suite, tests);
+    return run_suite(suite);
+}
