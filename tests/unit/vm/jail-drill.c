@@ -125,18 +125,6 @@ static long count_numbers(const char *path)
     return count;
 }
 
-/* The uid we are on the host. */
-static long outer_uid(void)
-{
-    long inside = -1, outside = -1;
-    FILE *file = fopen("/proc/self/uid_map", "r");
-    if (file && fscanf(file, "%ld %ld", &inside, &outside) != 2)
-        outside = -1;
-    if (file)
-        fclose(file);
-    return outside;
-}
-
 extern char **environ;
 
 static void look_around(void)
@@ -144,7 +132,6 @@ static void look_around(void)
     long variables = 0;
     for (char **variable = environ; *variable; variable++)
         variables++;
-    report("host-uid", outer_uid());
     report("uid", getuid());
     report("capabilities", status_value("CapEff:", 16));
     report("bounding", status_value("CapBnd:", 16));

@@ -29,7 +29,7 @@
 
 static char top[] = "/tmp/taskbox-test-jail-XXXXXX";
 static const char *drill;
-static const char *const no_arguments[] = {NULL};
+static const char *const arguments[] = {"jail-drill", NULL};
 
 /* Makes the box directory and the image, and gives the first to the jail's user. */
 static TbJail *start(const char *id, GError **error)
@@ -47,7 +47,7 @@ static TbJail *start(const char *id, GError **error)
                        .binds = {{.source = image, .target = "/image/disk.qcow2"}},
                        .n_binds = 1,
                        .file_limit = FILE_LIMIT,
-                       .arguments = no_arguments};
+                       .arguments = arguments};
     return tb_jail_start(&spec, error);
 }
 
@@ -140,6 +140,40 @@ static const struct {
     {"variables", 4, 3},   /* PATH, HOME, LC_ALL, PWD */
 };
 
+static long uid_of(const char *pid)
+{
+    g_autofree char *path = g_build_filename("/proc", pid, "status", NULL);
+    g_autofree char *text = NULL;
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return -1;
+    const char *line = strstr(text, "\nUid:");
+    return line ? strtol(line + strlen("\nUid:"), NULL, 10) : -1;
+}
+
+/* How many processes belong to jails of this test. With `user`, each of them must be of it. */
+static int drills_running(const TbJailUser *user)
+{
+    int count = 0;
+    g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
+    for (const char *name; (name = g_dir_read_name(proc));) {
+        g_autofree char *path = g_build_filename("/proc", name, "cmdline", NULL);
+        g_autofree char *line = NULL;
+        gsize length = 0;
+        if (!g_ascii_isdigit(*name) || !g_file_get_contents(path, &line, &length, NULL) || !length)
+            continue;
+        for (gsize i = 0; i + 1 < length; i++)
+            if (line[i] == '\0')
+                line[i] = ' ';
+        bool inside = strcmp(line, "/run/taskbox-vmm jail-drill") == 0;
+        if (!inside && !(g_str_has_prefix(line, "bwrap ") && strstr(line, " jail-drill")))
+            continue;
+        count++;
+        if (user)
+            ck_assert_int_eq(uid_of(name), (long)user->uid);
+    }
+    return count;
+}
+
 START_TEST(no_way_out)
 {
     g_autoptr(GError) error = NULL;
@@ -156,44 +190,23 @@ START_TEST(no_way_out)
     }
     TbJailUser user;
     ck_assert(tb_jail_user("drill", &user, NULL));
-    ck_assert_uint_eq(GPOINTER_TO_SIZE(g_hash_table_lookup(results, "host-uid")), user.uid);
-    ck_assert_uint_ne(GPOINTER_TO_SIZE(g_hash_table_lookup(results, "uid")), 0);
+    ck_assert_uint_eq(GPOINTER_TO_SIZE(g_hash_table_lookup(results, "uid")), user.uid);
+    ck_assert_int_ge(drills_running(&user), 3); /* bwrap's init, the drill, its children */
 }
 END_TEST
-
-/* How many processes run our drill, as /proc/N/exe or, from another mount namespace, by name. */
-static int drills_running(void)
-{
-    int count = 0;
-    g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
-    for (const char *name; (name = g_dir_read_name(proc));) {
-        g_autofree char *path = g_build_filename("/proc", name, "cmdline", NULL);
-        g_autofree char *line = NULL;
-        gsize length = 0;
-        if (!g_ascii_isdigit(*name) || !g_file_get_contents(path, &line, &length, NULL))
-            continue;
-        for (gsize i = 0; i < length; i++)
-            if (line[i] == '\0')
-                line[i] = ' ';
-        count += strstr(line, top) && strstr(line, "bwrap");
-        count +=
-            g_str_has_prefix(line, "/run/taskbox-vmm ") && length == strlen("/run/taskbox-vmm ");
-    }
-    return count;
-}
 
 START_TEST(free_takes_everything)
 {
     g_autoptr(GError) error = NULL;
-    int before = drills_running();
+    int before = drills_running(NULL);
     TbJail *jail = start("free", &error);
     ck_assert_msg(jail != NULL, "%s", error ? error->message : "");
     g_autoptr(GHashTable) results = hear_out(jail);
-    ck_assert_int_gt(drills_running(), before);
+    ck_assert_int_gt(drills_running(NULL), before);
     gint64 begin = g_get_monotonic_time();
     tb_jail_free(jail);
     ck_assert_int_lt(g_get_monotonic_time() - begin, KILL_LIMIT);
-    ck_assert_int_eq(drills_running(), before);
+    ck_assert_int_eq(drills_running(NULL), before);
 }
 END_TEST
 
@@ -213,7 +226,7 @@ static _Noreturn void own_a_jail(int report)
 START_TEST(sigkill_of_the_owner_takes_everything)
 {
     int ends[2];
-    int before = drills_running();
+    int before = drills_running(NULL);
     ck_assert_int_eq(pipe(ends), 0);
     pid_t pid = fork();
     ck_assert_int_ge(pid, 0);
@@ -222,13 +235,13 @@ START_TEST(sigkill_of_the_owner_takes_everything)
     close(ends[1]);
     char byte;
     ck_assert_int_eq(read(ends[0], &byte, 1), 1);
-    ck_assert_int_gt(drills_running(), before);
+    ck_assert_int_gt(drills_running(NULL), before);
     kill(pid, SIGKILL);
     ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
     gint64 begin = g_get_monotonic_time();
-    while (drills_running() > before && g_get_monotonic_time() - begin < KILL_LIMIT)
+    while (drills_running(NULL) > before && g_get_monotonic_time() - begin < KILL_LIMIT)
         g_usleep(1000);
-    ck_assert_int_eq(drills_running(), before);
+    ck_assert_int_eq(drills_running(NULL), before);
     close(ends[0]);
 }
 END_TEST
