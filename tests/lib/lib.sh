@@ -181,18 +181,13 @@ tree_hash() {
     ) | sha256sum | cut -d' ' -f1
 }
 
-# What git would commit of a work tree now, as a tree id; its index stays as it is.
+# What git would commit of a work tree now, as a tree id. Done on a copy: git writes even when asked.
 git_tree_of() {
-    local index=$T/index-of-tree
-    rm -f "$index"
-    (
-        cd "$1"
-        [ ! -e .git/index ] || cp .git/index "$index"
-        export GIT_INDEX_FILE=$index
-        git add -A .
-        git write-tree
-    )
-    rm -f "$index"
+    rm -rf "$T/tree-of"
+    cp -a "$1" "$T/tree-of"
+    git -C "$T/tree-of" add -A .
+    git -C "$T/tree-of" write-tree
+    rm -rf "$T/tree-of"
 }
 
 # A small repository at DIR with one commit.
