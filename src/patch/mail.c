@@ -143,8 +143,10 @@ static void append_date(GString *mail, int64_t seconds)
  * bytes. */
 static void append_prompt(GString *mail, const char *prompt)
 {
-    g_autofree char *visible = tb_escape_terminal(prompt, strlen(prompt), true);
-    g_strstrip(visible);
+    g_auto(GStrv) parts = g_strsplit(prompt, "\r\n", -1);
+    g_autofree char *text = g_strjoinv("\n", parts);
+    g_strstrip(text);
+    g_autofree char *visible = tb_escape_terminal(text, strlen(text), true);
     bool cut = strlen(visible) > BODY_BYTES;
     if (cut)
         *g_utf8_find_prev_char(visible, visible + BODY_BYTES) = '\0';

@@ -61,21 +61,54 @@ static bool ends_there(const Folded *name, size_t at)
     return at == name->length || name->text[at] == ':';
 }
 
+static bool continues(const uint8_t *at, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if ((at[i] & 0xc0) != 0x80)
+            return false;
+    return true;
+}
+
+/* HFS+ names are Unicode: to git, a name of it ends where the UTF-8 is broken. The folded text
+ * ends with a NUL byte, which continues no character. */
+static bool broken_there(const Folded *name, size_t at)
+{
+    const uint8_t *c = (const uint8_t *)name->text + at;
+    if (c[0] < 0x80)
+        return false;
+    if (c[0] >= 0xc2 && c[0] <= 0xdf)
+        return !continues(c + 1, 1);
+    if (c[0] >= 0xe0 && c[0] <= 0xef && continues(c + 1, 2)) {
+        unsigned code = (c[0] & 0x0fu) << 12 | (c[1] & 0x3fu) << 6 | (c[2] & 0x3fu);
+        return code < 0x800 || (code >= 0xd800 && code <= 0xdfff) || code >= 0xfffe;
+    }
+    if (c[0] >= 0xf0 && c[0] <= 0xf4 && continues(c + 1, 3)) {
+        unsigned code =
+            (c[0] & 0x07u) << 18 | (c[1] & 0x3fu) << 12 | (c[2] & 0x3fu) << 6 | (c[3] & 0x3fu);
+        return code < 0x10000 || code > 0x10ffff || (code & 0xfffe) == 0xfffe;
+    }
+    return true;
+}
+
+/* "NAME", or NAME and what a file system would not see. */
+static bool is_name(const Folded *folded, const char *name)
+{
+    size_t length = strlen(name);
+    return strncmp(folded->text, name, length) == 0 &&
+           (ends_there(folded, length) || broken_there(folded, length));
+}
+
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
-}
-
-static bool starts(const Folded *name, const char *prefix)
-{
-    return strncmp(name->text, prefix, strlen(prefix)) == 0;
 }
 
 /* "PREFIX~N", any number, then dots, spaces, a stream. */
 static bool is_short_name(const Folded *name, const char *prefix)
 {
     size_t at = strlen(prefix);
-    if (!starts(name, prefix) || name->text[at] != '~' || !is_digit(name->text[at + 1]))
+    if (strncmp(name->text, prefix, at) != 0 || name->text[at] != '~' ||
+        !is_digit(name->text[at + 1]))
         return false;
     at++;
     while (is_digit(name->text[at]))
@@ -87,7 +120,7 @@ static bool part_is_git(const uint8_t *name, size_t length)
 {
     Folded folded;
     fold(&folded, name, length);
-    return (starts(&folded, ".git") && ends_there(&folded, 4)) || is_short_name(&folded, "git");
+    return is_name(&folded, ".git") || is_short_name(&folded, "git");
 }
 
 /* NTFS makes up short names of ".gitmodules": GITMOD~1, and when many are taken some beginning of
@@ -97,8 +130,7 @@ static bool part_is_gitmodules(const uint8_t *name, size_t length)
     static const char hash[] = "gi7eba";
     Folded folded;
     fold(&folded, name, length);
-    if ((starts(&folded, ".gitmodules") && ends_there(&folded, 11)) ||
-        is_short_name(&folded, "gitmod"))
+    if (is_name(&folded, ".gitmodules") || is_short_name(&folded, "gitmod"))
         return true;
     size_t at = 0;
     while (hash[at] && folded.text[at] == hash[at])

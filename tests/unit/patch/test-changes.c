@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The guest's list as an enemy would send it, and the plain cases by hand. */
+#include "fixture.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "patch/changes-private.h"
+#include "util/error.h"
+
+static Fixture f;
+
+static void setup(void)
+{
+    f = (Fixture){0};
+    fixture_start(&f);
+    PUT(f.project, "a", "a\n");
+    PUT(f.project, "d/x", "x\n");
+    PUT(f.project, "d/y/z", "z\n");
+    PUT(f.project, "tracked.log", "tracked before it was ignored\n");
+    PUT(f.project, ".gitignore", "");
+    fixture_base(&f);
+}
+
+/* The same with ignore rules and a file that is tracked against them. */
+static void setup_ignore(void)
+{
+    f = (Fixture){0};
+    fixture_start(&f);
+    PUT(f.project, "tracked.log", "tracked\n");
+    PUT(f.project, "build/kept", "tracked\n");
+    g_free(GIT(&f, f.project, f.base_index, "add", "-A"));
+    PUT(f.project, ".gitignore", "*.log\nbuild/\n/top\n");
+    PUT(f.project, "sub/.gitignore", "!yes.log\n*.tmp\n/only");
+    PUT(f.project, "out.log", "ignored\n");
+    fixture_base(&f);
+}
+
+static void teardown(void)
+{
+    fixture_stop(&f);
+}
+
+static void add(TbChanges *changes, TbEntryKind kind, const char *path)
+{
+    g_autoptr(GError) error = NULL;
+    ck_assert_msg(feed(changes, kind, path, &error), "%s", error ? error->message : "");
+}
+
+static void add_file(TbChanges *changes, const char *path, const char *text, int mode)
+{
+    g_autoptr(GError) error = NULL;
+    TbEntry entry = {.kind = TB_ENTRY_FILE,
+                     .mode = (uint32_t)mode,
+                     .size = strlen(text),
+                     .path = (const uint8_t *)path,
+                     .path_length = strlen(path)};
+    ck_assert(tb_changes_add(&entry, changes, &error));
+}
+
+/* Each wanted file gets `text`, cut to its size. */
+static char *finish(TbChanges *changes, const char *text)
+{
+    const uint32_t *indices = NULL;
+    size_t count = 0;
+    g_autoptr(GError) error = NULL;
+    bool ok = tb_changes_wanted(changes, &indices, &count, &error);
+    ck_assert_msg(ok, "%s", error ? error->message : "");
+    for (size_t i = 0; i < count; i++) {
+        uint64_t size = changes_item(changes, indices[i])->size;
+        ck_assert(tb_changes_file_begin(indices[i], size, changes, &error));
+        ck_assert(size == 0 || tb_changes_file_bytes((const uint8_t *)text, size, changes, &error));
+        ck_assert(tb_changes_file_end(indices[i], changes, &error));
+    }
+    char *tree = tb_changes_result_tree(changes, &error);
+    ck_assert_msg(tree != NULL, "%s", error ? error->message : "");
+    return tree;
+}
+
+/* "MODE PATH" lines of a tree, paths as git quotes them. */
+static char *list(const char *tree)
+{
+    g_autofree char *text =
+        GIT(&f, f.project, f.base_index, "--git-dir=../private.git", "ls-tree", "-r", tree);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    GString *out = g_string_new(NULL);
+    for (char **line = lines; *line && **line; line++)
+        g_string_append_printf(out, "%.6s %s\n", *line, strchr(*line, '\t') + 1);
+    return g_string_free(out, FALSE);
+}
+
+#define BASE_LIST "100644 .gitignore\n100644 a\n100644 d/x\n100644 d/y/z\n100644 tracked.log\n"
+
+START_TEST(nothing_changed)
+{
+    g_autoptr(TbChanges) changes = changes_for(&f);
+    g_autofree char *tree = finish(changes, "");
+    ck_assert_str_eq(tree, f.base_tree);
+    ck_assert_uint_eq(tb_changes_notes(changes)->len, 0);
+}
+END_TEST
+
+START_TEST(copied_up_unchanged)
+{
+    g_autoptr(TbChanges) changes = changes_for(&f);
+    add_file(changes, "a", "a\n", 0644);
+    add(changes, TB_ENTRY_DIR, "d");
+    add_file(changes, "d/x", "x\n", 0664);
+    feed_files(changes, f.project);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *tree = tb_changes_result_tree(changes, &error);
+    ck_assert_str_eq(tree, f.base_tree);
+}
+END_TEST
+
+START_TEST(every_kind)
+{
+    g_autoptr(TbChanges) changes = changes_for(&f);
+    add_file(changes, "a", "new", 0755);
+    add(changes, TB_ENTRY_REPLACE, "d");
+    add_file(changes, "d/only", "", 0600);
+    add(changes, TB_ENTRY_SYMLINK, "link");
+    add(changes, TB_ENTRY_DELETE, "tracked.log");
+    add(changes, TB_ENTRY_OTHER, "socket");
+    add(changes, TB_ENTRY_DIR, "empty");
+    g_autofree char *tree = finish(changes, "new");
+    g_autofree char *text = list(tree);
+    ck_assert_str_eq(text, "100644 .gitignore\n100755 a\n100644 d/only\n120000 link\n");
+    ck_assert(has_note(changes, "'socket': not carried: a socket"));
+    ck_assert(has_note(changes, "'empty': not carried: an empty directory"));
+    ck_assert_uint_eq(tb_changes_notes(changes)->len, 2);
+}
+END_TEST
+
+START_TEST(file_becomes_directory_and_back)
+{
+    g_autoptr(TbChanges) changes = changes_for(&f);
+    add(changes, TB_ENTRY_DIR, "a");
+    add_file(changes, "a/b", "new", 0644);
+    add_file(changes, "d", "new", 0644);
+    g_autofree char *tree = finish(changes, "new");
+    g_autofree char *text = list(tree);
+    ck_assert_str_eq(text, "100644 .gitignore\n100644 a/b\n100644 d\n100644 tracked.log\n");
+}
+END_TEST
+
+/* G4: every one is refused by name, and the tree is the base's with the one good file. */
+START_TEST(hostile_paths)
+{
+    static const char *const bad[] = {
+        ".git/config",
+        ".GIT",
+        ".GIT/hooks/pre-commit",
+        "git~1",
+        "git~1/config",
+        ".g\xe2\x80\x8cit/x",
+        ".git.",
+        ".git. ",
+        ".git /x",
+        ".git:x",
+        "a2/.git/config",
+        "a2/b/.Git/hooks/x",
+        "..",
+        "../out",
+        "d/../../out",
+        "/etc/passwd",
+        "",
+        "d//x",
+        "d/",
+        ".",
+        "./a",
+        "d/.",
+    };
+    g_autoptr(TbChanges) changes = changes_for(&f);
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+        add(changes, i % 2 ? TB_ENTRY_FILE : TB_ENTRY_DELETE, bad[i]);
+    g_autoptr(GError) error = NULL;
+    TbEntry nul = {.kind = TB_ENTRY_FILE, .path = (const uint8_t *)"a\0b", .path_length = 3};
+    ck_assert(tb_changes_add(&nul, changes, &error));
+    add_file(changes, "good", "ok", 0644);
+    g_autofree char *tree = finish(changes, "ok");
+    g_autofree char *text = list(tree);
+    ck_assert_str_eq(text, "100644 .gitignore\n100644 a\n100644 d/x\n100644 d/y/z\n100644 good\n"
+                           "100644 tracked.log\n");
+    ck_assert_uint_eq(tb_changes_notes(changes)->len, G_N_ELEMENTS(bad) + 1);
+    ck_assert(has_note(changes, "'a2/.git/config': not carried: a name that is git's own"));
+    ck_assert(has_note(changes, "'/etc/passwd': not carried: empty or absolute"));
+    ck_assert(has_note(changes, "NUL byte"));
+    for (guint i = 0; i < tb_changes_notes(changes)->len; i++)
+        for (const char *c = tb_changes_notes(changes)->pdata[i]; *c; c++)
+            ck_assert(*c >= 0x20 && *c < 0x7f);
+}
+END_TEST
+
+START_TEST(odd_but_legal_names)
+{
+    static const char *const good[] = {
+        "new\nline", "tab\there", "quote\"", "back\\slash", "\xff\xfe", "\x1b[31m", "\xc3\xbc",
+        ".gitx",     ":(top)",    "-rf",     " ",           "\x01",     "*",
+    };
+    g_autoptr(TbChanges) changes = changes_for(&f);
+    g_autoptr(GHashTable) want = g_hash_table_new(g_str_hash, g_str_equal);
+    for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
+        add_file(changes, good[i], "x", 0644);
+        g_hash_table_add(want, (gpointer)good[i]);
+    }
+    g_autofree char *tree = finish(changes, "x");
+    ck_assert_uint_eq(tb_changes_notes(changes)->len, 0);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) files = tb_patch_files(f.git, f.base_tree, tree, &error);
+    ck_assert_uint_eq(files->len, G_N_ELEMENTS(good));
+    for (guint i = 0; i < files->len; i++) {
+        const TbPatchFile *file = files->pdata[i];
+        ck_assert(g_hash_table_remove(want, file->path));
+        ck_assert_int_eq(file->added, 1);
+    }
+}
+END_TEST
+
+/* G5: two entries that cannot both be true end the list, whatever their order. */
+START_TEST(contradictions)
+{
+    static const struct {
+        TbEntryKind kind;
+        const char *path;
+    } pairs[][2] = {
+        {{TB_ENTRY_FILE, "x"}, {TB_ENTRY_FILE, "x"}},
+        {{TB_ENTRY_FILE, "x"}, {TB_ENTRY_DIR, "x"}},
+        {{TB_ENTRY_DELETE, "a"}, {TB_ENTRY_FILE, "a"}},
+        {{TB_ENTRY_REPLACE, "d"}, {TB_ENTRY_DIR, "d"}},
+        {{TB_ENTRY_FILE, "x"}, {TB_ENTRY_FILE, "x/y"}},
+        {{TB_ENTRY_FILE, "x/y"}, {TB_ENTRY_FILE, "x"}},
+        {{TB_ENTRY_SYMLINK, "x"}, {TB_ENTRY_FILE, "x/y/z"}},
+        {{TB_ENTRY_DELETE, "d"}, {TB_ENTRY_FILE, "d/x"}},
+        {{TB_ENTRY_OTHER, "x"}, {TB_ENTRY_DIR, "x/y"}},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++) {
+        g_autoptr(TbChanges) changes = changes_for(&f);
+        g_autoptr(GError) error = NULL;
+        const uint32_t *indices = NULL;
+        size_t count = 0;
+        bool ok = feed(changes, pairs[i][0].kind, pairs[i][0].path, &error) &&
+                  feed(changes, TB_ENTRY_FILE, "x-between", &error) &&
+                  feed(changes, TB_ENTRY_FILE, "x.between", &error) &&
+                  feed(changes, pairs[i][1].kind, pairs[i][1].path, &error) &&
+                  tb_changes_wanted(changes, &indices, &count, &error);
+        ck_assert_msg(!ok, "pair %zu", i);
+        ck_assert_int_eq(tb_error_code(error), TB_ERROR_GUEST);
+    }
+}
+END_TEST
+
+START_TEST(bad_links)
+{
+    g_autoptr(TbChanges) changes = changes_for(&f);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *large = g_strnfill(5000, 't');
+    TbEntry link = {.kind = TB_ENTRY_SYMLINK, .path = (const uint8_t *)"a", .path_length = 1};
+    ck_assert(tb_changes_add(&link, changes, &error));
+    link.path = (const uint8_t *)"b";
+    link.target = (const uint8_t *)large;
+    link.target_length = 4096;
+    ck_assert(tb_changes_add(&link, changes, &error));
+    link.path = (const uint8_t *)"c";
+    link.target = (const uint8_t *)"x\0y";
+    link.target_length = 3;
+    ck_assert(tb_changes_add(&link, changes, &error));
+    link.path = (const uint8_t *)"e";
+    link.target = (const uint8_t *)large;
+    link.target_length = 4095;
+    ck_assert(tb_changes_add(&link, changes, &error));
+    add(changes, TB_ENTRY_SYMLINK, ".gitmodules");
+    g_autofree char *tree = finish(changes, "");
+    g_autofree char *text = list(tree);
+    ck_assert_str_eq(text, "100644 .gitignore\n100644 a\n100644 d/x\n100644 d/y/z\n120000 e\n"
+                           "100644 tracked.log\n");
+    ck_assert_uint_eq(tb_changes_notes(changes)->len, 4);
+    ck_assert(has_note(changes, "'.gitmodules': not carried: '.gitmodules' as a symbolic link"));
+}
+END_TEST
+
+START_TEST(own_git_directory)
+{
+    g_autoptr(TbChanges) changes = changes_for(&f);
+    add(changes, TB_ENTRY_DIR, ".git");
+    add(changes, TB_ENTRY_DIR, "nested");
+    add(changes, TB_ENTRY_DIR, "nested/.git");
+    add_file(changes, "nested/file", "x", 0644);
+    g_autofree char *tree = finish(changes, "x");
+    g_autofree char *text = list(tree);
+    ck_assert_str_eq(text, "100644 .gitignore\n100644 a\n100644 d/x\n100644 d/y/z\n"
+                           "100644 nested/file\n100644 tracked.log\n");
+    ck_assert_uint_eq(tb_changes_notes(changes)->len, 1);
+    ck_assert(has_note(changes, "'nested': a nested repository"));
+}
+END_TEST
+
+/* A gitlink of the base. */
+static void base_with_submodule(void)
+{
+    g_autofree char *spec = g_strdup_printf("160000,%s,sub", f.base_tree);
+    g_free(GIT(&f, f.project, f.base_index, "update-index", "--add", "--cacheinfo", spec));
+    g_free(f.base_tree);
+    f.base_tree = GIT(&f, f.project, f.base_index, "write-tree");
+}
+
+START_TEST(submodule_stays)
+{
+    base_with_submodule();
+    g_autoptr(TbChanges) changes = changes_for(&f);
+    add(changes, TB_ENTRY_DIR, "sub");
+    add_file(changes, "sub/file", "x", 0644);
+    add(changes, TB_ENTRY_DELETE, "sub/gone");
+    g_autofree char *tree = finish(changes, "x");
+    ck_assert_str_eq(tree, f.base_tree);
+    ck_assert(has_note(changes, "'sub/file': not carried: below a submodule"));
+    ck_assert(has_note(changes, "'sub/gone': not carried: below a submodule"));
+}
+END_TEST
+
+START_TEST(submodule_goes)
+{
+    base_with_submodule();
+    g_autoptr(TbChanges) gone = changes_for(&f);
+    add(gone, TB_ENTRY_DELETE, "sub");
+    g_autofree char *without = finish(gone, "");
+    g_autofree char *text = list(without);
+    ck_assert_str_eq(text, BASE_LIST);
+    g_autoptr(TbChanges) replaced = changes_for(&f);
+    add(replaced, TB_ENTRY_REPLACE, "sub");
+    add_file(replaced, "sub/file", "x", 0644);
+    g_autofree char *tree = finish(replaced, "x");
+    g_autofree char *files = list(tree);
+    ck_assert_str_eq(files, "100644 .gitignore\n100644 a\n100644 d/x\n100644 d/y/z\n"
+                            "100644 sub/file\n100644 tracked.log\n");
+}
+END_TEST
+
+START_TEST(ignored_files)
+{
+    g_autofree char *excludes = g_build_filename(f.dir, "excludes", NULL);
+    g_autofree char *info = g_build_filename(f.dir, "info", NULL);
+    PUT(f.dir, "excludes", "\xef\xbb\xbf*.global\n!back.log");
+    PUT(f.dir, "info", "*.local\n!taken.global\n");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(TbChanges) changes =
+        tb_changes_new(f.git, f.base_index, f.base_tree, excludes, info, NULL, &error);
+    static const char *const ignored[] = {
+        "x.log",    "build/new", "build/deep/new", "top",        "sub/x.tmp", "sub/only",
+        "x.global", "x.local",   "back.log",       "sub/no.log", "new\n.log", ":(top)x.log"};
+    static const char *const carried[] = {"tracked.log", "build/kept",   "sub/yes.log",
+                                          "sub/top",     "taken.global", "x.tmp",
+                                          "deep/only",   "build.c",      "new/.gitignore"};
+    for (size_t i = 0; i < G_N_ELEMENTS(ignored); i++)
+        add_file(changes, ignored[i], "x", 0644);
+    for (size_t i = 0; i < G_N_ELEMENTS(carried); i++)
+        add_file(changes, carried[i], "x", 0644);
+    /* The box's own rules decide nothing. */
+    add_file(changes, ".gitignore", "x", 0644);
+    add(changes, TB_ENTRY_DELETE, "out.log");
+    add(changes, TB_ENTRY_DIR, "sub/build");
+    const uint32_t *indices = NULL;
+    size_t count = 0;
+    ck_assert(tb_changes_wanted(changes, &indices, &count, &error));
+    ck_assert_uint_eq(count, G_N_ELEMENTS(carried) + 1);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_uint_eq(indices[i], G_N_ELEMENTS(ignored) + i);
+    ck_assert(has_note(changes, "'build/': not carried: 2 ignored"));
+    ck_assert(has_note(changes, "'sub/': not carried: 3 ignored"));
+    ck_assert(has_note(changes, "'out.log': not carried: 1 deletion"));
+    ck_assert(!has_note(changes, "empty"));
+}
+END_TEST
+
+/* Deleting in the box what only the ignore rules kept out, and emptying the rules. */
+START_TEST(ignored_place_taken)
+{
+    g_autoptr(TbChanges) changes = changes_for(&f);
+    add_file(changes, "build", "x", 0644); /* "build/" names directories only */
+    g_autofree char *tree = finish(changes, "x");
+    g_autofree char *text = list(tree);
+    ck_assert_str_eq(text, "100644 .gitignore\n100644 build\n100644 sub/.gitignore\n"
+                           "100644 tracked.log\n");
+}
+END_TEST
+
+static bool wanted_with(const TbPatchLimits *limits, uint64_t size, GError **error)
+{
+    g_autoptr(TbChanges) changes =
+        tb_changes_new(f.git, f.base_index, f.base_tree, NULL, NULL, limits, error);
+    for (int i = 0; i < 3; i++) {
+        g_autofree char *path = g_strdup_printf("file%d", i);
+        TbEntry entry = {.kind = TB_ENTRY_FILE,
+                         .size = size,
+                         .path = (const uint8_t *)path,
+                         .path_length = strlen(path)};
+        if (!tb_changes_add(&entry, changes, error))
+            return false;
+    }
+    const uint32_t *indices = NULL;
+    size_t count = 0;
+    return tb_changes_wanted(changes, &indices, &count, error);
+}
+
+/* G7: sizes that are named, sums that wrap, and lies about them. */
+START_TEST(limits_hold)
+{
+    TbPatchLimits limits = {.max_bytes = 100, .max_entries = 3, .max_patch = 1000};
+    g_autoptr(GError) error = NULL;
+    ck_assert(wanted_with(&limits, 33, &error));
+    ck_assert(!wanted_with(&limits, 34, &error));
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_LIMIT);
+    g_clear_error(&error);
+    ck_assert(!wanted_with(&limits, UINT64_MAX / 2 + 1, &error));
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_LIMIT);
+    ck_assert_ptr_nonnull(strstr(error->message, "file0"));
+    g_clear_error(&error);
+    limits.max_entries = 2;
+    ck_assert(!wanted_with(&limits, 1, &error));
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_LIMIT);
+}
+END_TEST
+
+START_TEST(lies_about_bytes)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(TbChanges) changes = changes_for(&f);
+    add_file(changes, "one", "1234", 0644);
+    add_file(changes, "two", "1234", 0644);
+    const uint32_t *indices = NULL;
+    size_t count = 0;
+    ck_assert(tb_changes_wanted(changes, &indices, &count, &error));
+    const uint8_t *bytes = (const uint8_t *)"12345678";
+    bool lies[] = {
+        tb_changes_file_bytes(bytes, 1, changes, NULL), tb_changes_file_end(0, changes, NULL),
+        tb_changes_file_begin(1, 4, changes, NULL),     tb_changes_file_begin(0, 5, changes, NULL),
+        tb_changes_file_begin(7, 4, changes, NULL),
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(lies); i++)
+        ck_assert_msg(!lies[i], "lie %zu", i);
+    ck_assert(tb_changes_file_begin(0, 4, changes, &error));
+    ck_assert(!tb_changes_file_bytes(bytes, 5, changes, NULL));
+    ck_assert(tb_changes_file_bytes(bytes, 3, changes, &error));
+    ck_assert(!tb_changes_file_end(0, changes, NULL));
+    ck_assert(tb_changes_file_bytes(bytes, 1, changes, &error));
+    ck_assert(tb_changes_file_end(0, changes, &error));
+    ck_assert_ptr_null(tb_changes_result_tree(changes, &error));
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_GUEST);
+}
+END_TEST
+
+/* G7: deep and many. */
+START_TEST(depth_and_floods)
+{
+    g_autoptr(TbChanges) changes = changes_for(&f);
+    g_autoptr(GString) deep = g_string_new("e");
+    for (int i = 1; i < 2000; i++)
+        g_string_append(deep, "/e");
+    add(changes, TB_ENTRY_FILE, deep->str);
+    g_autofree char *lengthy = g_strnfill(1 << 20, 'n');
+    add(changes, TB_ENTRY_FILE, lengthy);
+    for (int i = 0; i < 5000; i++) {
+        g_autofree char *path = g_strdup_printf(".git/%d", i);
+        add(changes, TB_ENTRY_FILE, path);
+    }
+    g_autofree char *tree = finish(changes, "");
+    ck_assert_str_eq(tree, f.base_tree);
+    ck_assert_uint_lt(tb_changes_notes(changes)->len, 300);
+    ck_assert(has_note(changes, "more paths not carried"));
+    for (guint i = 0; i < tb_changes_notes(changes)->len; i++)
+        ck_assert_uint_lt(strlen(tb_changes_notes(changes)->pdata[i]), 5000);
+}
+END_TEST
+
+START_TEST(names_flood)
+{
+    g_autoptr(TbChanges) changes = changes_for(&f);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *name = g_strnfill(250, 'n');
+    bool ok = true;
+    int added = 0;
+    for (; ok && added < 100000; added++) {
+        g_autofree char *path =
+            g_strdup_printf("%d/%s/%s/%s/%s/%s/%s/%s/%s/%s/%s/%s/%s/%s/%s", added, name, name, name,
+                            name, name, name, name, name, name, name, name, name, name, name);
+        ok = feed(changes, TB_ENTRY_FILE, path, &error);
+    }
+    ck_assert(!ok && added > 20000);
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_LIMIT);
+}
+END_TEST
+
+START_TEST(empty_base)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *index = g_build_filename(f.dir, "no-such-index", NULL);
+    g_autofree char *empty = GIT(&f, f.project, index, "write-tree");
+    g_autoptr(TbChanges) changes = tb_changes_new(f.git, index, empty, NULL, NULL, NULL, &error);
+    add_file(changes, "first", "x", 0644);
+    g_autofree char *tree = finish(changes, "x");
+    g_autofree char *text = list(tree);
+    ck_assert_str_eq(text, "100644 first\n");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("patch-changes");
+    TCase *plain = tcase_create("changes");
+    tcase_set_timeout(plain, 120);
+    tcase_add_checked_fixture(plain, setup, teardown);
+    tcase_add_test(plain, nothing_changed);
+    tcase_add_test(plain, copied_up_unchanged);
+    tcase_add_test(plain, every_kind);
+    tcase_add_test(plain, file_becomes_directory_and_back);
+    tcase_add_test(plain, hostile_paths);
+    tcase_add_test(plain, odd_but_legal_names);
+    tcase_add_test(plain, contradictions);
+    tcase_add_test(plain, bad_links);
+    tcase_add_test(plain, own_git_directory);
+    tcase_add_test(plain, submodule_stays);
+    tcase_add_test(plain, submodule_goes);
+    tcase_add_test(plain, limits_hold);
+    tcase_add_test(plain, lies_about_bytes);
+    tcase_add_test(plain, depth_and_floods);
+    tcase_add_test(plain, names_flood);
+    tcase_add_test(plain, empty_base);
+    suite_add_tcase(suite, plain);
+    TCase *ignore = tcase_create("ignore");
+    tcase_set_timeout(ignore, 60);
+    tcase_add_checked_fixture(ignore, setup_ignore, teardown);
+    tcase_add_test(ignore, ignored_files);
+    tcase_add_test(ignore, ignored_place_taken);
+    suite_add_tcase(suite, ignore);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

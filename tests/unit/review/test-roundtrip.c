@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The promise, with random edits: what the box holds becomes a tree (as plain git makes it), the
+ * tree a patch that git apply and git am turn into the same tree again, and tb_apply makes of the
+ * project just that.
+ */
+#include "fixture.h"
+#include "review/apply.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ROUNDS 40
+#define EDITS  15
+
+static const char *const names[] = {
+    "a",           "b.txt", "with space", "new\nline", "quote\"s",     "tab\t",
+    "back\\slash", "ü",     "\xff\xfe",   "日本",      "-dash",        ":(top)x",
+    "it's",        "~",     "...",        ".hidden",   "$HOME",        "%s",
+    "*",           "[x]",   "a b/c",      "d/e/f/g/h", "{arrow} => x", "\x1b[31m",
+};
+
+static const char *const dirs[] = {"", "src/", "src/deep/er/", "lib x/", "d\n/", "q\"/ü/"};
+
+static char *random_path(GRand *random)
+{
+    const char *dir = dirs[g_rand_int_range(random, 0, G_N_ELEMENTS(dirs))];
+    return g_strconcat(dir, names[g_rand_int_range(random, 0, G_N_ELEMENTS(names))], NULL);
+}
+
+static GString *random_text(GRand *random)
+{
+    static const char *const lines[] = {
+        "one\n",
+        "two\n",
+        "\n",
+        "From x Mon Sep 17 00:00:00 2001\n",
+        "--- a/x\n",
+        "+++ b/x\n",
+        "-- \n",
+        "diff --git a/x b/x\n",
+        "crlf\r\n",
+        "trailing \t\n",
+        "\xc3\xbc\n",
+        "\xff\xfe\n",
+        "---\n",
+        "@@ -1 +1 @@\n",
+        "\x1b]0;t\x07\n",
+        "GIT binary patch\n",
+        "\\ No newline\n",
+    };
+    GString *text = g_string_new(NULL);
+    int count = g_rand_int_range(random, 0, 40);
+    for (int i = 0; i < count; i++)
+        g_string_append(text, lines[g_rand_int_range(random, 0, G_N_ELEMENTS(lines))]);
+    switch (g_rand_int_range(random, 0, 6)) {
+    case 0:
+        for (int i = 0; i < 300; i++)
+            g_string_append_c(text, (char)g_rand_int_range(random, 0, 256));
+        break;
+    case 1:
+        g_string_append(text, "no newline at the end");
+        break;
+    default:
+        break;
+    }
+    return text;
+}
+
+/* Makes room for a path: parents that are files go. */
+static void clear_way(const char *dir, const char *path)
+{
+    g_auto(GStrv) parts = g_strsplit(path, "/", -1);
+    g_autofree char *at = g_strdup(dir);
+    for (int i = 0; parts[i + 1]; i++) {
+        char *next = g_build_filename(at, parts[i], NULL);
+        g_free(at);
+        at = next;
+        struct stat st;
+        if (lstat(at, &st) == 0 && !S_ISDIR(st.st_mode))
+            unlink(at);
+    }
+    g_free(RUN(dir, "rm", "-rf", "--", path));
+}
+
+static void write_random(GRand *random, const char *dir, const char *path)
+{
+    g_autoptr(GString) text = random_text(random);
+    clear_way(dir, path);
+    put_file(dir, path, text->str, (gssize)text->len, g_rand_int_range(random, 0, 5) ? 0644 : 0755);
+}
+
+static void link_random(GRand *random, const char *dir, const char *path)
+{
+    static const char *const targets[] = {"/etc/passwd", "..", "a", "no such\nfile", "\xff"};
+    clear_way(dir, path);
+    PUT(dir, path, "");
+    g_autofree char *full = g_build_filename(dir, path, NULL);
+    unlink(full);
+    ck_assert_int_eq(symlink(targets[g_rand_int_range(random, 0, 5)], full), 0);
+}
+
+static void edit(GRand *random, const char *dir)
+{
+    g_autofree char *path = random_path(random);
+    g_autofree char *full = g_build_filename(dir, path, NULL);
+    g_autofree char *other = random_path(random);
+    g_autofree char *full_other = g_build_filename(dir, other, NULL);
+    struct stat st;
+    bool there = lstat(full, &st) == 0;
+    switch (g_rand_int_range(random, 0, 9)) {
+    case 0:
+    case 1:
+    case 2:
+        write_random(random, dir, path);
+        break;
+    case 3:
+        g_free(RUN(dir, "rm", "-rf", "--", path));
+        break;
+    case 4:
+        if (there && !S_ISLNK(st.st_mode) && !S_ISDIR(st.st_mode))
+            ck_assert_int_eq(chmod(full, st.st_mode ^ 0111), 0);
+        break;
+    case 5:
+        link_random(random, dir, path);
+        break;
+    case 6: /* rename; what cannot be renamed stays */
+        if (rename(full, full_other) == 0)
+            break;
+        G_GNUC_FALLTHROUGH;
+    case 7: /* a directory becomes a file, or a file a directory */
+        if (!there || !S_ISDIR(st.st_mode)) {
+            g_autofree char *below = g_strconcat(path, "/below", NULL);
+            write_random(random, dir, below);
+        } else {
+            write_random(random, dir, path);
+        }
+        break;
+    default: /* one byte more */
+        if (there && S_ISREG(st.st_mode)) {
+            FILE *file = fopen(full, "a");
+            fputc('x', file);
+            fclose(file);
+        }
+        break;
+    }
+}
+
+static void fill_project(Fixture *f, GRand *random)
+{
+    PUT(f->project, ".gitignore", "*.log\n/build/\n!keep.log\n");
+    PUT(f->project, ".gitattributes", "* text eol=crlf ident\n*.txt -diff\n* filter=evil\n");
+    PUT(f->project, "out.log", "ignored before");
+    PUT(f->project, "build/product", "ignored before");
+    for (int i = 0; i < 25; i++)
+        edit(random, f->project);
+}
+
+/* plain git obeys attributes; the base tree does not. So plain git's trees are made without. */
+static void hide_attributes(Fixture *f)
+{
+    PUT(f->repository, "info/attributes", "* -text -ident -filter -working-tree-encoding\n");
+}
+
+static void check_apply(Fixture *f, const char *result)
+{
+    g_autofree char *copy = g_build_filename(f->dir, "target", NULL);
+    g_autofree char *scratch = g_build_filename(f->dir, "scratch", NULL);
+    g_autoptr(GPtrArray) drift = NULL;
+    g_autoptr(GError) error = NULL;
+    TbApplyOutcome outcome = TB_APPLY_CLEAN;
+    copy_dir(f->project, copy);
+    g_autofree char *before = snapshot(copy);
+    bool same = strcmp(result, f->base_tree) == 0;
+    bool ok = tb_apply(f->git, f->base_tree, result, copy, scratch, true, &outcome, &drift, &error);
+    ck_assert_msg(ok, "%s", error ? error->message : "");
+    ck_assert_int_eq(outcome, same ? TB_APPLY_ALREADY : TB_APPLY_CLEAN);
+    g_autofree char *checked = snapshot(copy);
+    ck_assert_str_eq(before, checked);
+    ok = tb_apply(f->git, f->base_tree, result, copy, scratch, false, &outcome, &drift, &error);
+    ck_assert_msg(ok, "%s", error ? error->message : "");
+    g_autofree char *tree = tree_of(f, copy);
+    ck_assert_str_eq(tree, result);
+    ok = tb_apply(f->git, f->base_tree, result, copy, scratch, false, &outcome, &drift, &error);
+    ck_assert(ok && outcome == TB_APPLY_ALREADY);
+    /* And back again, which must also leave no directory behind. */
+    ok = tb_apply(f->git, result, f->base_tree, copy, scratch, false, &outcome, &drift, &error);
+    ck_assert_msg(ok, "%s", error ? error->message : "");
+    g_autofree char *back = tree_of(f, copy);
+    ck_assert_str_eq(back, f->base_tree);
+}
+
+static void one_round(guint32 seed)
+{
+    Fixture f = {0};
+    GRand *random = g_rand_new_with_seed(seed);
+    fixture_start(&f);
+    hide_attributes(&f);
+    fill_project(&f, random);
+    fixture_base(&f);
+    for (int i = 0; i < EDITS; i++)
+        edit(random, f.box);
+    PUT(f.box, "new.log", "ignored");
+    PUT(f.box, "build/product", "ignored and changed");
+    g_autofree char *expected = tree_of(&f, f.box);
+    g_autofree char *result = result_of_walk(&f, random);
+    ck_assert_msg(strcmp(result, expected) == 0, "seed %u: tree %s, plain git %s", seed, result,
+                  expected);
+    TbPatchStat stat;
+    g_autofree char *patch = write_patch_file(&f, result, "a random edit", &stat);
+    if (stat.files) {
+        g_autofree char *applied = tree_by_git_apply(&f, patch);
+        ck_assert_msg(strcmp(applied, result) == 0, "seed %u: git apply", seed);
+        g_autofree char *mailed = tree_by_git_am(&f, patch, NULL);
+        ck_assert_msg(strcmp(mailed, result) == 0, "seed %u: git am", seed);
+    }
+    check_apply(&f, result);
+    g_rand_free(random);
+    fixture_stop(&f);
+}
+
+START_TEST(random_edits)
+{
+    one_round((guint32)_i);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("roundtrip");
+    TCase *tests = tcase_create("roundtrip");
+    const char *rounds = g_getenv("TASKBOX_ROUNDS");
+    tcase_set_timeout(tests, 120);
+    tcase_add_loop_test(tests, random_edits, 0, rounds ? atoi(rounds) : ROUNDS);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
