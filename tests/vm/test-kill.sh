@@ -20,18 +20,24 @@ said() { grep -aqs -e "$1" "$T/out"; }
 ended() { ! kill -0 "$pid" 2>/dev/null; }
 box_processes() { processes_of_test | grep -v ' taskbox$'; }
 
+# background ARG...: taskbox itself (no shell in between) as $pid, in a process group of its own, for
+# what a shell starts in the background without job control has SIGINT ignored.
+background() {
+    set -m
+    "$TASKBOX" "$@" >"$T/out" 2>"$T/err" &
+    pid=$!
+    set +m
+}
+
 # run_and_signal SIGNAL WHEN...: starts a run, waits until WHEN is true, sends the signal, waits.
 # The command prints a line, leaves a file, and then makes the export long.
 run_and_signal() {
     local signal=$1
     shift
     touch "$T/mark"
-    tb run -C "$project" -- sh -c "$command" >"$T/out" 2>"$T/err" &
-    pid=$!
+    background run -C "$project" -- sh -c "$command"
     wait_for 120 "$@" || fail "the run did not come to: $*"
-    if [ "$stage" != build ]; then
-        wait_for 20 box_processes >"$T/seen" || fail "no process of a box could be seen at stage $stage"
-    fi
+    wait_for 20 box_processes >"$T/seen" || fail "no process of a box could be seen at stage $stage"
     kill "-$signal" "$pid"
     code=0
     wait "$pid" || code=$?
@@ -94,14 +100,11 @@ done
 
 say "a build: whenever it is stopped, nothing half-built can be seen"
 export XDG_DATA_HOME=$T/data
-stage=build
-wait_a_little() { sleep "$delay"; }
 for signal in INT TERM KILL; do
     case $signal in INT) delay=3 ;; TERM) delay=12 ;; KILL) delay=25 ;; esac
     say "SIG$signal after $delay s of build"
-    tb image build >"$T/out" 2>"$T/err" &
-    pid=$!
-    wait_a_little
+    background image build
+    sleep "$delay"
     if ended; then fail "the build ended before it could be stopped"; fi
     kill "-$signal" "$pid"
     code=0

@@ -99,7 +99,8 @@ holds "$T/out" 'new/place/renamed' "changed names"
 holds_not "$T/out" "$(printf '[\001-\010\016-\037]')" "control characters in changed names"
 
 say "git am and git apply give the same tree"
-git -C "$T/for-am" am -q "$patch" >"$T/err" 2>&1 || fail "git am does not take the patch"
+# --keep-cr: without it git am takes the carriage returns out of any patch to a file with CRLF lines.
+git -C "$T/for-am" am -q --keep-cr "$patch" >"$T/err" 2>&1 || fail "git am does not take the patch"
 equal "$in_box" "$(git -C "$T/for-am" rev-parse 'HEAD^{tree}')" "tree after git am"
 equal 'AI Agent <agent@internal.sandbox>' "$(git -C "$T/for-am" log -1 --format='%an <%ae>')" "author"
 git -C "$T/for-am" log -1 --format=%B >"$T/message"
