@@ -96,7 +96,10 @@ equal "$base_of_git" "$(json "$record" base_tree)" "base tree of a clean work tr
 equal "$in_box" "$(json "$record" result_tree)" "result tree and what git said in the box"
 expect 0 tb diff "$id" --name-only
 holds "$T/out" 'new/place/renamed' "changed names"
-holds_not "$T/out" "$(printf '[\001-\010\016-\037]')" "control characters in changed names"
+python3 -c 'import pty, sys; pty.spawn(sys.argv[1:])' "$TASKBOX" diff "$id" >"$T/on-terminal" </dev/null
+holds "$T/on-terminal" 'level40' "the patch on a terminal"
+! LC_ALL=C grep -aq "$(printf '[\001-\010\016-\037\177]')" "$T/on-terminal" ||
+    fail "control characters of the box reached a terminal"
 
 say "git am and git apply give the same tree"
 # --keep-cr: without it git am takes the carriage returns out of any patch to a file with CRLF lines.
