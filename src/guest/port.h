@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Waits until the channel's virtio-serial port is there and opens it. */
+int tb_port_wait(void);
+/* TbGuestConfig.reopen for such a port; `data` points to an int that starts as -1. */
+int tb_port_reopen(int fd, void *data);

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What makes this box itself and nobody else: time, random state, names, user. It runs once, before
+ * anything of the task does, and must do the same after a cold boot and after a fork. Entropy goes
+ * first, since the machine id is made of it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/random.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "guest/guest.h"
+
+enum { TEXT_SIZE = 64 * 1024 };
+
+static bool set_clock(const TbSetupMessage *setup, TbFault *fault)
+{
+    struct timespec time = {.tv_sec = setup->seconds, .tv_nsec = setup->nanoseconds};
+    return clock_settime(CLOCK_REALTIME, &time) == 0 ||
+           tb_fault_errno(fault, "cannot set the clock");
+}
+
+static bool add_entropy(const TbSetupMessage *setup, TbFault *fault)
+{
+    union {
+        struct rand_pool_info info;
+        uint8_t bytes[sizeof(struct rand_pool_info) + TB_ENTROPY_SIZE];
+    } pool = {.info = {.entropy_count = 8 * TB_ENTROPY_SIZE, .buf_size = TB_ENTROPY_SIZE}};
+    memcpy(pool.bytes + sizeof(struct rand_pool_info), setup->entropy, TB_ENTROPY_SIZE);
+    tb_auto_fd fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
+    bool ok = fd >= 0 && ioctl(fd, RNDADDENTROPY, &pool) == 0 && ioctl(fd, RNDRESEEDCRNG) == 0;
+    explicit_bzero(&pool, sizeof pool);
+    return ok || tb_fault_errno(fault, "cannot add entropy");
+}
+
+static bool set_machine_id(const TbGuestConfig *config, TbFault *fault)
+{
+    uint8_t id[16];
+    char text[40], path[TB_PATH_SIZE];
+    if (getrandom(id, sizeof id, 0) != (ssize_t)sizeof id)
+        return tb_fault_errno(fault, "cannot get random bytes");
+    id[6] = (uint8_t)((id[6] & 0x0f) | 0x40); /* a version 4 UUID, as systemd makes it */
+    id[8] = (uint8_t)((id[8] & 0x3f) | 0x80);
+    for (int i = 0; i < 16; i++)
+        snprintf(text + (size_t)i * 2, 4, "%02x", id[i]);
+    strcpy(text + 32, "\n");
+    snprintf(path, sizeof path, "%s/run/machine-id", config->root);
+    if (access(path, F_OK) == 0)
+        tb_write_text(path, text);
+    snprintf(path, sizeof path, "%s/etc/machine-id", config->root);
+    /* In place first: systemd may have mounted something over it. */
+    return tb_write_text(path, text) ||
+           tb_replace_file(path, text, strlen(text), 0444, fault);
+}
+
+static bool name_is_fine(const char *name)
+{
+    size_t length = strlen(name);
+    return length > 0 && length <= 64 && name[0] != '-' && name[0] != '.' &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") ==
+               length;
+}
+
+/* Our line in /etc/hosts is known by its end. */
+static bool set_hosts(const TbGuestConfig *config, const char *name, TbFault *fault)
+{
+    static const char mark[] = "# taskbox";
+    char path[TB_PATH_SIZE];
+    char *old = calloc(1, TEXT_SIZE), *new = calloc(1, TEXT_SIZE + 256), *save = NULL;
+    bool ok = old && new;
+    if (!ok)
+        tb_fault(fault, "no memory");
+    snprintf(path, sizeof path, "%s/etc/hosts", config->root);
+    if (ok) {
+        tb_read_text(path, old, TEXT_SIZE);
+        size_t used = 0;
+        for (char *line = strtok_r(old, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+            if (!strstr(line, mark))
+                used += (size_t)sprintf(new + used, "%s\n", line);
+        used += (size_t)sprintf(new + used, "127.0.0.1\tlocalhost %s %s\n", name, mark);
+        ok = tb_replace_file(path, new, used, 0644, fault);
+    }
+    free(old);
+    free(new);
+    return ok;
+}
+
+static bool set_hostname(const TbGuestConfig *config, const char *name, TbFault *fault)
+{
+    char path[TB_PATH_SIZE], text[80];
+    if (!name_is_fine(name))
+        return tb_fault(fault, "the host name is none");
+    if (sethostname(name, strlen(name)) != 0)
+        return tb_fault_errno(fault, "cannot set the host name");
+    snprintf(path, sizeof path, "%s/etc/hostname", config->root);
+    int length = snprintf(text, sizeof text, "%s\n", name);
+    return tb_replace_file(path, text, (size_t)length, 0644, fault) &&
+           set_hosts(config, name, fault);
+}
+
+/* The host's stat data are believed by git in the box, so that its first status rehashes nothing:
+ * inode, device and change time are others here, the modification times are the same. */
+static bool set_git_config(const TbGuestConfig *config, TbFault *fault)
+{
+    static const char ours[] = "# taskbox\n"
+                               "[user]\n\tname = AI Agent\n\temail = agent@internal.sandbox\n"
+                               "[safe]\n\tdirectory = *\n"
+                               "[core]\n\tcheckStat = minimal\n\ttrustctime = false\n"
+                               "[init]\n\tdefaultBranch = main\n";
+    char path[TB_PATH_SIZE];
+    char *text = calloc(1, TEXT_SIZE + sizeof ours);
+    if (!text)
+        return tb_fault(fault, "no memory");
+    snprintf(path, sizeof path, "%s/etc/gitconfig", config->root);
+    ssize_t length = tb_read_text(path, text, TEXT_SIZE);
+    bool ok = true;
+    if (length <= 0 || !strstr(text, "# taskbox\n")) {
+        size_t used = length > 0 ? (size_t)length : 0;
+        if (used > 0 && text[used - 1] != '\n')
+            text[used++] = '\n';
+        memcpy(text + used, ours, sizeof ours);
+        ok = tb_replace_file(path, text, used + sizeof ours - 1, 0644, fault);
+    }
+    free(text);
+    return ok;
+}
+
+static bool allow_sudo(const TbGuestConfig *config, TbFault *fault)
+{
+    static const char text[] = "agent ALL=(ALL) NOPASSWD: ALL\n";
+    char path[TB_PATH_SIZE];
+    snprintf(path, sizeof path, "%s/etc/sudoers.d", config->root);
+    if (access(path, F_OK) != 0)
+        return true;
+    snprintf(path, sizeof path, "%s/etc/sudoers.d/taskbox", config->root);
+    return tb_replace_file(path, text, sizeof text - 1, 0440, fault);
+}
+
+bool tb_setup_run(const TbGuestConfig *config, const TbSetupMessage *setup, TbUser *user,
+                  TbFault *fault)
+{
+    char etc[TB_PATH_SIZE];
+    snprintf(etc, sizeof etc, "%s/etc", config->root);
+    if (setup->uid == 0 || setup->uid == UINT32_MAX || setup->gid == UINT32_MAX)
+        return tb_fault(fault, "uid %u cannot be the task's", setup->uid);
+    if (!tb_make_dirs(etc, 0755))
+        return tb_fault_errno(fault, "cannot make '%s'", etc);
+    if (!set_clock(setup, fault) || !add_entropy(setup, fault) ||
+        !set_machine_id(config, fault) || !set_hostname(config, setup->hostname, fault) ||
+        !tb_setup_user(config, setup->uid, setup->gid, user, fault) ||
+        !allow_sudo(config, fault) || !set_git_config(config, fault) ||
+        !tb_setup_loopback(fault))
+        return false;
+    tb_disk_grow(config, !setup->network);
+    return !setup->network || tb_setup_network(config, fault);
+}
