@@ -22,6 +22,7 @@
 
 #define ATTEMPT_US (2 * G_USEC_PER_SEC) /* for one HELLO; a guest that boots does not hear it */
 #define POLL_MS    500
+#define REASON_MS  2000
 
 static void fail(TbBox *box, TbErrorCode code, const char *what, const char *detail)
 {
@@ -48,7 +49,7 @@ static void note_event(TbBox *box, const char *word, const char *rest)
         box->state = BOX_RUNNING;
     else if (strcmp(word, "stopped") == 0)
         note_stop(box, rest);
-    else if (strcmp(word, "io-error") == 0 && strcmp(rest, "nospace") == 0)
+    else if (strcmp(word, "io-error") == 0 && strcmp(rest, "enospc") == 0)
         fail(box, TB_ERROR_NO_SPACE,
              "the host's disk is full and the VM had to stop (make room and run again)", "");
     else if (strcmp(word, "io-error") == 0)
@@ -95,6 +96,14 @@ static bool has_words_left(const TbBox *box)
     return ioctl(box->session_fd, FIONREAD, &bytes) == 0 && bytes > 0;
 }
 
+static bool switched_off(const TbBox *box, GError **error)
+{
+    g_autofree char *line = tb_console_last_line(box->dir_fd);
+    return tb_error_set(error, TB_ERROR_VM, "box '%s': the VM has switched itself off%s%s%s",
+                        box->id, *line ? " (the console's last line: '" : "", line,
+                        *line ? "')" : "");
+}
+
 static bool watch(void *data, GError **error)
 {
     TbBox *box = data;
@@ -108,6 +117,20 @@ static bool watch(void *data, GError **error)
 }
 
 /* ---- waiting */
+
+/* A VM that dies closes the channel first; a moment later we are told why. False with that reason
+ * when there is one. */
+static bool await_reason(TbBox *box, GError **error)
+{
+    gint64 deadline = g_get_monotonic_time() + REASON_MS * 1000;
+    for (pump(box); box->state <= BOX_RUNNING; pump(box)) {
+        gint64 left = (deadline - g_get_monotonic_time()) / 1000;
+        struct pollfd told = {.fd = tb_jail_fd(box->jail), .events = POLLIN};
+        if (left <= 0 || poll(&told, 1, (int)left) == 0)
+            return true;
+    }
+    return box->state == BOX_OFF ? switched_off(box, error) : check_failure(box, error);
+}
 
 static bool timed_out(int64_t deadline)
 {
@@ -159,8 +182,7 @@ static bool await_channel(TbBox *box, int64_t deadline, GError **error)
         if (!check_failure(box, error) || !tb_interrupt_check(error))
             return false;
         if (box->state == BOX_OFF)
-            return tb_error_set(error, TB_ERROR_VM, "box '%s': the VM has switched itself off",
-                                box->id);
+            return switched_off(box, error);
         if (!accept_channel(box, &fd, error))
             return false;
         if (fd >= 0)
@@ -191,9 +213,8 @@ TbSession *tb_box_wait_hello(TbBox *box, int64_t deadline, TbGuestInfo *info, GE
         if (tb_session_hello(box->session, attempt, info, &problem))
             return box->session;
         if (!g_error_matches(problem, TB_ERROR, TB_ERROR_TIMEOUT)) {
-            /* A VM that dies closes the channel, too; it is the better reason. */
-            pump(box);
-            if (check_failure(box, error))
+            bool lost = g_error_matches(problem, TB_ERROR, TB_ERROR_GUEST);
+            if (!lost || await_reason(box, error))
                 g_propagate_error(error, g_steal_pointer(&problem));
             return NULL;
         }

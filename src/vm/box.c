@@ -80,6 +80,17 @@ static bool listen_channel(TbBox *box, GError **error)
     return true;
 }
 
+/* In a user namespace root may have no other uid to give anything to. */
+static bool cannot_give(const char *what, GError **error)
+{
+    if (errno == EINVAL || errno == EPERM)
+        return tb_error_set(error, TB_ERROR_UNSUPPORTED,
+                            "cannot hand '%s' to the jail's user: root of a container without "
+                            "that uid (run taskbox as an ordinary user)",
+                            what);
+    return tb_error_set_errno(error, errno, "cannot hand '%s' to the jail's user", what);
+}
+
 /* What the jail may write now belongs to its user. */
 static bool give_to_user(TbBox *box, const TbBoxSpec *spec, GError **error)
 {
@@ -89,18 +100,18 @@ static bool give_to_user(TbBox *box, const TbBoxSpec *spec, GError **error)
         struct stat st;
         if (lstat(spec->disk, &st) < 0 || !S_ISREG(st.st_mode) ||
             lchown(spec->disk, box->user.uid, box->user.gid) < 0)
-            return tb_error_set_errno(error, errno, "cannot hand '%s' to the jail", spec->disk);
+            return cannot_give(spec->disk, error);
         box->lent_disk = g_strdup(spec->disk);
         box->lent_uid = st.st_uid;
         box->lent_gid = st.st_gid;
     } else if (fchownat(box->dir_fd, TB_BOX_OVERLAY, box->user.uid, box->user.gid,
                         AT_SYMLINK_NOFOLLOW) < 0) {
-        return tb_error_set_errno(error, errno, "cannot hand the overlay to the jail");
+        return cannot_give(TB_BOX_OVERLAY, error);
     }
     if (fchownat(box->dir_fd, TB_BOX_CHANNEL, box->user.uid, box->user.gid, AT_SYMLINK_NOFOLLOW) <
             0 ||
         fchown(box->dir_fd, box->user.uid, box->user.gid) < 0)
-        return tb_error_set_errno(error, errno, "cannot hand '%s' to the jail", box->dir);
+        return cannot_give(box->dir, error);
     return true;
 }
 

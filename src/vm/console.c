@@ -17,7 +17,7 @@
 
 static size_t trimmed(const char *text, size_t length)
 {
-    while (length > 0 && strchr(" \r\n\t", text[length - 1]))
+    while (length > 0 && strchr(" \r\n\t", text[length - 1])) /* a NUL is found there, too */
         length--;
     return length;
 }

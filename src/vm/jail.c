@@ -149,16 +149,20 @@ static bool make_pipes(int events[2], int errors[2], int info[2], GError **error
     return true;
 }
 
-/* One of the standard places or the PATH has it; the message names the package. */
-static bool hint_missing(GError **error)
+static bool explain(const TbJailUser *user, GError **error)
 {
     if (error && g_error_matches(*error, TB_ERROR, TB_ERROR_DEPENDENCY)) {
         g_clear_error(error);
-        tb_error_set(error, TB_ERROR_DEPENDENCY,
-                     "cannot make the jail: 'bwrap' is not installed (install the package "
-                     "'bubblewrap')");
-    } else {
-        g_prefix_error(error, "cannot make the jail: ");
+        return tb_error_set(error, TB_ERROR_DEPENDENCY,
+                            "cannot make the jail: 'bwrap' is not installed (install the package "
+                            "'bubblewrap')");
+    }
+    g_prefix_error(error, "cannot make the jail: ");
+    if (error && user->drops && g_error_matches(*error, TB_ERROR, TB_ERROR_DENIED)) {
+        g_autofree char *text = g_steal_pointer(&(*error)->message);
+        (*error)->message = g_strdup_printf("%s (root may not mount here: run taskbox as an "
+                                            "ordinary user)",
+                                            text);
     }
     return false;
 }
@@ -196,7 +200,7 @@ static bool start_child(TbJail *jail, const TbJailPlan *plan, const TbJailUser *
                                user->drops ? &stage : NULL);
     jail->child = tb_command_start(command, error);
     if (!jail->child)
-        return hint_missing(error);
+        return explain(user, error);
     tb_clear_fd(&info_writer);
     jail->init = read_init(info_reader);
     return true;

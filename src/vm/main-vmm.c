@@ -3,9 +3,10 @@
  * taskbox-vmm: libvirt's embedded driver in the jail, and nothing else.
  *
  * It takes the machine as arguments, starts it, and says on descriptor 3 what becomes of it, one
- * packet an event: "running", "stopped REASON", "io-error REASON", "error TEXT". It ends when the
- * machine does. It decides nothing and knows no secret: a guest that breaks out of QEMU can write
- * into this process (same uid), so whatever it says is hostile to the host's side.
+ * packet an event: "running", "stopped REASON", "io-error REASON" (QEMU's word: enospc), "error
+ * TEXT". It ends when the machine does. It decides nothing and knows no secret: a guest that breaks
+ * out of QEMU can write into this process (same uid), so whatever it says is hostile to the host's
+ * side.
  *
  * libvirt calls back on the event loop's thread while the main thread may be in a call of its own;
  * what the two share is `life`, under its mutex.
