@@ -10,7 +10,11 @@
  * read.
  *
  * Data can still be hostile (a few bytes of tree objects can ask for gigabytes of work), so each
- * child has limits on memory, CPU time and file size, and a deadline.
+ * child has limits on memory, CPU time and file size, and a deadline; and it runs in a small jail
+ * of its own (bubblewrap): no network, nothing to be seen but git's own files, the work tree and
+ * the borrowed objects, all of it read-only but our directory. Read-only is more than a fence: git
+ * sets the mtime of an object it finds instead of writing it anew, in a borrowed directory, too,
+ * and the project must not change by so much as an mtime.
  */
 #include "util/git.h"
 
@@ -31,6 +35,7 @@
 struct TbGit {
     char *path;
     bool sha256;
+    GStrv alternates;
 };
 
 static const char *const environment[][2] = {
@@ -99,24 +104,62 @@ static char *absolute_path_entries(void)
     return g_string_free(out, FALSE);
 }
 
-static char *find_git(const char *search)
+/* NULL when it is nowhere. */
+static char *find_program(const char *search, const char *name)
 {
     g_auto(GStrv) entries = g_strsplit(search, ":", -1);
     for (char **entry = entries; *entry; entry++) {
-        g_autofree char *program = g_build_filename(*entry, "git", NULL);
+        g_autofree char *program = g_build_filename(*entry, name, NULL);
         if (g_file_test(program, G_FILE_TEST_IS_EXECUTABLE) &&
             !g_file_test(program, G_FILE_TEST_IS_DIR))
             return g_steal_pointer(&program);
     }
-    return g_strdup("/usr/bin/git");
+    return NULL;
 }
 
-/* "git <settings>" with the environment and the limits, no directory yet. */
-static TbCommand *safe_git(void)
+/* What programs need to start, wherever the distribution keeps it. */
+static const char *const system_dirs[] = {"/usr",   "/bin", "/sbin",           "/lib",
+                                          "/lib64", "/nix", "/etc/ld.so.cache"};
+
+static void add_jail(TbCommand *command, const TbGit *git, const char *worktree, const char *index)
+{
+    tb_command_add(command, "--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts",
+                   "--die-with-parent", "--cap-drop", "ALL", NULL);
+    /* As root there is no user namespace in which a user's private files could still be read. */
+    if (geteuid() == 0)
+        tb_command_add(command, "--cap-add", "CAP_DAC_READ_SEARCH", NULL);
+    else
+        tb_command_add(command, "--unshare-user", NULL);
+    tb_command_add(command, "--tmpfs", "/tmp", "--dev", "/dev", NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(system_dirs); i++)
+        tb_command_add(command, "--ro-bind-try", system_dirs[i], system_dirs[i], NULL);
+    if (worktree)
+        tb_command_add(command, "--ro-bind", worktree, worktree, NULL);
+    for (char **path = git->alternates; path && *path; path++)
+        tb_command_add(command, "--ro-bind-try", *path, *path, NULL);
+    if (index) {
+        g_autofree char *dir = g_path_get_dirname(index);
+        tb_command_add(command, "--bind", dir, dir, NULL);
+    }
+    tb_command_add(command, "--bind", git->path, git->path, "--chdir",
+                   worktree ? worktree : git->path, NULL);
+}
+
+/* "git <settings>" with the environment and the limits; in the jail when there is a `git` for it,
+ * which is always but for the making of one. */
+static TbCommand *safe_git(const TbGit *git, const char *worktree, const char *index)
 {
     g_autofree char *search = absolute_path_entries();
-    g_autofree char *program = find_git(search);
-    TbCommand *command = tb_command_new(program);
+    g_autofree char *program = find_program(search, "git");
+    g_autofree char *bwrap = find_program(search, "bwrap");
+    TbCommand *command = NULL;
+    if (git && program) { /* a git that is missing is better named by tb_command_run */
+        command = tb_command_new(bwrap ? bwrap : "/usr/bin/bwrap");
+        add_jail(command, git, worktree, index);
+        tb_command_add(command, "--", program, NULL);
+    } else {
+        command = tb_command_new(program ? program : "/usr/bin/git");
+    }
     tb_command_env_clear(command);
     tb_command_setenv(command, "PATH", search);
     for (size_t i = 0; i < G_N_ELEMENTS(environment); i++)
@@ -146,6 +189,22 @@ static void append_alternate(GString *out, const char *path)
     g_string_append(out, "\"\n");
 }
 
+/* Reads back what append_alternate wrote. */
+static GStrv parse_alternates(const char *text)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    g_autoptr(GStrvBuilder) paths = g_strv_builder_new();
+    for (char **line = lines; *line; line++) {
+        size_t length = strlen(*line);
+        if (length < 2 || (*line)[0] != '"' || (*line)[length - 1] != '"')
+            continue;
+        (*line)[length - 1] = '\0';
+        g_autofree char *path = g_strcompress(*line + 1);
+        g_strv_builder_add(paths, path);
+    }
+    return g_strv_builder_end(paths);
+}
+
 static bool write_alternates(const char *git_dir, const char *const *alternates, GError **error)
 {
     if (!alternates || !alternates[0])
@@ -168,7 +227,7 @@ TbGit *tb_git_create(const char *path, bool sha256, const char *const *alternate
         tb_error_set(error, TB_ERROR_EXISTS, "cannot create git directory '%s': it exists", path);
         return NULL;
     }
-    g_autoptr(TbCommand) command = safe_git();
+    g_autoptr(TbCommand) command = safe_git(NULL, NULL, NULL);
     tb_command_add(command, "init", "-q", "--bare", "--template=", NULL);
     if (sha256)
         tb_command_add(command, "--object-format=sha256", NULL);
@@ -198,6 +257,9 @@ TbGit *tb_git_open(const char *path, GError **error)
     git->path = g_canonicalize_filename(path, NULL);
     /* `git init` wrote this file; nobody else does. */
     git->sha256 = strstr(g_bytes_get_data(config, NULL), "objectformat = sha256") != NULL;
+    g_autoptr(GBytes) lines = tb_read_file_at(fd, "objects/info/alternates", 1 << 20, NULL);
+    if (lines)
+        git->alternates = parse_alternates(g_bytes_get_data(lines, NULL));
     return git;
 }
 
@@ -206,6 +268,7 @@ void tb_git_free(TbGit *git)
     if (!git)
         return;
     g_free(git->path);
+    g_strfreev(git->alternates);
     g_free(git);
 }
 
@@ -222,13 +285,13 @@ unsigned tb_git_oid_length(const TbGit *git)
 TbCommand *tb_git_command(TbGit *git, const char *subcommand, const char *worktree,
                           const char *index)
 {
-    TbCommand *command = safe_git();
+    TbCommand *command = safe_git(git, worktree, index);
     tb_command_setenv(command, "GIT_DIR", git->path);
     if (worktree)
         tb_command_setenv(command, "GIT_WORK_TREE", worktree);
     if (index)
         tb_command_setenv(command, "GIT_INDEX_FILE", index);
-    tb_command_set_cwd(command, worktree ? worktree : git->path);
+    tb_command_set_cwd(command, "/");
     tb_command_add(command, subcommand, NULL);
     return command;
 }
