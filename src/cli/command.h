@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The table of subcommands: what `taskbox help` prints, what docs/cli.md is checked against, and
+ * where main finds what to call. One file a subcommand; it parses values, calls the library,
+ * prints.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include "cli/arguments.h"
+#include "task/store.h"
+
+typedef struct TbSubcommand TbSubcommand;
+
+/* One run of one subcommand. */
+typedef struct {
+    const TbSubcommand *command;
+    TbArguments *arguments;
+    TbStore *store; /* opened and reconciled; NULL when the subcommand has no_store */
+    bool printed;   /* the --json object is out: no second one for an error */
+} TbCli;
+
+struct TbSubcommand {
+    const char *name;  /* "run", "image build" */
+    const char *group; /* heading in the overview */
+    const char *summary;
+    const char *const *usage; /* what follows the name, one form a line; ends with NULL */
+    const char *details;      /* more text for --help; may be NULL */
+    const TbOption *options;  /* ends with a NULL name; may be NULL */
+    bool takes_command;       /* what follows "--" is a command line of the user's */
+    bool no_store;
+    /* True: *status (0 when not touched) is the exit status. False: the error decides. */
+    bool (*run)(TbCli *cli, int *status, GError **error);
+};
+
+/* Ends with a NULL name, in the order of the overview. */
+extern const TbSubcommand tb_subcommands[];
+/* Options every subcommand takes. */
+extern const TbOption tb_global_options[];
+
+/* The subcommand that argv begins with (one word or two); *words says how many it took. NULL with
+ * TB_ERROR_USAGE that names the nearest one. */
+const TbSubcommand *tb_subcommand_find(const char *const *argv, int *words, GError **error);
+
+/* `taskbox help` and `taskbox NAME --help`. g_free. */
+char *tb_help_overview(void);
+char *tb_help_subcommand(const TbSubcommand *command);
+
+/* All of the program but the process itself: returns the exit status. */
+int tb_cli_main(int argc, char **argv);
+
+bool tb_cli_image_build(TbCli *cli, int *status, GError **error);
+bool tb_cli_image_ls(TbCli *cli, int *status, GError **error);
+bool tb_cli_image_show(TbCli *cli, int *status, GError **error);
+bool tb_cli_image_verify(TbCli *cli, int *status, GError **error);
+bool tb_cli_image_rm(TbCli *cli, int *status, GError **error);
+bool tb_cli_run(TbCli *cli, int *status, GError **error);
+bool tb_cli_ls(TbCli *cli, int *status, GError **error);
+bool tb_cli_show(TbCli *cli, int *status, GError **error);
+bool tb_cli_logs(TbCli *cli, int *status, GError **error);
+bool tb_cli_diff(TbCli *cli, int *status, GError **error);
+bool tb_cli_apply(TbCli *cli, int *status, GError **error);
+bool tb_cli_discard(TbCli *cli, int *status, GError **error);
+bool tb_cli_gc(TbCli *cli, int *status, GError **error);
+bool tb_cli_doctor(TbCli *cli, int *status, GError **error);
+bool tb_cli_help(TbCli *cli, int *status, GError **error);
+bool tb_cli_version(TbCli *cli, int *status, GError **error);

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The table. A row here, a function in a file of its own, a section in docs/cli.md. */
+#include "cli/command.h"
+
+#define END_OPTIONS                                                                                \
+    {                                                                                              \
+        '\0', NULL, NULL, NULL                                                                     \
+    }
+#define FORMS(...)                                                                                 \
+    (const char *const[])                                                                          \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
+#define OPTIONS(...)                                                                               \
+    (const TbOption[])                                                                             \
+    {                                                                                              \
+        __VA_ARGS__, END_OPTIONS                                                                   \
+    }
+
+#define JSON_OPTION                                                                                \
+    {                                                                                              \
+        '\0', "json", NULL, "print one JSON object"                                                \
+    }
+
+static const TbOption run_options[] = {
+    {'C', "directory", "DIR", "the project is found from here (default: the current directory)"},
+    {'\0', "image", "NAME", "golden image (default: 'image' of the settings, else debian)"},
+    {'\0', "cpus", "N", "virtual processors"},
+    {'\0', "memory", "SIZE", "memory of the box, like 2G"},
+    {'\0', "disk", "SIZE", "disk of the box, like 20G"},
+    {'\0', "timeout", "DURATION",
+     "stop the command after this time, like 30m; its changes are kept"},
+    {'\0', "keep", "never|failed|always",
+     "keep the box's directory (disk, console log) afterwards"},
+    {'\0', "agent", "NAME", "the agent that gets the prompt"},
+    {'\0', "timings", NULL, "print how long each phase took"},
+    {'\0', "json", NULL, "print one JSON object at the end; the command's output goes to stderr"},
+    END_OPTIONS,
+};
+
+const TbSubcommand tb_subcommands[] = {
+    {.name = "run",
+     .group = "tasks",
+     .summary = "Run a command or an agent in a box of its own; leaves a patch",
+     .usage = FORMS("[OPTION...] -- COMMAND [ARGUMENT...]", "[OPTION...] \"PROMPT\""),
+     .details =
+         "With a command the exit code is the command's, and 125 when taskbox itself failed.\n"
+         "Its stdin is ours unless that is a terminal. The project is not touched: see\n"
+         "'taskbox diff @last' and 'taskbox apply @last'.",
+     .options = run_options,
+     .takes_command = true,
+     .run = tb_cli_run},
+    {.name = "ls",
+     .group = "tasks",
+     .summary = "List tasks, newest first",
+     .usage = FORMS("[--json]"),
+     .options = OPTIONS({'\0', "json", NULL, "print a JSON array of all records"}),
+     .run = tb_cli_ls},
+    {.name = "show",
+     .group = "tasks",
+     .summary = "Show all that is known of a task",
+     .usage = FORMS("[--json] TASK"),
+     .details = "TASK is an id, the beginning of one, or @last, here and below.",
+     .options = OPTIONS(JSON_OPTION),
+     .run = tb_cli_show},
+    {.name = "logs",
+     .group = "tasks",
+     .summary = "Print what a task's command wrote",
+     .usage = FORMS("[-f] TASK"),
+     .options = OPTIONS({'f', "follow", NULL, "go on until the task ends"}),
+     .run = tb_cli_logs},
+    {.name = "diff",
+     .group = "review",
+     .summary = "Print a task's patch",
+     .usage = FORMS("[--stat|--name-only] TASK"),
+     .details =
+         "On a terminal what could drive it is written out; elsewhere the patch comes byte for\n"
+         "byte, for 'git apply' and 'git am'.",
+     .options = OPTIONS({'\0', "stat", NULL, "a line a file with its changed lines"},
+                        {'\0', "name-only", NULL, "only the names of changed files"}),
+     .run = tb_cli_diff},
+    {.name = "apply",
+     .group = "review",
+     .summary = "Put a task's patch on the project, all of it or nothing",
+     .usage = FORMS("[--check] TASK"),
+     .details = "Every file of the patch must be as it was when the task began, else nothing is\n"
+                "written, the files that differ are named, and the exit code is 11.",
+     .options = OPTIONS({'\0', "check", NULL, "only say whether it would apply"}),
+     .run = tb_cli_apply},
+    {.name = "discard",
+     .group = "review",
+     .summary = "Say that a task's patch is not wanted",
+     .usage = FORMS("TASK..."),
+     .details = "Its record, log and patch stay until 'taskbox gc --apply'.",
+     .run = tb_cli_discard},
+    {.name = "image build",
+     .group = "images",
+     .summary = "Build a golden image from a recipe",
+     .usage = FORMS("[RECIPE]"),
+     .details =
+         "RECIPE is a name (debian, the default, or another in the shipped recipes or yours) or\n"
+         "the path of a YAML file. The same recipe is not built twice.",
+     .run = tb_cli_image_build},
+    {.name = "image ls",
+     .group = "images",
+     .summary = "List golden images",
+     .usage = FORMS(""),
+     .run = tb_cli_image_ls},
+    {.name = "image show",
+     .group = "images",
+     .summary = "Print an image's manifest (JSON)",
+     .usage = FORMS("IMAGE"),
+     .run = tb_cli_image_show},
+    {.name = "image verify",
+     .group = "images",
+     .summary = "Check every byte of an image against its manifest",
+     .usage = FORMS("IMAGE"),
+     .run = tb_cli_image_verify},
+    {.name = "image rm",
+     .group = "images",
+     .summary = "Remove an image",
+     .usage = FORMS("IMAGE"),
+     .run = tb_cli_image_rm},
+    {.name = "gc",
+     .group = "housekeeping",
+     .summary = "Find, and with --apply remove, what is no longer needed",
+     .usage = FORMS("[--apply] [--older-than DURATION]"),
+     .details =
+         "Discarded tasks, failed and applied ones that are old, boxes kept on purpose that are\n"
+         "old, unused project images, leftovers of builds. A patch that waits for review stays.",
+     .options = OPTIONS({'\0', "apply", NULL, "remove it (default: only say what)"},
+                        {'\0', "older-than", "DURATION", "what counts as old (default: 14d)"}),
+     .run = tb_cli_gc},
+    {.name = "doctor",
+     .group = "housekeeping",
+     .summary = "Check all that a run needs, and say what to do",
+     .usage = FORMS("[--json]"),
+     .options = OPTIONS(JSON_OPTION),
+     .no_store = true,
+     .run = tb_cli_doctor},
+    {.name = "help",
+     .group = "housekeeping",
+     .summary = "Print an overview, or help on one command",
+     .usage = FORMS("[COMMAND]"),
+     .no_store = true,
+     .run = tb_cli_help},
+    {.name = "version",
+     .group = "housekeeping",
+     .summary = "Print the version",
+     .usage = FORMS(""),
+     .no_store = true,
+     .run = tb_cli_version},
+    {.name = NULL},
+};

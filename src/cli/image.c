@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* taskbox image build|ls|show|verify|rm */
+#include <stdio.h>
+
+#include "cli/command.h"
+#include "cli/output.h"
+#include "image/build.h"
+#include "image/store.h"
+#include "util/error.h"
+#include "util/log.h"
+#include "util/table.h"
+#include "util/units.h"
+
+#define DIGEST_SHOWN 12
+
+bool tb_cli_image_build(TbCli *cli, int *status, GError **error)
+{
+    const char *const *words = tb_arguments_words(cli->arguments);
+    const char *recipe = words[0] ? tb_arguments_sole(cli->arguments, "a recipe", error) : "debian";
+    bool built = false;
+    g_autoptr(TbImage) image = recipe ? tb_image_build(recipe, &built, error) : NULL;
+    if (!image)
+        return false;
+    g_autofree char *size = tb_size_format(image->bytes);
+    if (built)
+        tb_info("image '%s' is built: %s", image->name, size);
+    else
+        tb_info("image '%s' is there already", image->name);
+    return tb_print_format(error, "%s\n", image->digest);
+}
+
+bool tb_cli_image_ls(TbCli *cli, int *status, GError **error)
+{
+    if (!tb_arguments_none(cli->arguments, error))
+        return false;
+    g_autoptr(GPtrArray) images = tb_image_list(error);
+    if (!images)
+        return false;
+    if (images->len == 0) {
+        tb_info("no images yet (make one with 'taskbox image build')");
+        return true;
+    }
+    g_autoptr(TbTable) table = tb_table_new("NAME", "DIGEST", "AGE", "SIZE", "KERNEL", NULL);
+    for (guint i = 0; i < images->len; i++) {
+        const TbImage *image = images->pdata[i];
+        g_autofree char *digest = g_strndup(image->digest, DIGEST_SHOWN);
+        g_autofree char *age = image->created ? tb_age_format(image->created * 1000) : NULL;
+        g_autofree char *size = image->bytes ? tb_size_format(image->bytes) : NULL;
+        const char *cells[] = {image->name ? image->name : "-", digest, age, size,
+                               image->kernel_release ? image->kernel_release
+                                                     : "unreadable manifest"};
+        tb_table_add_row(table, cells);
+    }
+    tb_table_print(table, stdout);
+    return true;
+}
+
+bool tb_cli_image_show(TbCli *cli, int *status, GError **error)
+{
+    const char *name = tb_arguments_sole(cli->arguments, "an image", error);
+    g_autofree char *manifest = name ? tb_image_manifest(name, error) : NULL;
+    return manifest &&
+           tb_print_format(error, "%s%s", manifest, g_str_has_suffix(manifest, "\n") ? "" : "\n");
+}
+
+bool tb_cli_image_verify(TbCli *cli, int *status, GError **error)
+{
+    const char *name = tb_arguments_sole(cli->arguments, "an image", error);
+    return name && tb_image_verify(name, error) &&
+           tb_print_format(error, "image '%s' is as it was built\n", name);
+}
+
+bool tb_cli_image_rm(TbCli *cli, int *status, GError **error)
+{
+    const char *name = tb_arguments_sole(cli->arguments, "an image", error);
+    return name && tb_image_remove(name, error) && tb_print_format(error, "removed %s\n", name);
+}

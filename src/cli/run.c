@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * taskbox run. The command's output is shown as it comes; the summary goes to stderr, so that
+ * stdout is the command's alone (with --json: the record's alone).
+ */
+#include "task/run.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/exit.h"
+#include "cli/output.h"
+#include "util/error.h"
+#include "util/escape.h"
+#include "util/interrupt.h"
+#include "util/log.h"
+#include "util/units.h"
+
+#define MAX_CPUS    255
+#define MIN_MEMORY  (UINT64_C(128) << 20)
+#define NOTES_SHOWN 5
+
+typedef struct {
+    TbScreen *out, *err;
+} Screens;
+
+static void screens_clear(Screens *screens)
+{
+    g_clear_pointer(&screens->out, tb_screen_free);
+    g_clear_pointer(&screens->err, tb_screen_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Screens, screens_clear)
+
+static bool on_output(int fd, const uint8_t *data, size_t length, void *user_data, GError **error)
+{
+    Screens *screens = user_data;
+    return tb_screen_write(fd == STDERR_FILENO || !screens->out ? screens->err : screens->out, data,
+                           length, error);
+}
+
+/* Values of options are checked before anything is begun. */
+static bool read_size(const TbArguments *arguments, const char *name, uint64_t least,
+                      uint64_t *size, GError **error)
+{
+    const char *text = tb_arguments_value(arguments, name);
+    if (!text)
+        return true;
+    if (!tb_size_parse(text, size, error)) {
+        g_prefix_error(error, "--%s: ", name);
+        return false;
+    }
+    g_autofree char *least_text = tb_size_format(least);
+    return *size >= least ||
+           tb_error_set(error, TB_ERROR_USAGE, "--%s: '%s' is too small (at least %s)", name, text,
+                        least_text);
+}
+
+static bool read_limits(const TbArguments *arguments, TbRunOptions *options, GError **error)
+{
+    uint64_t cpus = 0;
+    const char *text = tb_arguments_value(arguments, "cpus");
+    if (text && !tb_number_parse(text, "number of processors", 1, MAX_CPUS, &cpus, error))
+        return false;
+    options->cpus = (unsigned)cpus;
+    text = tb_arguments_value(arguments, "timeout");
+    if (text && !tb_duration_parse(text, &options->timeout, error)) {
+        g_prefix_error(error, "--timeout: ");
+        return false;
+    }
+    if (text && options->timeout == 0)
+        return tb_error_set(error, TB_ERROR_USAGE, "--timeout: '%s' leaves no time at all", text);
+    text = tb_arguments_value(arguments, "keep");
+    if (text && !tb_keep_parse(text, &options->keep, error))
+        return false;
+    return read_size(arguments, "memory", MIN_MEMORY, &options->memory, error) &&
+           read_size(arguments, "disk", 1, &options->disk, error);
+}
+
+/* What is to be run: a command after "--", or one prompt. */
+static bool read_work(const TbArguments *arguments, TbRunOptions *options, GError **error)
+{
+    const char *const *rest = tb_arguments_rest(arguments);
+    const char *const *words = tb_arguments_words(arguments);
+    options->agent = tb_arguments_value(arguments, "agent");
+    if (!rest) {
+        if (words[0] && words[1])
+            return tb_error_set(error, TB_ERROR_USAGE,
+                                "a prompt is one argument (put it in quotes; a command stands "
+                                "after '--': taskbox run -- %s ...)",
+                                words[0]);
+        options->prompt =
+            tb_arguments_sole(arguments, "a prompt in quotes, or '-- COMMAND',", error);
+        return options->prompt != NULL;
+    }
+    if (words[0])
+        return tb_error_set(error, TB_ERROR_USAGE,
+                            "'%s' stands before '--': give a prompt or a command, not both",
+                            words[0]);
+    if (!rest[0])
+        return tb_error_set(error, TB_ERROR_USAGE, "there is no command after '--'");
+    if (options->agent)
+        return tb_error_set(error, TB_ERROR_USAGE,
+                            "--agent goes with a prompt, not with '-- COMMAND'");
+    options->argv = rest;
+    options->pass_stdin = !isatty(STDIN_FILENO);
+    return true;
+}
+
+static void print_timings(const TbTask *task)
+{
+    int64_t sum = 0;
+    for (guint i = 0; i < task->timings->len; i++) {
+        const TbTiming *timing = task->timings->pdata[i];
+        g_autofree char *text = tb_duration_format((uint64_t)timing->ms);
+        tb_info("%-14s %s", timing->name, text);
+        sum += timing->ms;
+    }
+    g_autofree char *all = tb_duration_format((uint64_t)sum);
+    tb_info("%-14s %s", "all", all);
+}
+
+static void print_summary(const TbTask *task)
+{
+    if (task->cause)
+        tb_info("the command was stopped: %s", task->cause);
+    for (guint i = 0; i < task->notes->len && i < NOTES_SHOWN; i++)
+        tb_info("note: %s", (const char *)task->notes->pdata[i]);
+    if (task->notes->len > NOTES_SHOWN)
+        tb_info("note: %u more (taskbox show %s)", task->notes->len - NOTES_SHOWN, task->id);
+    g_autofree char *stat = tb_stat_format(&task->stat);
+    if (task->stat.files == 0)
+        tb_info("no changes; log: taskbox logs %s", task->id);
+    else
+        tb_info("patch ready: %s; review: taskbox diff %s; apply: taskbox apply %s", stat, task->id,
+                task->id);
+    if (task->keep)
+        tb_info("the box is kept: %s/box", task->dir);
+}
+
+/* With a command its own; an agent's failure is one of ours (1), so that a script can tell. */
+static int status_of(const TbTask *task, bool is_command)
+{
+    if (is_command || task->exit_code == 0 || !task->exited)
+        return task->exit_code;
+    tb_info("the agent ended with exit code %d", task->exit_code);
+    return 1;
+}
+
+static bool print_record(TbCli *cli, const TbTask *task, GError **error)
+{
+    g_autofree char *json = tb_task_record_json(task);
+    cli->printed = true;
+    return tb_print_format(error, "%s\n", json);
+}
+
+bool tb_cli_run(TbCli *cli, int *status, GError **error)
+{
+    g_autoptr(TbSettings) settings = NULL;
+    TbRunOptions options = {.dir = tb_arguments_value(cli->arguments, "directory"),
+                            .image = tb_arguments_value(cli->arguments, "image")};
+    if (!read_work(cli->arguments, &options, error) || !(settings = tb_settings_load(error)))
+        return false;
+    options.keep = settings->keep;
+    if (!read_limits(cli->arguments, &options, error))
+        return false;
+    bool json = tb_arguments_flag(cli->arguments, "json");
+    g_auto(Screens) screens = {.out = json ? NULL : tb_screen_new(STDOUT_FILENO),
+                               .err = tb_screen_new(STDERR_FILENO)};
+    TbRunOutput output = {.output = on_output, .user_data = &screens};
+    g_autoptr(TbTask) task = NULL;
+    bool ok = tb_task_run(cli->store, settings, &options, &output, &task, error);
+    screens_clear(&screens);
+    if (task && json && !print_record(cli, task, ok ? error : NULL))
+        return false;
+    if (task && tb_arguments_flag(cli->arguments, "timings"))
+        print_timings(task);
+    if (!ok) {
+        if (task)
+            tb_info("task %s failed (taskbox show %s, taskbox logs %s)", task->id, task->id,
+                    task->id);
+        return false;
+    }
+    print_summary(task);
+    *status = status_of(task, options.argv != NULL);
+    return true;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* taskbox show: the record for people. Everything in it is escaped, notes too. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/output.h"
+#include "util/error.h"
+#include "util/escape.h"
+#include "util/units.h"
+
+#define LABEL "%-12s "
+
+static void add(GString *text, const char *label, const char *value)
+{
+    if (!value || *value == '\0')
+        return;
+    g_autofree char *safe = tb_escape_terminal(value, strlen(value), true);
+    g_auto(GStrv) lines = g_strsplit(safe, "\n", -1);
+    for (char **line = lines; *line; line++)
+        g_string_append_printf(text, LABEL "%s\n", line == lines ? label : "", *line);
+}
+
+static void add_time(GString *text, const char *label, int64_t ms)
+{
+    g_autoptr(GDateTime) time = ms ? g_date_time_new_from_unix_local(ms / 1000) : NULL;
+    g_autofree char *value = time ? g_date_time_format(time, "%Y-%m-%d %H:%M:%S %z") : NULL;
+    add(text, label, value);
+}
+
+/* The command as a shell would read it. */
+static void add_command(GString *text, const TbTask *task)
+{
+    g_autoptr(GString) line = g_string_new(NULL);
+    for (char **arg = task->command; arg && *arg; arg++) {
+        bool plain = **arg && strspn(*arg, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                           "0123456789_-./:=+,@%") == strlen(*arg);
+        g_autofree char *quoted = plain ? g_strdup(*arg) : g_shell_quote(*arg);
+        g_string_append_printf(line, "%s%s", arg == task->command ? "" : " ", quoted);
+    }
+    add(text, "command", line->str);
+}
+
+static void add_outcome(GString *text, const TbTask *task)
+{
+    if (task->exited || task->exit_code) {
+        g_autofree char *code =
+            task->exit_signal
+                ? g_strdup_printf("%d (signal %d)", task->exit_code, task->exit_signal)
+                : g_strdup_printf("%d", task->exit_code);
+        add(text, "exit code", code);
+    }
+    add(text, "stopped", task->cause);
+    add(text, "error", task->error_message);
+    if (task->has_patch) {
+        g_autofree char *stat = tb_stat_format(&task->stat);
+        g_autofree char *size = tb_size_format(task->stat.bytes);
+        g_autofree char *changes =
+            g_strdup_printf("%s (%u binary, %s)", stat, task->stat.binary, size);
+        g_autofree char *patch = tb_task_path(task, "patch");
+        add(text, "changes", changes);
+        add(text, "patch", patch);
+    }
+    add(text, "base tree", task->base_tree);
+    add(text, "result tree", task->result_tree);
+}
+
+static void add_lists(GString *text, const TbTask *task)
+{
+    for (guint i = 0; i < task->timings->len; i++) {
+        const TbTiming *timing = task->timings->pdata[i];
+        g_autofree char *duration = tb_duration_format((uint64_t)MAX(timing->ms, 0));
+        g_autofree char *value = g_strdup_printf("%-14s %s", timing->name, duration);
+        add(text, i ? "" : "times", value);
+    }
+    for (guint i = 0; i < task->notes->len; i++)
+        add(text, i ? "" : "notes", task->notes->pdata[i]);
+}
+
+static char *describe(const TbTask *task)
+{
+    GString *text = g_string_new(NULL);
+    g_autofree char *project =
+        g_build_filename(task->project_root ? task->project_root : "",
+                         task->project_subdir ? task->project_subdir : "", NULL);
+    g_autofree char *image =
+        task->image_name ? g_strdup_printf("%s (%s)", task->image_name, task->image_digest) : NULL;
+    g_autofree char *log = tb_task_path(task, "log");
+    g_autofree char *box = task->keep ? tb_task_path(task, "box") : NULL;
+    add(text, "task", task->id);
+    add(text, "state", tb_task_state_name(task->state));
+    add_time(text, "created", task->created);
+    add_time(text, "ended", task->ended);
+    add(text, "project", project);
+    add(text, "prompt", task->prompt);
+    add(text, "agent", task->agent);
+    add_command(text, task);
+    add(text, "image", image);
+    add(text, "accelerator", task->accel);
+    add_outcome(text, task);
+    add(text, "log", g_file_test(log, G_FILE_TEST_EXISTS) ? log : NULL);
+    add(text, "box", box);
+    add_lists(text, task);
+    return g_string_free(text, FALSE);
+}
+
+bool tb_cli_show(TbCli *cli, int *status, GError **error)
+{
+    const char *name = tb_arguments_sole(cli->arguments, "a task", error);
+    g_autoptr(TbTask) task = name ? tb_task_open(cli->store, name, error) : NULL;
+    if (!task)
+        return false;
+    bool json = tb_arguments_flag(cli->arguments, "json");
+    g_autofree char *text = json ? tb_task_record_json(task) : describe(task);
+    return tb_print_format(error, "%s%s", text, json ? "\n" : "");
+}
