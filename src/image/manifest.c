@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The manifest is read back to use the image, so a damaged one matters as much as a damaged disk:
+ * its own digest stands in SHA256SUMS beside the others.
+ */
+#include "image/manifest.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <json-glib/json-glib.h>
+#include "util/auto.h"
+#include "util/error.h"
+#include "util/fs.h"
+
+#define MANIFEST_LIMIT (16 * 1024 * 1024)
+
+const char *const tb_image_files[] = {TB_IMAGE_DISK, TB_IMAGE_KERNEL, TB_IMAGE_INITRD,
+                                      TB_IMAGE_MANIFEST, NULL};
+
+static void set_text(JsonBuilder *json, const char *key, const char *value)
+{
+    json_builder_set_member_name(json, key);
+    if (value)
+        json_builder_add_string_value(json, value);
+    else
+        json_builder_add_null_value(json);
+}
+
+static void set_number(JsonBuilder *json, const char *key, uint64_t value)
+{
+    json_builder_set_member_name(json, key);
+    json_builder_add_int_value(json, (gint64)value);
+}
+
+static void set_list(JsonBuilder *json, const char *key, const GPtrArray *list)
+{
+    json_builder_set_member_name(json, key);
+    json_builder_begin_array(json);
+    for (unsigned i = 0; list && i < list->len; i++)
+        json_builder_add_string_value(json, g_ptr_array_index(list, i));
+    json_builder_end_array(json);
+}
+
+static void set_sources(JsonBuilder *json, const TbManifestSources *sources)
+{
+    json_builder_set_member_name(json, "source");
+    json_builder_begin_object(json);
+    if (sources->suite) {
+        set_text(json, "suite", sources->suite);
+        set_list(json, "packageSources", sources->sources);
+    } else {
+        set_text(json, "location", sources->location);
+        set_text(json, "sha256", sources->location_digest);
+    }
+    set_text(json, "guestProgramSha256", sources->guest_digest);
+    json_builder_end_object(json);
+}
+
+static void set_packages(JsonBuilder *json, const GPtrArray *packages)
+{
+    json_builder_set_member_name(json, "packages");
+    json_builder_begin_array(json);
+    for (unsigned i = 0; packages && i < packages->len; i++) {
+        g_auto(GStrv) words = g_strsplit(g_ptr_array_index(packages, i), " ", 2);
+        json_builder_begin_object(json);
+        set_text(json, "name", words[0]);
+        set_text(json, "version", words[0] ? words[1] : NULL);
+        json_builder_end_object(json);
+    }
+    json_builder_end_array(json);
+}
+
+static void set_files(JsonBuilder *json, const char *const sums[3])
+{
+    json_builder_set_member_name(json, "sha256");
+    json_builder_begin_object(json);
+    for (int i = 0; i < 3; i++)
+        set_text(json, tb_image_files[i], sums[i]);
+    json_builder_end_object(json);
+}
+
+static void set_facts(JsonBuilder *json, const TbImage *image)
+{
+    g_autoptr(GDateTime) created = g_date_time_new_from_unix_utc(image->created);
+    g_autofree char *created_text = g_date_time_format_iso8601(created);
+    set_number(json, "format", TB_IMAGE_FORMAT);
+    set_text(json, "name", image->name);
+    set_text(json, "digest", image->digest);
+    set_text(json, "created", created_text);
+    set_text(json, "taskbox", image->taskbox);
+    set_text(json, "arch", image->arch);
+    set_text(json, "kernel", image->kernel_release);
+    set_text(json, "cmdline", image->cmdline);
+    set_text(json, "filesystems", image->filesystems);
+    set_number(json, "cpus", image->cpus);
+    set_number(json, "memory", image->memory);
+    set_number(json, "disk", image->disk_size);
+    set_text(json, "mountType", tb_mount_type_name(image->mount_type));
+}
+
+char *tb_manifest_write(const TbImage *image, const TbManifestSources *sources,
+                        const char *const sums[3])
+{
+    g_autoptr(JsonBuilder) json = json_builder_new();
+    json_builder_begin_object(json);
+    set_facts(json, image);
+    set_text(json, "initrd", sources->own_initrd ? "taskbox" : "distribution");
+    set_sources(json, sources);
+    set_files(json, sums);
+    set_packages(json, sources->packages);
+    json_builder_end_object(json);
+    g_autoptr(JsonNode) root = json_builder_get_root(json);
+    g_autofree char *text = json_to_string(root, TRUE);
+    return g_strconcat(text, "\n", NULL);
+}
+
+/* Members of the wrong type read as absent, and what must be there is checked by the caller. */
+static char *get_text(JsonObject *object, const char *key)
+{
+    JsonNode *node = json_object_get_member(object, key);
+    if (!node || !JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_STRING)
+        return NULL;
+    return g_strdup(json_node_get_string(node));
+}
+
+static uint64_t get_number(JsonObject *object, const char *key)
+{
+    JsonNode *node = json_object_get_member(object, key);
+    if (!node || !JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_INT64)
+        return 0;
+    gint64 value = json_node_get_int(node);
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+static TbImage *image_from(JsonObject *object, const char *dir)
+{
+    TbImage *image = g_new0(TbImage, 1);
+    image->lock = -1;
+    image->name = get_text(object, "name");
+    image->digest = get_text(object, "digest");
+    image->dir = g_strdup(dir);
+    image->disk = g_build_filename(dir, TB_IMAGE_DISK, NULL);
+    image->kernel = g_build_filename(dir, TB_IMAGE_KERNEL, NULL);
+    image->initrd = g_build_filename(dir, TB_IMAGE_INITRD, NULL);
+    image->cmdline = get_text(object, "cmdline");
+    image->cpus = (unsigned)get_number(object, "cpus");
+    image->memory = get_number(object, "memory");
+    image->disk_size = get_number(object, "disk");
+    g_autofree char *mount = get_text(object, "mountType");
+    image->mount_type = g_strcmp0(mount, "9p") == 0 ? TB_MOUNT_9P : TB_MOUNT_IMAGE;
+    image->filesystems = get_text(object, "filesystems");
+    image->kernel_release = get_text(object, "kernel");
+    image->arch = get_text(object, "arch");
+    image->taskbox = get_text(object, "taskbox");
+    g_autofree char *created = get_text(object, "created");
+    g_autoptr(GDateTime) time = created ? g_date_time_new_from_iso8601(created, NULL) : NULL;
+    image->created = time ? g_date_time_to_unix(time) : 0;
+    return image;
+}
+
+static void count_bytes(TbImage *image)
+{
+    const char *const files[] = {image->disk, image->kernel, image->initrd};
+    for (int i = 0; i < 3; i++) {
+        struct stat st;
+        if (lstat(files[i], &st) == 0)
+            image->bytes += (uint64_t)st.st_blocks * 512;
+    }
+}
+
+static bool complete(const TbImage *image, const char *digest)
+{
+    return image->name && image->cmdline && image->filesystems && image->kernel_release &&
+           image->arch && image->cpus > 0 && image->memory > 0 && image->disk_size > 0 &&
+           g_strcmp0(image->digest, digest) == 0 && tb_image_name_valid(image->name);
+}
+
+TbImage *tb_manifest_read(const char *dir, const char *digest, GError **error)
+{
+    tb_autofd fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    g_autoptr(GError) why = NULL;
+    g_autoptr(GBytes) data =
+        fd >= 0 ? tb_read_file_at(fd, TB_IMAGE_MANIFEST, MANIFEST_LIMIT, &why) : NULL;
+    g_autoptr(JsonParser) parser = json_parser_new_immutable();
+    size_t length = 0;
+    const char *text = data ? g_bytes_get_data(data, &length) : NULL;
+    JsonNode *root = NULL;
+    if (text && json_parser_load_from_data(parser, text, (gssize)length, &why))
+        root = json_parser_get_root(parser);
+    g_autoptr(TbImage) image = NULL;
+    if (root && JSON_NODE_HOLDS_OBJECT(root))
+        image = image_from(json_node_get_object(root), dir);
+    if (!image || !complete(image, digest)) {
+        tb_error_set(error, TB_ERROR_IMAGE,
+                     "cannot read the manifest of image '%.12s': %s (run 'taskbox image rm %.12s' "
+                     "and build it again)",
+                     digest, why ? why->message : "something is missing in it", digest);
+        return NULL;
+    }
+    if (get_number(json_node_get_object(root), "format") != TB_IMAGE_FORMAT) {
+        tb_error_set(error, TB_ERROR_IMAGE,
+                     "image '%s' was made by another version of taskbox (run 'taskbox image build "
+                     "%s')",
+                     image->name, image->name);
+        return NULL;
+    }
+    count_bytes(image);
+    return g_steal_pointer(&image);
+}

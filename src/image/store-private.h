@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What store and build share. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#define TB_STAGING_PREFIX ".staging-"
+#define TB_TRASH_PREFIX   ".trash-"
+
+/* A directory of the store ("images", "names", "locks"), made when it is not there. The descriptor
+ * or -1; *path (g_free, may be NULL). */
+int tb_store_dir(const char *sub, char **path, GError **error);
+bool tb_digest_valid(const char *digest);
+/* Shared lock on an image; -1 with TB_ERROR_BUSY while somebody removes it. */
+int tb_store_lock_shared(const char *digest, GError **error);
+/* Whether the image's directory is there. */
+bool tb_store_has(const char *digest);
+/* Makes `name` mean `digest`. */
+bool tb_store_set_name(const char *name, const char *digest, GError **error);
+/* Removes the image's directory; TB_ERROR_BUSY when it is in use. */
+bool tb_store_drop(const char *digest, GError **error);

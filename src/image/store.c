@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The store. Invariants:
+ * - what stands under images/<digest> is complete: it got there by one rename;
+ * - it goes away only under an exclusive lock, and by one rename first;
+ * - a name is a small file with a digest, replaced atomically; a name may dangle for a moment.
+ */
+#include "image/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include "image/manifest.h"
+#include "image/store-private.h"
+#include "util/auto.h"
+#include "util/error.h"
+#include "util/fs.h"
+#include "util/paths.h"
+
+#define DIGEST_LENGTH 64
+#define PREFIX_MIN    6
+
+void tb_image_free(TbImage *image)
+{
+    if (!image)
+        return;
+    g_free(image->name);
+    g_free(image->digest);
+    g_free(image->dir);
+    g_free(image->disk);
+    g_free(image->kernel);
+    g_free(image->initrd);
+    g_free(image->cmdline);
+    g_free(image->filesystems);
+    g_free(image->kernel_release);
+    g_free(image->arch);
+    g_free(image->taskbox);
+    tb_clear_fd(&image->lock);
+    g_free(image);
+}
+
+bool tb_digest_valid(const char *digest)
+{
+    return strlen(digest) == DIGEST_LENGTH && strspn(digest, "0123456789abcdef") == DIGEST_LENGTH;
+}
+
+int tb_store_dir(const char *sub, char **path, GError **error)
+{
+    g_autofree char *data = tb_path_data();
+    g_autofree char *full = g_build_filename(data, sub, NULL);
+    int fd = tb_open_private_dir(full, error);
+    if (path)
+        *path = g_steal_pointer(&full);
+    return fd;
+}
+
+static char *image_dir(const char *digest)
+{
+    g_autofree char *data = tb_path_data();
+    return g_build_filename(data, "images", digest, NULL);
+}
+
+bool tb_store_has(const char *digest)
+{
+    g_autofree char *dir = image_dir(digest);
+    return g_file_test(dir, G_FILE_TEST_IS_DIR);
+}
+
+/* The digest that a name means; NULL when there is no such name. */
+static char *read_name(int names, const char *name)
+{
+    if (!tb_image_name_valid(name))
+        return NULL;
+    g_autoptr(GBytes) data = tb_read_file_at(names, name, 256, NULL);
+    if (!data)
+        return NULL;
+    g_autofree char *digest = g_strstrip(g_strdup(g_bytes_get_data(data, NULL)));
+    return tb_digest_valid(digest) ? g_steal_pointer(&digest) : NULL;
+}
+
+bool tb_store_set_name(const char *name, const char *digest, GError **error)
+{
+    tb_autofd names = tb_store_dir("names", NULL, error);
+    if (names < 0)
+        return false;
+    g_autofree char *old = read_name(names, name);
+    if (g_strcmp0(old, digest) == 0)
+        return true;
+    g_autofree char *text = g_strconcat(digest, "\n", NULL);
+    return tb_write_atomic(names, name, text, strlen(text), 0600, error);
+}
+
+/* Entries of a directory of the store, sorted; what starts with a dot only with `hidden`. */
+static GPtrArray *entries(const char *sub, bool hidden, GError **error)
+{
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
+    tb_autofd fd = tb_store_dir(sub, NULL, error);
+    if (fd < 0)
+        return NULL;
+    DIR *dir = fdopendir(tb_steal_fd(&fd));
+    if (!dir) {
+        tb_error_set_errno(error, errno, "cannot read the image store");
+        return NULL;
+    }
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (entry->d_name[0] != '.' ||
+            (hidden && strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0))
+            g_ptr_array_add(list, g_strdup(entry->d_name));
+    closedir(dir);
+    g_ptr_array_sort(list, (GCompareFunc)(void (*)(void))g_strcmp0);
+    return g_steal_pointer(&list);
+}
+
+static bool no_image(const char *name, GError **error)
+{
+    if (tb_image_name_valid(name))
+        return tb_error_set(error, TB_ERROR_NOT_FOUND,
+                            "no image '%s' (run 'taskbox image build %s')", name, name);
+    return tb_error_set(error, TB_ERROR_NOT_FOUND,
+                        "no image '%s' (see 'taskbox image ls'; 'taskbox image build RECIPE' makes "
+                        "one)",
+                        name);
+}
+
+static char *by_prefix(const char *prefix, GError **error)
+{
+    g_autoptr(GPtrArray) images = entries("images", false, error);
+    if (!images)
+        return NULL;
+    const char *found = NULL;
+    for (unsigned i = 0; i < images->len; i++) {
+        const char *digest = g_ptr_array_index(images, i);
+        if (!tb_digest_valid(digest) || !g_str_has_prefix(digest, prefix))
+            continue;
+        if (found) {
+            tb_error_set(error, TB_ERROR_USAGE, "'%s' means several images (give more digits)",
+                         prefix);
+            return NULL;
+        }
+        found = digest;
+    }
+    if (!found)
+        no_image(prefix, error);
+    return g_strdup(found);
+}
+
+/* The digest meant by a name or a prefix. */
+static char *resolve(const char *name, GError **error)
+{
+    tb_autofd names = tb_store_dir("names", NULL, error);
+    if (names < 0)
+        return NULL;
+    char *digest = read_name(names, name);
+    if (digest)
+        return digest;
+    if (strlen(name) >= PREFIX_MIN && strspn(name, "0123456789abcdef") == strlen(name))
+        return by_prefix(name, error);
+    no_image(name, error);
+    return NULL;
+}
+
+static bool still_named(int dirfd, const char *name, int fd)
+{
+    struct stat ours, named;
+    return fstat(fd, &ours) == 0 && fstatat(dirfd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+}
+
+int tb_store_lock_shared(const char *digest, GError **error)
+{
+    tb_autofd locks = tb_store_dir("locks", NULL, error);
+    while (locks >= 0) {
+        tb_autofd fd = openat(locks, digest, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0) {
+            tb_error_set_errno(error, errno, "cannot open the lock of image '%.12s'", digest);
+            return -1;
+        }
+        if (flock(fd, LOCK_SH | LOCK_NB) < 0) {
+            tb_error_set(error, TB_ERROR_BUSY, "image '%.12s' is being removed", digest);
+            return -1;
+        }
+        if (still_named(locks, digest, fd))
+            return tb_steal_fd(&fd);
+    }
+    return -1;
+}
+
+TbImage *tb_image_open(const char *name, GError **error)
+{
+    g_autofree char *digest = resolve(name, error);
+    if (!digest)
+        return NULL;
+    tb_autofd lock = tb_store_lock_shared(digest, error);
+    if (lock < 0)
+        return NULL;
+    g_autofree char *dir = image_dir(digest);
+    if (!tb_store_has(digest)) {
+        no_image(name, error);
+        return NULL;
+    }
+    if (!tb_image_check(dir, digest, name, error))
+        return NULL;
+    g_autoptr(TbImage) image = tb_manifest_read(dir, digest, error);
+    if (!image)
+        return NULL;
+    if (tb_image_name_valid(name) && !g_str_has_prefix(digest, name)) {
+        g_free(image->name);
+        image->name = g_strdup(name);
+    }
+    image->lock = tb_steal_fd(&lock);
+    return g_steal_pointer(&image);
+}
+
+/* digest -> first name that means it */
+static GHashTable *names_by_digest(GError **error)
+{
+    g_autoptr(GHashTable) table = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    tb_autofd dir = tb_store_dir("names", NULL, error);
+    g_autoptr(GPtrArray) names = dir < 0 ? NULL : entries("names", false, error);
+    if (!names)
+        return NULL;
+    for (unsigned i = 0; i < names->len; i++) {
+        char *digest = read_name(dir, g_ptr_array_index(names, i));
+        if (digest && !g_hash_table_contains(table, digest))
+            g_hash_table_insert(table, digest, g_strdup(g_ptr_array_index(names, i)));
+        else
+            g_free(digest);
+    }
+    return g_steal_pointer(&table);
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const TbImage *x = *(TbImage *const *)a, *y = *(TbImage *const *)b;
+    return x->created == y->created  ? strcmp(x->digest, y->digest)
+           : x->created < y->created ? 1
+                                     : -1;
+}
+
+GPtrArray *tb_image_list(GError **error)
+{
+    g_autoptr(GHashTable) names = names_by_digest(error);
+    g_autoptr(GPtrArray) digests = names ? entries("images", false, error) : NULL;
+    if (!digests)
+        return NULL;
+    GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)tb_image_free);
+    for (unsigned i = 0; i < digests->len; i++) {
+        const char *digest = g_ptr_array_index(digests, i);
+        if (!tb_digest_valid(digest))
+            continue;
+        g_autofree char *dir = image_dir(digest);
+        TbImage *image = tb_manifest_read(dir, digest, NULL);
+        if (!image) {
+            image = g_new0(TbImage, 1);
+            image->lock = -1;
+            image->digest = g_strdup(digest);
+            image->dir = g_steal_pointer(&dir);
+        }
+        g_free(image->name);
+        image->name = g_strdup(g_hash_table_lookup(names, digest));
+        g_ptr_array_add(list, image);
+    }
+    g_ptr_array_sort(list, newest_first);
+    return list;
+}
+
+char *tb_image_manifest(const char *name, GError **error)
+{
+    g_autofree char *digest = resolve(name, error);
+    if (!digest)
+        return NULL;
+    g_autofree char *dir = image_dir(digest);
+    g_autoptr(TbImage) image = tb_manifest_read(dir, digest, error);
+    tb_autofd fd = image ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    g_autoptr(GBytes) data =
+        fd < 0 ? NULL : tb_read_file_at(fd, TB_IMAGE_MANIFEST, 16 * 1024 * 1024, error);
+    return data ? g_strdup(g_bytes_get_data(data, NULL)) : NULL;
+}
+
+bool tb_image_verify(const char *name, GError **error)
+{
+    g_autofree char *digest = resolve(name, error);
+    if (!digest)
+        return false;
+    tb_autofd lock = tb_store_lock_shared(digest, error);
+    if (lock < 0)
+        return false;
+    if (!tb_store_has(digest))
+        return no_image(name, error);
+    g_autofree char *dir = image_dir(digest);
+    tb_image_check_forget(digest);
+    if (!tb_image_check_full(dir, digest, name, error))
+        return false;
+    g_autoptr(TbImage) image = tb_manifest_read(dir, digest, error);
+    return image != NULL;
+}
+
+static bool drop_locked(int locks, const char *digest, GError **error)
+{
+    tb_autofd images = tb_store_dir("images", NULL, error);
+    if (images < 0)
+        return false;
+    g_autofree char *trash = g_strconcat(TB_TRASH_PREFIX, digest, NULL);
+    if (!tb_remove_tree(images, trash, error))
+        return false;
+    if (renameat(images, digest, images, trash) < 0 && errno != ENOENT)
+        return tb_error_set_errno(error, errno, "cannot remove image '%.12s'", digest);
+    tb_image_check_forget(digest);
+    return tb_remove_tree(images, trash, error) &&
+           (unlinkat(locks, digest, 0) == 0 || errno == ENOENT ||
+            tb_error_set_errno(error, errno, "cannot remove the lock of image '%.12s'", digest));
+}
+
+bool tb_store_drop(const char *digest, GError **error)
+{
+    tb_autofd locks = tb_store_dir("locks", NULL, error);
+    if (locks < 0)
+        return false;
+    g_autoptr(GError) why = NULL;
+    tb_autofd lock = tb_lock(locks, digest, false, &why);
+    if (lock < 0 && g_error_matches(why, TB_ERROR, TB_ERROR_BUSY))
+        return tb_error_set(error, TB_ERROR_BUSY,
+                            "image '%.12s' is in use by a task (wait until it has ended)", digest);
+    if (lock < 0) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return false;
+    }
+    return drop_locked(locks, digest, error);
+}
+
+/* How many names mean `digest`, other than `name`. */
+static unsigned other_names(const char *digest, const char *name)
+{
+    unsigned count = 0;
+    tb_autofd dir = tb_store_dir("names", NULL, NULL);
+    g_autoptr(GPtrArray) names = dir < 0 ? NULL : entries("names", false, NULL);
+    for (unsigned i = 0; names && i < names->len; i++) {
+        g_autofree char *other = read_name(dir, g_ptr_array_index(names, i));
+        count += g_strcmp0(other, digest) == 0 && !g_str_equal(g_ptr_array_index(names, i), name);
+    }
+    return count;
+}
+
+/* By digest all names go; by name that one. */
+static bool remove_names(const char *digest, const char *name, GError **error)
+{
+    tb_autofd dir = tb_store_dir("names", NULL, error);
+    g_autoptr(GPtrArray) names = dir < 0 ? NULL : entries("names", false, error);
+    if (!names)
+        return false;
+    bool by_digest = g_str_has_prefix(digest, name);
+    for (unsigned i = 0; i < names->len; i++) {
+        const char *other = g_ptr_array_index(names, i);
+        g_autofree char *meant = read_name(dir, other);
+        if (g_strcmp0(meant, digest) != 0 || (!by_digest && !g_str_equal(other, name)))
+            continue;
+        if (unlinkat(dir, other, 0) < 0)
+            return tb_error_set_errno(error, errno, "cannot remove the name '%s'", other);
+    }
+    return true;
+}
+
+bool tb_image_remove(const char *name, GError **error)
+{
+    g_autofree char *digest = resolve(name, error);
+    if (!digest)
+        return false;
+    bool by_digest = g_str_has_prefix(digest, name);
+    if (!by_digest && other_names(digest, name) > 0)
+        return remove_names(digest, name, error);
+    return tb_store_drop(digest, error) && remove_names(digest, name, error);
+}
+
+/* A build that is going on holds its lock. */
+static bool gc_staging(int images, const char *entry, bool apply, GPtrArray *found, GError **error)
+{
+    tb_autofd locks = tb_store_dir("locks", NULL, error);
+    if (locks < 0)
+        return false;
+    const char *digest = entry + strlen(TB_STAGING_PREFIX);
+    g_autofree char *name = g_strconcat("build-", digest, NULL);
+    tb_autofd lock = tb_lock(locks, name, false, NULL);
+    if (lock < 0)
+        return true;
+    g_ptr_array_add(found, g_strdup_printf("image build that was killed: %.12s", digest));
+    return !apply || (tb_remove_tree(images, entry, error) &&
+                      (unlinkat(locks, name, 0) == 0 || errno == ENOENT));
+}
+
+static bool gc_image(const char *digest, bool apply, GPtrArray *found, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    if (apply && !tb_store_drop(digest, &why)) {
+        if (g_error_matches(why, TB_ERROR, TB_ERROR_BUSY))
+            return true;
+        g_propagate_error(error, g_steal_pointer(&why));
+        return false;
+    }
+    g_ptr_array_add(found, g_strdup_printf("image without a name: %.12s", digest));
+    return true;
+}
+
+GPtrArray *tb_image_gc(bool apply, GHashTable *keep, GError **error)
+{
+    g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GHashTable) names = names_by_digest(error);
+    tb_autofd images = names ? tb_store_dir("images", NULL, error) : -1;
+    g_autoptr(GPtrArray) list = images < 0 ? NULL : entries("images", true, error);
+    if (!list)
+        return NULL;
+    for (unsigned i = 0; i < list->len; i++) {
+        const char *entry = g_ptr_array_index(list, i);
+        bool ok = true;
+        if (g_str_has_prefix(entry, TB_STAGING_PREFIX)) {
+            ok = gc_staging(images, entry, apply, found, error);
+        } else if (g_str_has_prefix(entry, TB_TRASH_PREFIX)) {
+            g_ptr_array_add(found, g_strdup_printf("half-removed image: %.12s",
+                                                   entry + strlen(TB_TRASH_PREFIX)));
+            ok = !apply || tb_remove_tree(images, entry, error);
+        } else if (tb_digest_valid(entry) && !g_hash_table_contains(names, entry) &&
+                   !(keep && g_hash_table_contains(keep, entry))) {
+            ok = gc_image(entry, apply, found, error);
+        }
+        if (!ok)
+            return NULL;
+    }
+    return g_steal_pointer(&found);
+}
