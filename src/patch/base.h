@@ -6,12 +6,8 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "patch/files.h"
 #include "util/git.h"
-
-#define TB_MODE_FILE       0100644u
-#define TB_MODE_EXECUTABLE 0100755u
-#define TB_MODE_SYMLINK    0120000u
-#define TB_MODE_GITLINK    0160000u
 
 typedef struct {
     const char *path; /* NUL-terminated, in TbBase's text */

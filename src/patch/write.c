@@ -82,15 +82,13 @@ static bool prove(TbGit *git, const char *base_index, const TbPatchHeader *heade
     g_autoptr(TbCommand) apply = tb_git_command(git, "apply", NULL, index);
     tb_command_add(apply, "--cached", "--binary", "--whitespace=nowarn", "-", NULL);
     tb_command_set_stdin_fd(apply, fd);
-    g_autoptr(GError) reason = NULL;
-    if (!tb_command_run(apply, NULL, &reason)) {
-        if (tb_error_code(reason) == TB_ERROR_INTERRUPTED) {
-            g_propagate_error(error, g_steal_pointer(&reason));
-            return false;
-        }
-        return tb_error_set(error, TB_ERROR_INTERNAL, "the patch does not apply to its base: %s",
-                            reason->message);
-    }
+    int status = 0;
+    if (!tb_command_run_status(apply, NULL, &status, error))
+        return false;
+    if (status != 0)
+        return tb_error_set(error, TB_ERROR_INTERNAL,
+                            "the patch does not apply to its base: git apply ended with %d",
+                            status);
     g_autoptr(TbCommand) command = tb_git_command(git, "write-tree", NULL, index);
     g_autofree char *tree = tb_git_run_oid(git, command, error);
     unlink(index);

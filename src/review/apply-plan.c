@@ -15,7 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "patch/base.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/escape.h"

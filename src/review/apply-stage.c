@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "patch/base.h"
 #include "patch/path.h"
 #include "util/auto.h"
 #include "util/error.h"

@@ -16,7 +16,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "patch/base.h"
 #include "patch/path.h"
 #include "review/apply-private.h"
 #include "util/auto.h"

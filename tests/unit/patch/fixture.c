@@ -92,7 +92,8 @@ void fixture_start(Fixture *f)
     f->repository = g_build_filename(f->dir, "plain.git", NULL);
     f->base_index = g_build_filename(f->dir, "base-index", NULL);
     ck_assert_int_eq(mkdir(f->project, 0755), 0);
-    g_free(RUN(f->dir, "git", "init", "-q", "--bare", "plain.git"));
+    const char *format = f->sha256 ? "--object-format=sha256" : "--object-format=sha1";
+    g_free(RUN(f->dir, "git", "init", "-q", "--bare", format, "plain.git"));
     g_free(RUN(f->dir, "git", "-C", "plain.git", "config", "core.bare", "false"));
 }
 
@@ -104,7 +105,7 @@ void fixture_base(Fixture *f)
     g_autofree char *objects = g_build_filename(f->repository, "objects", NULL);
     g_autofree char *private = g_build_filename(f->dir, "private.git", NULL);
     const char *alternates[] = {objects, NULL};
-    f->git = tb_git_create(private, false, alternates, &error);
+    f->git = tb_git_create(private, f->sha256, alternates, &error);
     ck_assert_msg(f->git != NULL, "%s", error ? error->message : "");
     copy_dir(f->project, f->box);
 }
@@ -311,6 +312,52 @@ void feed_files(TbChanges *changes, const char *dir)
     }
 }
 
+void add_path(TbChanges *changes, TbEntryKind kind, const char *path)
+{
+    g_autoptr(GError) error = NULL;
+    ck_assert_msg(feed(changes, kind, path, &error), "%s", error ? error->message : "");
+}
+
+void add_file(TbChanges *changes, const char *path, const char *text, int mode)
+{
+    g_autoptr(GError) error = NULL;
+    TbEntry entry = {.kind = TB_ENTRY_FILE,
+                     .mode = (uint32_t)mode,
+                     .size = strlen(text),
+                     .path = (const uint8_t *)path,
+                     .path_length = strlen(path)};
+    ck_assert(tb_changes_add(&entry, changes, &error));
+}
+
+char *finish_tree(Fixture *f, TbChanges *changes, const char *text)
+{
+    const uint32_t *indices = NULL;
+    size_t count = 0;
+    g_autoptr(GError) error = NULL;
+    bool ok = tb_changes_wanted(changes, &indices, &count, &error);
+    ck_assert_msg(ok, "%s", error ? error->message : "");
+    for (size_t i = 0; i < count; i++) {
+        uint64_t size = changes_item(changes, indices[i])->size;
+        ck_assert(tb_changes_file_begin(indices[i], size, changes, &error));
+        ck_assert(size == 0 || tb_changes_file_bytes((const uint8_t *)text, size, changes, &error));
+        ck_assert(tb_changes_file_end(indices[i], changes, &error));
+    }
+    char *tree = tb_changes_result_tree(changes, &error);
+    ck_assert_msg(tree != NULL, "%s", error ? error->message : "");
+    return tree;
+}
+
+char *list_tree(Fixture *f, const char *tree)
+{
+    g_autofree char *text =
+        GIT(f, f->project, f->base_index, "--git-dir=../private.git", "ls-tree", "-r", tree);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    GString *out = g_string_new(NULL);
+    for (char **line = lines; *line && **line; line++)
+        g_string_append_printf(out, "%.6s %s\n", *line, strchr(*line, '\t') + 1);
+    return g_string_free(out, FALSE);
+}
+
 TbChanges *changes_for(Fixture *f)
 {
     g_autoptr(GError) error = NULL;
@@ -352,7 +399,13 @@ char *tree_by_git_apply(Fixture *f, const char *patch)
 {
     g_autofree char *copy = g_build_filename(f->dir, "applied", NULL);
     copy_dir(f->project, copy);
+    /* Outside a repository git apply knows SHA-1 only. */
+    if (f->sha256) {
+        g_free(RUN(copy, "git", "init", "-q", "--object-format=sha256"));
+        PUT(copy, ".git/info/attributes", PLAIN_ATTRIBUTES);
+    }
     g_free(RUN(copy, "git", "apply", "--whitespace=nowarn", patch));
+    g_free(RUN(copy, "rm", "-rf", ".git"));
     return tree_of(f, copy);
 }
 
@@ -360,11 +413,12 @@ char *tree_by_git_am(Fixture *f, const char *patch, char **message)
 {
     g_autofree char *clone = g_build_filename(f->dir, "clone", NULL);
     g_free(RUN("/tmp", "rm", "-rf", clone));
-    g_free(RUN(f->dir, "git", "init", "-q", "clone"));
+    const char *format = f->sha256 ? "--object-format=sha256" : "--object-format=sha1";
+    g_free(RUN(f->dir, "git", "init", "-q", format, "clone"));
     g_autofree char *objects = g_strconcat(f->repository, "/objects\n", NULL);
     put_file(clone, ".git/objects/info/alternates", objects, -1, 0644);
     /* A user whose attributes convert line ends has another work tree than the base tree. */
-    PUT(clone, ".git/info/attributes", "* -text -ident -filter -working-tree-encoding\n");
+    PUT(clone, ".git/info/attributes", PLAIN_ATTRIBUTES);
     g_autofree char *commit = RUN(clone, "git", "commit-tree", "-m", "base", f->base_tree);
     g_free(RUN(clone, "git", "reset", "-q", "--hard", commit));
     g_free(RUN(clone, "git", "am", "-q", "--keep-cr", "--whitespace=nowarn", patch));

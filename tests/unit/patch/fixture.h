@@ -13,8 +13,12 @@ typedef struct {
     char *box;        /* the copy that is edited */
     char *repository; /* plain git's directory for both */
     char *base_index, *base_tree;
-    TbGit *git; /* the private one, borrowing from `repository` */
+    bool sha256; /* set before fixture_start */
+    TbGit *git;  /* the private one, borrowing from `repository` */
 } Fixture;
+
+/* For info/attributes: plain git leaves bytes as they are, as the base tree does. */
+#define PLAIN_ATTRIBUTES "* -text -ident -filter -working-tree-encoding\n"
 
 /* mkdtemp and an empty project. */
 void fixture_start(Fixture *f);
@@ -43,6 +47,13 @@ void copy_dir(const char *from, const char *to);
 void feed_walk(Fixture *f, TbChanges *changes, GRand *random);
 /* Entries by hand. Returns what tb_changes_add returns. */
 bool feed(TbChanges *changes, TbEntryKind kind, const char *path, GError **error);
+/* The same, where nothing can go wrong; a file of `text`'s size with permissions `mode`. */
+void add_path(TbChanges *changes, TbEntryKind kind, const char *path);
+void add_file(TbChanges *changes, const char *path, const char *text, int mode);
+/* Each wanted file gets the first bytes of `text`; the result tree. */
+char *finish_tree(Fixture *f, TbChanges *changes, const char *text);
+/* "MODE PATH" lines of a tree, paths as git quotes them. */
+char *list_tree(Fixture *f, const char *tree);
 /* Gives the wanted files their bytes from `dir`. */
 void feed_files(TbChanges *changes, const char *dir);
 TbChanges *changes_for(Fixture *f);

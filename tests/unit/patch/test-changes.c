@@ -24,71 +24,9 @@ static void setup(void)
     fixture_base(&f);
 }
 
-/* The same with ignore rules and a file that is tracked against them. */
-static void setup_ignore(void)
-{
-    f = (Fixture){0};
-    fixture_start(&f);
-    PUT(f.project, "tracked.log", "tracked\n");
-    PUT(f.project, "build/kept", "tracked\n");
-    g_free(GIT(&f, f.project, f.base_index, "add", "-A"));
-    PUT(f.project, ".gitignore", "*.log\nbuild/\n/top\n");
-    PUT(f.project, "sub/.gitignore", "!yes.log\n*.tmp\n/only");
-    PUT(f.project, "out.log", "ignored\n");
-    fixture_base(&f);
-}
-
 static void teardown(void)
 {
     fixture_stop(&f);
-}
-
-static void add(TbChanges *changes, TbEntryKind kind, const char *path)
-{
-    g_autoptr(GError) error = NULL;
-    ck_assert_msg(feed(changes, kind, path, &error), "%s", error ? error->message : "");
-}
-
-static void add_file(TbChanges *changes, const char *path, const char *text, int mode)
-{
-    g_autoptr(GError) error = NULL;
-    TbEntry entry = {.kind = TB_ENTRY_FILE,
-                     .mode = (uint32_t)mode,
-                     .size = strlen(text),
-                     .path = (const uint8_t *)path,
-                     .path_length = strlen(path)};
-    ck_assert(tb_changes_add(&entry, changes, &error));
-}
-
-/* Each wanted file gets `text`, cut to its size. */
-static char *finish(TbChanges *changes, const char *text)
-{
-    const uint32_t *indices = NULL;
-    size_t count = 0;
-    g_autoptr(GError) error = NULL;
-    bool ok = tb_changes_wanted(changes, &indices, &count, &error);
-    ck_assert_msg(ok, "%s", error ? error->message : "");
-    for (size_t i = 0; i < count; i++) {
-        uint64_t size = changes_item(changes, indices[i])->size;
-        ck_assert(tb_changes_file_begin(indices[i], size, changes, &error));
-        ck_assert(size == 0 || tb_changes_file_bytes((const uint8_t *)text, size, changes, &error));
-        ck_assert(tb_changes_file_end(indices[i], changes, &error));
-    }
-    char *tree = tb_changes_result_tree(changes, &error);
-    ck_assert_msg(tree != NULL, "%s", error ? error->message : "");
-    return tree;
-}
-
-/* "MODE PATH" lines of a tree, paths as git quotes them. */
-static char *list(const char *tree)
-{
-    g_autofree char *text =
-        GIT(&f, f.project, f.base_index, "--git-dir=../private.git", "ls-tree", "-r", tree);
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    GString *out = g_string_new(NULL);
-    for (char **line = lines; *line && **line; line++)
-        g_string_append_printf(out, "%.6s %s\n", *line, strchr(*line, '\t') + 1);
-    return g_string_free(out, FALSE);
 }
 
 #define BASE_LIST "100644 .gitignore\n100644 a\n100644 d/x\n100644 d/y/z\n100644 tracked.log\n"
@@ -96,7 +34,7 @@ static char *list(const char *tree)
 START_TEST(nothing_changed)
 {
     g_autoptr(TbChanges) changes = changes_for(&f);
-    g_autofree char *tree = finish(changes, "");
+    g_autofree char *tree = finish_tree(&f, changes, "");
     ck_assert_str_eq(tree, f.base_tree);
     ck_assert_uint_eq(tb_changes_notes(changes)->len, 0);
 }
@@ -106,7 +44,7 @@ START_TEST(copied_up_unchanged)
 {
     g_autoptr(TbChanges) changes = changes_for(&f);
     add_file(changes, "a", "a\n", 0644);
-    add(changes, TB_ENTRY_DIR, "d");
+    add_path(changes, TB_ENTRY_DIR, "d");
     add_file(changes, "d/x", "x\n", 0664);
     feed_files(changes, f.project);
     g_autoptr(GError) error = NULL;
@@ -119,14 +57,14 @@ START_TEST(every_kind)
 {
     g_autoptr(TbChanges) changes = changes_for(&f);
     add_file(changes, "a", "new", 0755);
-    add(changes, TB_ENTRY_REPLACE, "d");
+    add_path(changes, TB_ENTRY_REPLACE, "d");
     add_file(changes, "d/only", "", 0600);
-    add(changes, TB_ENTRY_SYMLINK, "link");
-    add(changes, TB_ENTRY_DELETE, "tracked.log");
-    add(changes, TB_ENTRY_OTHER, "socket");
-    add(changes, TB_ENTRY_DIR, "empty");
-    g_autofree char *tree = finish(changes, "new");
-    g_autofree char *text = list(tree);
+    add_path(changes, TB_ENTRY_SYMLINK, "link");
+    add_path(changes, TB_ENTRY_DELETE, "tracked.log");
+    add_path(changes, TB_ENTRY_OTHER, "socket");
+    add_path(changes, TB_ENTRY_DIR, "empty");
+    g_autofree char *tree = finish_tree(&f, changes, "new");
+    g_autofree char *text = list_tree(&f, tree);
     ck_assert_str_eq(text, "100644 .gitignore\n100755 a\n100644 d/only\n120000 link\n");
     ck_assert(has_note(changes, "'socket': not carried: a socket"));
     ck_assert(has_note(changes, "'empty': not carried: an empty directory"));
@@ -137,11 +75,11 @@ END_TEST
 START_TEST(file_becomes_directory_and_back)
 {
     g_autoptr(TbChanges) changes = changes_for(&f);
-    add(changes, TB_ENTRY_DIR, "a");
+    add_path(changes, TB_ENTRY_DIR, "a");
     add_file(changes, "a/b", "new", 0644);
     add_file(changes, "d", "new", 0644);
-    g_autofree char *tree = finish(changes, "new");
-    g_autofree char *text = list(tree);
+    g_autofree char *tree = finish_tree(&f, changes, "new");
+    g_autofree char *text = list_tree(&f, tree);
     ck_assert_str_eq(text, "100644 .gitignore\n100644 a/b\n100644 d\n100644 tracked.log\n");
 }
 END_TEST
@@ -175,13 +113,13 @@ START_TEST(hostile_paths)
     };
     g_autoptr(TbChanges) changes = changes_for(&f);
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
-        add(changes, i % 2 ? TB_ENTRY_FILE : TB_ENTRY_DELETE, bad[i]);
+        add_path(changes, i % 2 ? TB_ENTRY_FILE : TB_ENTRY_DELETE, bad[i]);
     g_autoptr(GError) error = NULL;
     TbEntry nul = {.kind = TB_ENTRY_FILE, .path = (const uint8_t *)"a\0b", .path_length = 3};
     ck_assert(tb_changes_add(&nul, changes, &error));
     add_file(changes, "good", "ok", 0644);
-    g_autofree char *tree = finish(changes, "ok");
-    g_autofree char *text = list(tree);
+    g_autofree char *tree = finish_tree(&f, changes, "ok");
+    g_autofree char *text = list_tree(&f, tree);
     ck_assert_str_eq(text, "100644 .gitignore\n100644 a\n100644 d/x\n100644 d/y/z\n100644 good\n"
                            "100644 tracked.log\n");
     ck_assert_uint_eq(tb_changes_notes(changes)->len, G_N_ELEMENTS(bad) + 1);
@@ -206,7 +144,7 @@ START_TEST(odd_but_legal_names)
         add_file(changes, good[i], "x", 0644);
         g_hash_table_add(want, (gpointer)good[i]);
     }
-    g_autofree char *tree = finish(changes, "x");
+    g_autofree char *tree = finish_tree(&f, changes, "x");
     ck_assert_uint_eq(tb_changes_notes(changes)->len, 0);
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) files = tb_patch_files(f.git, f.base_tree, tree, &error);
@@ -271,9 +209,9 @@ START_TEST(bad_links)
     link.target = (const uint8_t *)large;
     link.target_length = 4095;
     ck_assert(tb_changes_add(&link, changes, &error));
-    add(changes, TB_ENTRY_SYMLINK, ".gitmodules");
-    g_autofree char *tree = finish(changes, "");
-    g_autofree char *text = list(tree);
+    add_path(changes, TB_ENTRY_SYMLINK, ".gitmodules");
+    g_autofree char *tree = finish_tree(&f, changes, "");
+    g_autofree char *text = list_tree(&f, tree);
     ck_assert_str_eq(text, "100644 .gitignore\n100644 a\n100644 d/x\n100644 d/y/z\n120000 e\n"
                            "100644 tracked.log\n");
     ck_assert_uint_eq(tb_changes_notes(changes)->len, 4);
@@ -284,12 +222,12 @@ END_TEST
 START_TEST(own_git_directory)
 {
     g_autoptr(TbChanges) changes = changes_for(&f);
-    add(changes, TB_ENTRY_DIR, ".git");
-    add(changes, TB_ENTRY_DIR, "nested");
-    add(changes, TB_ENTRY_DIR, "nested/.git");
+    add_path(changes, TB_ENTRY_DIR, ".git");
+    add_path(changes, TB_ENTRY_DIR, "nested");
+    add_path(changes, TB_ENTRY_DIR, "nested/.git");
     add_file(changes, "nested/file", "x", 0644);
-    g_autofree char *tree = finish(changes, "x");
-    g_autofree char *text = list(tree);
+    g_autofree char *tree = finish_tree(&f, changes, "x");
+    g_autofree char *text = list_tree(&f, tree);
     ck_assert_str_eq(text, "100644 .gitignore\n100644 a\n100644 d/x\n100644 d/y/z\n"
                            "100644 nested/file\n100644 tracked.log\n");
     ck_assert_uint_eq(tb_changes_notes(changes)->len, 1);
@@ -310,10 +248,10 @@ START_TEST(submodule_stays)
 {
     base_with_submodule();
     g_autoptr(TbChanges) changes = changes_for(&f);
-    add(changes, TB_ENTRY_DIR, "sub");
+    add_path(changes, TB_ENTRY_DIR, "sub");
     add_file(changes, "sub/file", "x", 0644);
-    add(changes, TB_ENTRY_DELETE, "sub/gone");
-    g_autofree char *tree = finish(changes, "x");
+    add_path(changes, TB_ENTRY_DELETE, "sub/gone");
+    g_autofree char *tree = finish_tree(&f, changes, "x");
     ck_assert_str_eq(tree, f.base_tree);
     ck_assert(has_note(changes, "'sub/file': not carried: below a submodule"));
     ck_assert(has_note(changes, "'sub/gone': not carried: below a submodule"));
@@ -324,65 +262,17 @@ START_TEST(submodule_goes)
 {
     base_with_submodule();
     g_autoptr(TbChanges) gone = changes_for(&f);
-    add(gone, TB_ENTRY_DELETE, "sub");
-    g_autofree char *without = finish(gone, "");
-    g_autofree char *text = list(without);
+    add_path(gone, TB_ENTRY_DELETE, "sub");
+    g_autofree char *without = finish_tree(&f, gone, "");
+    g_autofree char *text = list_tree(&f, without);
     ck_assert_str_eq(text, BASE_LIST);
     g_autoptr(TbChanges) replaced = changes_for(&f);
-    add(replaced, TB_ENTRY_REPLACE, "sub");
+    add_path(replaced, TB_ENTRY_REPLACE, "sub");
     add_file(replaced, "sub/file", "x", 0644);
-    g_autofree char *tree = finish(replaced, "x");
-    g_autofree char *files = list(tree);
+    g_autofree char *tree = finish_tree(&f, replaced, "x");
+    g_autofree char *files = list_tree(&f, tree);
     ck_assert_str_eq(files, "100644 .gitignore\n100644 a\n100644 d/x\n100644 d/y/z\n"
                             "100644 sub/file\n100644 tracked.log\n");
-}
-END_TEST
-
-START_TEST(ignored_files)
-{
-    g_autofree char *excludes = g_build_filename(f.dir, "excludes", NULL);
-    g_autofree char *info = g_build_filename(f.dir, "info", NULL);
-    PUT(f.dir, "excludes", "\xef\xbb\xbf*.global\n!back.log");
-    PUT(f.dir, "info", "*.local\n!taken.global\n");
-    g_autoptr(GError) error = NULL;
-    g_autoptr(TbChanges) changes =
-        tb_changes_new(f.git, f.base_index, f.base_tree, excludes, info, NULL, &error);
-    static const char *const ignored[] = {
-        "x.log",    "build/new", "build/deep/new", "top",        "sub/x.tmp", "sub/only",
-        "x.global", "x.local",   "back.log",       "sub/no.log", "new\n.log", ":(top)x.log"};
-    static const char *const carried[] = {"tracked.log", "build/kept",   "sub/yes.log",
-                                          "sub/top",     "taken.global", "x.tmp",
-                                          "deep/only",   "build.c",      "new/.gitignore"};
-    for (size_t i = 0; i < G_N_ELEMENTS(ignored); i++)
-        add_file(changes, ignored[i], "x", 0644);
-    for (size_t i = 0; i < G_N_ELEMENTS(carried); i++)
-        add_file(changes, carried[i], "x", 0644);
-    /* The box's own rules decide nothing. */
-    add_file(changes, ".gitignore", "x", 0644);
-    add(changes, TB_ENTRY_DELETE, "out.log");
-    add(changes, TB_ENTRY_DIR, "sub/build");
-    const uint32_t *indices = NULL;
-    size_t count = 0;
-    ck_assert(tb_changes_wanted(changes, &indices, &count, &error));
-    ck_assert_uint_eq(count, G_N_ELEMENTS(carried) + 1);
-    for (size_t i = 0; i < count; i++)
-        ck_assert_uint_eq(indices[i], G_N_ELEMENTS(ignored) + i);
-    ck_assert(has_note(changes, "'build/': not carried: 2 ignored"));
-    ck_assert(has_note(changes, "'sub/': not carried: 3 ignored"));
-    ck_assert(has_note(changes, "'out.log': not carried: 1 deletion"));
-    ck_assert(!has_note(changes, "empty"));
-}
-END_TEST
-
-/* Deleting in the box what only the ignore rules kept out, and emptying the rules. */
-START_TEST(ignored_place_taken)
-{
-    g_autoptr(TbChanges) changes = changes_for(&f);
-    add_file(changes, "build", "x", 0644); /* "build/" names directories only */
-    g_autofree char *tree = finish(changes, "x");
-    g_autofree char *text = list(tree);
-    ck_assert_str_eq(text, "100644 .gitignore\n100644 build\n100644 sub/.gitignore\n"
-                           "100644 tracked.log\n");
 }
 END_TEST
 
@@ -458,14 +348,14 @@ START_TEST(depth_and_floods)
     g_autoptr(GString) deep = g_string_new("e");
     for (int i = 1; i < 2000; i++)
         g_string_append(deep, "/e");
-    add(changes, TB_ENTRY_FILE, deep->str);
+    add_path(changes, TB_ENTRY_FILE, deep->str);
     g_autofree char *lengthy = g_strnfill(1 << 20, 'n');
-    add(changes, TB_ENTRY_FILE, lengthy);
+    add_path(changes, TB_ENTRY_FILE, lengthy);
     for (int i = 0; i < 5000; i++) {
         g_autofree char *path = g_strdup_printf(".git/%d", i);
-        add(changes, TB_ENTRY_FILE, path);
+        add_path(changes, TB_ENTRY_FILE, path);
     }
-    g_autofree char *tree = finish(changes, "");
+    g_autofree char *tree = finish_tree(&f, changes, "");
     ck_assert_str_eq(tree, f.base_tree);
     ck_assert_uint_lt(tb_changes_notes(changes)->len, 300);
     ck_assert(has_note(changes, "more paths not carried"));
@@ -499,8 +389,8 @@ START_TEST(empty_base)
     g_autofree char *empty = GIT(&f, f.project, index, "write-tree");
     g_autoptr(TbChanges) changes = tb_changes_new(f.git, index, empty, NULL, NULL, NULL, &error);
     add_file(changes, "first", "x", 0644);
-    g_autofree char *tree = finish(changes, "x");
-    g_autofree char *text = list(tree);
+    g_autofree char *tree = finish_tree(&f, changes, "x");
+    g_autofree char *text = list_tree(&f, tree);
     ck_assert_str_eq(text, "100644 first\n");
 }
 END_TEST
@@ -528,12 +418,6 @@ int main(void)
     tcase_add_test(plain, names_flood);
     tcase_add_test(plain, empty_base);
     suite_add_tcase(suite, plain);
-    TCase *ignore = tcase_create("ignore");
-    tcase_set_timeout(ignore, 60);
-    tcase_add_checked_fixture(ignore, setup_ignore, teardown);
-    tcase_add_test(ignore, ignored_files);
-    tcase_add_test(ignore, ignored_place_taken);
-    suite_add_tcase(suite, ignore);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);

@@ -17,7 +17,7 @@ static void setup(void)
     f = (Fixture){0};
     fixture_start(&f);
     /* Plain git obeys attributes; base trees hold the bytes as they are. */
-    PUT(f.repository, "info/attributes", "* -text -ident\n");
+    PUT(f.repository, "info/attributes", PLAIN_ATTRIBUTES);
     PUT(f.project, "a", "one\ntwo\nthree\n");
     PUT(f.project, "script", "#!/bin/sh\n");
     PUT(f.project, "crlf.txt", "one\r\ntwo\r\n");
