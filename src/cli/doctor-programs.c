@@ -2,6 +2,7 @@
 /* What has to be installed: programs answer to --version, libvirt's driver lies beside its library,
  * libguestfs needs a kernel it can read. */
 #include <glob.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 
 #define VERSION_TIMEOUT 10
 #define GIT_LEAST       "2.30"
+#define LIBVIRT_LEAST   "9.0"
 
 typedef struct {
     const char *name, *program, *version_option;
@@ -83,26 +85,53 @@ static void check_program(GPtrArray *checks, const Program *program)
     tb_check_add(checks, program->name, TB_CHECK_OK, g_strdup(version ? version : "there"), NULL);
 }
 
+/* The first file of these patterns; g_free. */
+static char *find_file(const char *const *patterns)
+{
+    for (; *patterns; patterns++) {
+        glob_t found = {0};
+        char *path = glob(*patterns, 0, NULL, &found) == 0 ? g_strdup(found.gl_pathv[0]) : NULL;
+        globfree(&found);
+        if (path)
+            return path;
+    }
+    return NULL;
+}
+
+/* libvirt.so.0.9000.2 is 9.0.2. Only taskbox-vmm links with it, so its file has to tell. */
+static char *libvirt_version(void)
+{
+    static const char *const places[] = {"/usr/lib/*/libvirt.so.0.*", "/usr/lib64/libvirt.so.0.*",
+                                         "/usr/lib/libvirt.so.0.*", NULL};
+    g_autofree char *path = find_file(places);
+    unsigned number = 0, patch = 0;
+    if (!path || sscanf(strstr(path, ".so.0."), ".so.0.%u.%u", &number, &patch) != 2)
+        return NULL;
+    return g_strdup_printf("%u.%u.%u", number / 1000, number % 1000, patch);
+}
+
 /* The QEMU driver is a module that the embedded mode loads. */
 static void check_libvirt_driver(GPtrArray *checks)
 {
     static const char *const places[] = {
         "/usr/lib/*/libvirt/connection-driver/libvirt_driver_qemu.so",
         "/usr/lib64/libvirt/connection-driver/libvirt_driver_qemu.so",
-        "/usr/lib/libvirt/connection-driver/libvirt_driver_qemu.so"};
-    for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
-        glob_t found = {0};
-        bool there = glob(places[i], 0, NULL, &found) == 0;
-        char *detail = there ? g_strdup(found.gl_pathv[0]) : NULL;
-        globfree(&found);
-        if (there) {
-            tb_check_add(checks, "libvirt driver", TB_CHECK_OK, detail, NULL);
-            return;
-        }
-    }
-    tb_check_add(checks, "libvirt driver", TB_CHECK_FAIL,
-                 g_strdup("libvirt's QEMU driver is not installed"),
-                 "apt install libvirt-daemon-driver-qemu (Debian 12: libvirt-daemon)");
+        "/usr/lib/libvirt/connection-driver/libvirt_driver_qemu.so", NULL};
+    const char *fix = "apt install libvirt0 libvirt-daemon-driver-qemu (Debian 12: libvirt-daemon)";
+    g_autofree char *driver = find_file(places);
+    g_autofree char *version = libvirt_version();
+    if (!version || !driver)
+        tb_check_add(
+            checks, "libvirt library", TB_CHECK_FAIL,
+            g_strdup_printf("%s is not installed", version ? "libvirt's QEMU driver" : "libvirt"),
+            fix);
+    else if (!is_at_least(version, LIBVIRT_LEAST))
+        tb_check_add(checks, "libvirt library", TB_CHECK_FAIL,
+                     g_strdup_printf("%s is older than " LIBVIRT_LEAST, version),
+                     "install a newer one");
+    else
+        tb_check_add(checks, "libvirt library", TB_CHECK_OK,
+                     g_strdup_printf("%s with its QEMU driver", version), NULL);
 }
 
 /* libguestfs boots an appliance with a kernel of the host's. Ubuntu keeps those from users. */

@@ -53,6 +53,18 @@ char *tb_help_subcommand(const TbSubcommand *command)
     return g_string_free(text, FALSE);
 }
 
+/* "taskbox image" alone. */
+static bool set_incomplete(const char *group, GError **error)
+{
+    g_autofree char *start = g_strconcat(group, " ", NULL);
+    g_autoptr(GString) list = g_string_new(NULL);
+    for (const TbSubcommand *command = tb_subcommands; command->name; command++)
+        if (g_str_has_prefix(command->name, start))
+            g_string_append_printf(list, "%s%s", list->len ? ", " : "",
+                                   command->name + strlen(start));
+    return tb_error_set(error, TB_ERROR_USAGE, "'%s' needs one word more: %s", group, list->str);
+}
+
 const TbSubcommand *tb_subcommand_find(const char *const *argv, int *words, GError **error)
 {
     const TbSubcommand *found = NULL;
@@ -73,16 +85,16 @@ const TbSubcommand *tb_subcommand_find(const char *const *argv, int *words, GErr
     }
     if (found)
         return found;
+    if (is_group && !argv[1]) {
+        set_incomplete(argv[0], error);
+        return NULL;
+    }
     g_ptr_array_add(names, NULL);
-    g_autofree char *asked =
-        is_group && argv[1] ? g_strjoin(" ", argv[0], argv[1], NULL) : g_strdup(argv[0]);
+    g_autofree char *asked = is_group ? g_strjoin(" ", argv[0], argv[1], NULL) : g_strdup(argv[0]);
     const char *nearest = tb_nearest_word(asked, (const char *const *)names->pdata);
-    if (is_group && !nearest)
-        tb_error_set(error, TB_ERROR_USAGE, "'%s' is no command (see 'taskbox help')", asked);
-    else
-        tb_error_set(error, TB_ERROR_USAGE, "'%s' is no command (%s%s%s)", asked,
-                     nearest ? "did you mean '" : "see 'taskbox help'", nearest ? nearest : "",
-                     nearest ? "'?" : "");
+    tb_error_set(error, TB_ERROR_USAGE, "'%s' is no command (%s%s%s)", asked,
+                 nearest ? "did you mean '" : "see 'taskbox help'", nearest ? nearest : "",
+                 nearest ? "'?" : "");
     return NULL;
 }
 

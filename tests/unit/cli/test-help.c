@@ -120,7 +120,7 @@ static const struct {
     {"frobnicate", NULL, "'taskbox help'"},
     {"aply", NULL, "'apply'"},
     {"image", "biuld", "'image build'"},
-    {"image", NULL, "'taskbox help'"},
+    {"image", NULL, "build, ls, show, verify, rm"},
     {"", NULL, "'taskbox help'"},
 };
 
