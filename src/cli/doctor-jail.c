@@ -83,7 +83,7 @@ static const char *kvm_fix(void)
         return "run on a machine with hardware virtualization (in a VM: enable nesting)";
     if (access("/dev/kvm", R_OK | W_OK) < 0)
         return "sudo usermod -aG kvm $USER, then log in again";
-    return "KVM of this host does not run guests; boxes are emulated";
+    return "use a host whose KVM runs guests (in a VM: nested virtualization), if speed matters";
 }
 
 static bool check_kvm(GPtrArray *checks)
@@ -93,13 +93,11 @@ static bool check_kvm(GPtrArray *checks)
     if (works)
         tb_check_add(checks, "kvm", TB_CHECK_OK, g_strdup("runs a guest"), NULL);
     else
-        tb_check_add(
-            checks, "kvm", TB_CHECK_WARN,
-            g_strdup_printf("%s: boxes are emulated (TCG): slower, and QEMU's authors do not "
-                            "call emulation alone a security boundary, so the jail is the "
-                            "only wall they vouch for",
-                            why ? why : "does not work"),
-            kvm_fix());
+        tb_check_add(checks, "kvm", TB_CHECK_WARN,
+                     g_strdup_printf("%s: boxes are emulated (TCG): slower, and emulation is no "
+                                     "security boundary by itself, so the jail is the wall",
+                                     why ? why : "does not work"),
+                     kvm_fix());
     return works;
 }
 

@@ -27,8 +27,6 @@ static const Program programs[] = {
     {"qemu-img", "qemu-img", "--version", NULL, TB_CHECK_FAIL, "apt install qemu-utils"},
     {"bubblewrap", "bwrap", "--version", "0.4", TB_CHECK_FAIL, "apt install bubblewrap"},
     {"git", "git", "--version", GIT_LEAST, TB_CHECK_FAIL, "apt install git"},
-    {"erofs-utils", "mkfs.erofs", "--help", NULL, TB_CHECK_WARN,
-     "apt install erofs-utils (without it projects go in by a slower file system)"},
     {"mmdebstrap", "mmdebstrap", "--version", NULL, TB_CHECK_WARN,
      "apt install mmdebstrap (needed to build the debian image)"},
     {"supermin", "supermin", "--version", NULL, TB_CHECK_FAIL,
