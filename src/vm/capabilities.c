@@ -104,20 +104,30 @@ static GBytes *probe_in(const char *dir, bool kvm, GError **error)
     return tb_read_file_at(fd, TB_BOX_CAPABILITIES, SIZE_LIMIT, error);
 }
 
-static GBytes *probe(bool kvm, GError **error)
+/* `name` in `folder`, which may be there from one who was killed. */
+static GBytes *probe(const char *folder, const char *name, bool kvm, GError **error)
 {
-    tb_verbose("asking QEMU what it can do");
-    g_autofree char *dir = g_dir_make_tmp("taskbox-probe-XXXXXX", error);
-    if (!dir)
-        return NULL;
-    GBytes *answer = probe_in(dir, kvm, error);
-    g_autofree char *name = g_path_get_basename(dir);
-    g_autofree char *parent = g_path_get_dirname(dir);
+    g_autofree char *dir = g_build_filename(folder, name, NULL);
     g_autoptr(GError) ignored = NULL;
-    tb_autofd parent_fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (parent_fd < 0 || !tb_remove_tree(parent_fd, name, &ignored))
-        tb_debug("'%s' stays", dir);
+    tb_autofd folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder_fd < 0 || !tb_remove_tree(folder_fd, name, error) ||
+        mkdirat(folder_fd, name, 0700) < 0) {
+        if (error && !*error)
+            tb_error_set_errno(error, errno, "cannot make '%s'", dir);
+        return NULL;
+    }
+    tb_verbose("asking QEMU what it can do");
+    GBytes *answer = probe_in(dir, kvm, error);
+    if (!tb_remove_tree(folder_fd, name, &ignored))
+        tb_debug("%s", ignored->message);
     return answer;
+}
+
+/* Nowhere to keep it: it only takes longer then. */
+static GBytes *probe_once(bool kvm, GError **error)
+{
+    g_autofree char *name = g_strdup_printf("taskbox-probe-%d", (int)getpid());
+    return probe(g_get_tmp_dir(), name, kvm, error);
 }
 
 GBytes *tb_capabilities_get(bool kvm, GError **error)
@@ -129,9 +139,9 @@ GBytes *tb_capabilities_get(bool kvm, GError **error)
     tb_autofd fd = -1;
     if (tb_make_dirs(cache, 0700, &problem))
         fd = tb_open_private_dir(folder, &problem);
-    if (fd < 0) { /* it only takes longer then */
+    if (fd < 0) {
         tb_debug("no cache: %s", problem->message);
-        return probe(kvm, error);
+        return probe_once(kvm, error);
     }
     GBytes *known = tb_read_file_at(fd, name, SIZE_LIMIT, NULL);
     if (known)
@@ -142,7 +152,7 @@ GBytes *tb_capabilities_get(bool kvm, GError **error)
     known = tb_read_file_at(fd, name, SIZE_LIMIT, NULL);
     if (known)
         return known;
-    GBytes *fresh = probe(kvm, error);
+    GBytes *fresh = probe(folder, "probe", kvm, error);
     gsize length = 0;
     const void *data = fresh ? g_bytes_get_data(fresh, &length) : NULL;
     if (data && !tb_write_atomic(fd, name, data, length, 0600, &problem))

@@ -37,7 +37,7 @@ typedef struct {
     gid_t gid;
     gid_t kvm_group;
     bool has_kvm_group;
-    pid_t parent;
+    pid_t host; /* the process that forks */
     unsigned n;
     struct {
         const char *source;
@@ -53,7 +53,7 @@ bool tb_stage_prepare(TbStage *stage, const TbJailUser *user, const TbJailPlan *
                       GError **error);
 void tb_stage_clear(TbStage *stage);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(TbStage, tb_stage_clear)
-/* A TbChildSetup with a TbStage. */
+/* A TbChildSetup with a TbStage: becomes the jail's user, then puts a guard in front of bwrap. */
 int tb_stage_enter(void *stage);
-/* A TbChildSetup for ordinary users, no data. */
-int tb_stage_stay(void *unused);
+/* A TbChildSetup for ordinary users, with the forking process's pid_t: the guard only. */
+int tb_stage_stay(void *host);

@@ -38,6 +38,7 @@
 #define PRIVATE_RANGE 1048576U
 #define PRIVATE_TRIES 64
 #define STACK_SIZE    65536
+#define MAX_OLD_FILES 65536 /* where close_range(2) is not there */
 
 /* Not in every libc's headers. */
 #define TREE_CLONE     1U
@@ -144,7 +145,7 @@ bool tb_stage_prepare(TbStage *stage, const TbJailUser *user, const TbJailPlan *
                       GError **error)
 {
     const TbJailSpec *spec = plan->spec;
-    *stage = (TbStage){.uid = user->uid, .gid = user->gid, .parent = getpid()};
+    *stage = (TbStage){.uid = user->uid, .gid = user->gid, .host = getpid()};
     struct stat kvm;
     if (spec->kvm && stat("/dev/kvm", &kvm) == 0 && kvm.st_gid != 0) {
         stage->kvm_group = kvm.st_gid;
@@ -203,10 +204,60 @@ static int place_items(const TbStage *stage)
     return 0;
 }
 
-int tb_stage_stay(void *unused)
+/* ---- the guard */
+
+static void close_all(void)
 {
-    umask(077);
+    if (syscall(SYS_close_range, 0U, ~0U, 0U) == 0)
+        return;
+    for (int fd = 0; fd < MAX_OLD_FILES; fd++)
+        close(fd);
+}
+
+static _Noreturn void guard(pid_t jail, const sigset_t *signals)
+{
+    prctl(PR_SET_NAME, "taskbox-guard");
+    close_all();
+    for (;;) {
+        int status = 0;
+        if (sigwaitinfo(signals, NULL) == SIGTERM)
+            kill(0, SIGKILL);
+        if (waitpid(jail, &status, WNOHANG) == jail)
+            _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+    }
+}
+
+/*
+ * Forks: the child goes on to become bwrap, the parent stays as the leader of their process group.
+ * When taskbox dies the kernel tells it, and it kills the group. bwrap alone is not enough: killed
+ * right after it has made its own child, it leaves that one waiting for ever. A moment later the
+ * child has left the group, but then nothing holds it up and taskbox-vmm sees that the host is
+ * gone.
+ */
+static int stand_guard(pid_t host)
+{
+    sigset_t signals, before;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGCHLD);
+    if (sigprocmask(SIG_BLOCK, &signals, &before) < 0 || prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 ||
+        getppid() != host)
+        return -1;
+    pid_t self = getpid();
+    pid_t jail = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+    if (jail > 0)
+        guard(jail, &signals);
+    if (jail < 0 || sigprocmask(SIG_SETMASK, &before, NULL) < 0 ||
+        prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != self)
+        return -1;
     return 0;
+}
+
+int tb_stage_stay(void *data)
+{
+    const pid_t *host = data;
+    umask(077);
+    return stand_guard(*host);
 }
 
 int tb_stage_enter(void *data)
@@ -226,8 +277,6 @@ int tb_stage_enter(void *data)
         syscall(SYS_setresuid, stage->uid, stage->uid, stage->uid) < 0)
         return -1;
     umask(077);
-    /* Another uid, and the kernel has forgotten that we are to die with our parent. */
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != stage->parent)
-        return -1;
-    return 0;
+    /* Another uid, and the kernel has forgotten whose death we want to hear of. */
+    return stand_guard(stage->host);
 }

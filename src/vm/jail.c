@@ -2,13 +2,13 @@
 /*
  * The life of a jail.
  *
- * The child we start is bwrap's outer process; what holds the jail together is its first process
- * inside, init of the process-id namespace. bwrap tells its number before anything in the jail
- * runs, and a pidfd on it is how we kill and how we know: the kernel lets that descriptor become
- * readable only when every process of the namespace is gone.
+ * The child we start is a guard with bwrap's outer process below it; what holds the jail together
+ * is its first process inside, init of the process-id namespace. bwrap tells its number before
+ * anything in the jail runs, and a pidfd on it is how we kill and how we know: the kernel lets that
+ * descriptor become readable only when every process of the namespace is gone.
  *
- * Should we die without a chance to kill, the kernel kills bwrap's outer process (it has asked for
- * that, and so has its init for the case that the outer one dies).
+ * Should we die without a chance to kill, the guard in front of bwrap hears of it (jail-stage.c);
+ * bwrap's init dies with bwrap, and taskbox-vmm ends when its event socket has no other end.
  */
 #include "vm/jail-private.h"
 
@@ -196,8 +196,11 @@ static bool start_child(TbJail *jail, const TbJailPlan *plan, const TbJailUser *
     tb_command_set_rlimit(command, RLIMIT_CORE, 0);
     tb_command_set_rlimit(command, RLIMIT_NOFILE, MAX_FILES);
     tb_command_set_rlimit(command, RLIMIT_FSIZE, plan->spec->file_limit);
-    tb_command_set_child_setup(command, user->drops ? tb_stage_enter : tb_stage_stay,
-                               user->drops ? &stage : NULL);
+    pid_t host = getpid();
+    if (user->drops)
+        tb_command_set_child_setup(command, tb_stage_enter, &stage);
+    else
+        tb_command_set_child_setup(command, tb_stage_stay, &host);
     jail->child = tb_command_start(command, error);
     if (!jail->child)
         return explain(user, error);

@@ -11,6 +11,10 @@
  * libvirt calls back on the event loop's thread while the main thread may be in a call of its own;
  * what the two share is `life`, under its mutex.
  *
+ * When the host's end of that descriptor closes, taskbox is gone and everything here ends. bwrap
+ * sees to that, too, but its init asks the kernel for it a moment after it was made: a taskbox that
+ * is killed in that moment would leave the jail behind.
+ *
  * The main thread also keeps the console file small: QEMU appends to it, so cutting it to nothing
  * is safe at any time.
  */
@@ -91,6 +95,16 @@ static int fail(const char *what)
 
 static void quiet(void *data, virErrorPtr error)
 {
+}
+
+/* Nobody ever sends us anything: what can come is the end. */
+static void *watch_host(void *data)
+{
+    char byte;
+    while (recv(TB_JAIL_EVENT_FD, &byte, 1, 0) < 0 && errno == EINTR)
+        continue;
+    kill(-1, SIGKILL); /* all in the jail but its init, which ends when it has no children */
+    _exit(EXIT_FAILURE);
 }
 
 static void *run_loop(void *data)
@@ -256,7 +270,9 @@ int main(int argc, char **argv)
     setrlimit(RLIMIT_NPROC, &tasks);
 
     virSetErrorFunc(NULL, quiet);
-    pthread_t loop;
+    pthread_t watcher, loop;
+    if (pthread_create(&watcher, NULL, watch_host, NULL) != 0)
+        return fail("cannot watch the host");
     if (virEventRegisterDefaultImpl() < 0 || pthread_create(&loop, NULL, run_loop, NULL) != 0)
         return fail("cannot start libvirt's event loop");
     virConnectPtr connection = virConnectOpen("qemu:///embed?root=" TB_JAIL_LIBVIRT);
