@@ -37,8 +37,8 @@ static bool push_header(TbFrameDecoder *decoder, const uint8_t **data, size_t *l
         (*length)--;
     }
     if (decoder->have < TB_FRAME_HEADER)
-        decoder->have += take(decoder->header + decoder->have, TB_FRAME_HEADER - decoder->have,
-                              data, length);
+        decoder->have +=
+            take(decoder->header + decoder->have, TB_FRAME_HEADER - decoder->have, data, length);
     return decoder->have >= TB_FRAME_HEADER;
 }
 

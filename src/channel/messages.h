@@ -20,9 +20,9 @@ enum {
     TB_TARGET_LIMIT = 4095,
     TB_ERROR_TEXT_LIMIT = 1024,
     TB_ENTRY_WIRE_LIMIT = 64 + TB_PATH_LIMIT + TB_TARGET_LIMIT,
-    TB_EXEC_LIMIT = 1 << 20,    /* bytes of an EXEC request over all its parts */
+    TB_EXEC_LIMIT = 1 << 20,     /* bytes of an EXEC request over all its parts */
     TB_STDIN_WINDOW = 64 * 1024, /* credit the guest ever has given out */
-    TB_FILES_BATCH = 4096,      /* indices in one EXPORT_FILES */
+    TB_FILES_BATCH = 4096,       /* indices in one EXPORT_FILES */
 };
 
 typedef enum {
@@ -78,8 +78,8 @@ typedef enum { TB_TASK_NONE, TB_TASK_RUNNING, TB_TASK_EXITED } TbTaskState;
 typedef struct {
     uint8_t nonce[TB_NONCE_SIZE];
     uint16_t version;
-    uint8_t task;            /* TbTaskState: whether OUTPUT and EXIT of an earlier EXEC may follow */
-    const char *kernel;      /* <= 64 */
+    uint8_t task;       /* TbTaskState: whether OUTPUT and EXIT of an earlier EXEC may follow */
+    const char *kernel; /* <= 64 */
     const char *filesystems; /* <= 127, comma list */
 } TbGuestHelloMessage;
 void tb_encode_guest_hello(TbWriter *writer, const TbGuestHelloMessage *hello);

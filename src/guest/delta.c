@@ -96,8 +96,7 @@ static bool make_dir(int parent, const char *name, const TbEntry *entry, const T
     tb_auto_fd fd = open_dir(parent, name, user);
     if (fd < 0)
         return false;
-    if (entry->kind == TB_ENTRY_REPLACE &&
-        fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0) != 0)
+    if (entry->kind == TB_ENTRY_REPLACE && fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0) != 0)
         return false;
     return fchown(fd, user->uid, user->gid) == 0 && fchmod(fd, entry->mode) == 0 &&
            set_times(fd, entry);

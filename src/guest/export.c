@@ -20,7 +20,7 @@ struct TbExport {
     TbExportState state;
     TbList list;
     uint32_t limit;
-    uint32_t next;                    /* entry or place in `wanted` to be sent */
+    uint32_t next; /* entry or place in `wanted` to be sent */
     uint32_t wanted[TB_FILES_BATCH];
     uint32_t count;
     int root, file;
@@ -169,7 +169,7 @@ static bool send_chunk(TbGuest *guest, TbFault *fault)
 {
     static uint8_t buffer[TB_FRAME_MAX];
     TbExport *export = guest->export;
-    size_t want = export->left < sizeof buffer ? (size_t)export->left : sizeof buffer;
+    size_t want = export->left < sizeof buffer ? (size_t) export->left : sizeof buffer;
     ssize_t n = read(export->file, buffer, want);
     if (n < 0)
         return tb_fault_errno(fault, "cannot read file %u", export->wanted[export->next]);

@@ -99,9 +99,9 @@ bool tb_mount_project(const TbGuestConfig *config, const TbMountMessage *mount, 
 /* task.c, task-child.c: the one process (with what it starts) that EXEC names */
 typedef struct {
     TbTaskState state;
-    pid_t pid;       /* 0 once reaped */
-    int status;      /* of waitpid, once reaped */
-    int in, out[2];  /* our ends; out[1] is -1 with a pty */
+    pid_t pid;      /* 0 once reaped */
+    int status;     /* of waitpid, once reaped */
+    int in, out[2]; /* our ends; out[1] is -1 with a pty */
     bool pty, input_eof;
     size_t input_start, input_length, owed; /* owed: credit not yet given back */
     int64_t drain_deadline;
@@ -168,10 +168,10 @@ bool tb_seal(const TbGuestConfig *config, TbFault *fault);
 struct TbGuest {
     const TbGuestConfig *config;
     int port, signals;
-    bool synced;         /* a HELLO was answered; frames are decoded, not searched */
+    bool synced; /* a HELLO was answered; frames are decoded, not searched */
     char kernel[65], filesystems[128];
-    char project[256];   /* name of the mounted project, "" before MOUNT */
-    uint8_t *exec;       /* parts of an EXEC so far */
+    char project[256]; /* name of the mounted project, "" before MOUNT */
+    uint8_t *exec;     /* parts of an EXEC so far */
     size_t exec_length;
     TbUser user;
     TbDelta delta;

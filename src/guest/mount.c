@@ -24,9 +24,9 @@ enum { DISK_WAIT_MS = 5000 };
 void tb_mount_filesystems(char *out, size_t size)
 {
     static const char *const wanted[] = {"erofs", "squashfs", "ext4", "9p"};
-    static const char *const modules[] = {"modprobe", "-qa",        "virtio_console", "virtio_blk",
-                                          "overlay",  "erofs",      "squashfs",       "ext4",
-                                          "9p",       "9pnet_virtio", NULL};
+    static const char *const modules[] = {
+        "modprobe", "-qa", "virtio_console", "virtio_blk", "overlay", "erofs", "squashfs",
+        "ext4",     "9p",  "9pnet_virtio",   NULL};
     char known[8192], line[64];
     size_t used = 0;
     tb_run_program(modules);
@@ -75,8 +75,7 @@ static bool mount_image(const TbMountMessage *mount_, const char *image, TbFault
     const unsigned long flags = MS_RDONLY | MS_NODEV | MS_NOSUID | MS_NOATIME;
     const char *type = mount_->filesystem;
     if (strcmp(type, "9p") == 0) {
-        if (mount("project", image, "9p", flags,
-                  "trans=virtio,version=9p2000.L,msize=512000") != 0)
+        if (mount("project", image, "9p", flags, "trans=virtio,version=9p2000.L,msize=512000") != 0)
             return tb_fault_errno(fault, "cannot mount the shared project directory");
         return true;
     }
@@ -133,8 +132,8 @@ static bool name_is_fine(const char *name)
            !strchr(name, '/');
 }
 
-bool tb_mount_project(const TbGuestConfig *config, const TbMountMessage *mount_,
-                      const TbUser *user, TbFault *fault)
+bool tb_mount_project(const TbGuestConfig *config, const TbMountMessage *mount_, const TbUser *user,
+                      TbFault *fault)
 {
     char place[TB_PATH_SIZE], image[TB_PATH_SIZE];
     bool with_image = strcmp(mount_->filesystem, "none") != 0;

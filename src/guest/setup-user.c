@@ -166,8 +166,7 @@ bool tb_setup_user(const TbGuestConfig *config, uint32_t uid, uint32_t gid, TbUs
     snprintf(path, sizeof path, "%s/etc/passwd", config->root);
     find_line(path, text, line, sizeof line);
     choose_home(config, line, user);
-    snprintf(ours, sizeof ours, NAME ":x:%u:%u:AI Agent:%s:%s", uid, gid, user->home,
-             user->shell);
+    snprintf(ours, sizeof ours, NAME ":x:%u:%u:AI Agent:%s:%s", uid, gid, user->home, user->shell);
     bool ok = put_line(path, ours, 0644, fault) && put_group(config, gid, text, fault) &&
               put_shadow(config, text, fault);
     if (locked)

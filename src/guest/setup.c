@@ -56,8 +56,7 @@ static bool set_machine_id(const TbGuestConfig *config, TbFault *fault)
         tb_write_text(path, text);
     snprintf(path, sizeof path, "%s/etc/machine-id", config->root);
     /* In place first: systemd may have mounted something over it. */
-    return tb_write_text(path, text) ||
-           tb_replace_file(path, text, strlen(text), 0444, fault);
+    return tb_write_text(path, text) || tb_replace_file(path, text, strlen(text), 0444, fault);
 }
 
 static bool name_is_fine(const char *name)
@@ -152,11 +151,10 @@ bool tb_setup_run(const TbGuestConfig *config, const TbSetupMessage *setup, TbUs
         return tb_fault(fault, "uid %u cannot be the task's", setup->uid);
     if (!tb_make_dirs(etc, 0755))
         return tb_fault_errno(fault, "cannot make '%s'", etc);
-    if (!set_clock(setup, fault) || !add_entropy(setup, fault) ||
-        !set_machine_id(config, fault) || !set_hostname(config, setup->hostname, fault) ||
-        !tb_setup_user(config, setup->uid, setup->gid, user, fault) ||
-        !allow_sudo(config, fault) || !set_git_config(config, fault) ||
-        !tb_setup_loopback(fault))
+    if (!set_clock(setup, fault) || !add_entropy(setup, fault) || !set_machine_id(config, fault) ||
+        !set_hostname(config, setup->hostname, fault) ||
+        !tb_setup_user(config, setup->uid, setup->gid, user, fault) || !allow_sudo(config, fault) ||
+        !set_git_config(config, fault) || !tb_setup_loopback(fault))
         return false;
     tb_disk_grow(config, !setup->network);
     return !setup->network || tb_setup_network(config, fault);

@@ -129,8 +129,7 @@ static void note_failed_exec(TbGuest *guest, const TbExecMessage *exec, int repo
                                                      : "process";
     char text[512];
     int length = snprintf(text, sizeof text, "taskbox: cannot %s '%.300s': %s\r\n",
-                          report.step == TB_STEP_CWD ? "enter" : "run", what,
-                          strerror(report.err));
+                          report.step == TB_STEP_CWD ? "enter" : "run", what, strerror(report.err));
     if (!exec->pty)
         text[(length--) - 2] = '\n';
     tb_guest_send(guest, TB_MSG_OUTPUT, exec->pty ? 1 : 2, text, (size_t)length);
@@ -147,8 +146,12 @@ bool tb_task_start(TbGuest *guest, const TbExecMessage *exec, TbFault *fault)
         return false;
     }
     make_cgroup(guest);
-    TbChild child = {.config = guest->config, .exec = exec, .user = &guest->user,
-                     .in = streams.in, .out = streams.out, .err = streams.err,
+    TbChild child = {.config = guest->config,
+                     .exec = exec,
+                     .user = &guest->user,
+                     .in = streams.in,
+                     .out = streams.out,
+                     .err = streams.err,
                      .report = report_out};
     pid_t pid = fork();
     if (pid == 0)

@@ -98,8 +98,7 @@ bool tb_write_text(const char *path, const char *text)
     return fd >= 0 && tb_write_full(fd, text, strlen(text));
 }
 
-bool tb_replace_file(const char *path, const void *data, size_t length, mode_t mode,
-                     TbFault *fault)
+bool tb_replace_file(const char *path, const void *data, size_t length, mode_t mode, TbFault *fault)
 {
     char temporary[PATH_MAX];
     if (snprintf(temporary, sizeof temporary, "%s.taskbox", path) >= (int)sizeof temporary)

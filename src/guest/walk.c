@@ -107,8 +107,7 @@ static bool is_opaque(int fd)
 {
     char value[8];
     ssize_t n = fgetxattr(fd, "trusted.overlay.opaque", value, sizeof value);
-    return (n == 1 && value[0] == 'y') ||
-           fgetxattr(fd, "trusted.overlay.redirect", NULL, 0) >= 0;
+    return (n == 1 && value[0] == 'y') || fgetxattr(fd, "trusted.overlay.redirect", NULL, 0) >= 0;
 }
 
 int tb_open_in(int root, const char *path, int flags)

@@ -51,8 +51,7 @@ static bool send_all(TbSession *session, const TbEntrySource *source, int64_t de
             return true;
         if (!send_entry(session, &entry, deadline, error))
             return false;
-        if (entry.kind == TB_ENTRY_FILE &&
-            !send_data(session, source, entry.size, deadline, error))
+        if (entry.kind == TB_ENTRY_FILE && !send_data(session, source, entry.size, deadline, error))
             return false;
     }
 }

@@ -193,8 +193,8 @@ static bool run_step(Run *run, int64_t deadline, GError **error)
 bool tb_session_exec(TbSession *session, const TbExec *exec, const TbExecHandlers *handlers,
                      int64_t deadline, TbExecResult *result, GError **error)
 {
-    Run run = {.session = session, .exec = exec, .handlers = handlers,
-               .input_open = exec->stdin_fd >= 0};
+    Run run = {
+        .session = session, .exec = exec, .handlers = handlers, .input_open = exec->stdin_fd >= 0};
     if (!tb_session_usable(session, error) || !end_stale(session, deadline, error) ||
         !send_request(session, exec, deadline, error))
         return false;

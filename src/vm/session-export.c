@@ -28,8 +28,7 @@ static bool take_list(TbSession *session, uint32_t max_entries, TbEntryFn fn, vo
         if (count >= max_entries) {
             session->broken = true;
             return tb_error_set(error, TB_ERROR_LIMIT,
-                                "the task changed more than %u files and directories",
-                                max_entries);
+                                "the task changed more than %u files and directories", max_entries);
         }
         if (!tb_decode_entry(frame.payload, frame.length, &entry))
             return tb_session_breach(session, error, "an entry that makes no sense");
@@ -92,8 +91,7 @@ static bool take_file(TbSession *session, uint32_t index, uint64_t *room, const 
                             "the changed files are larger than the limit for all of them");
     *room -= size;
     return sink->begin(index, size, sink->data, error) &&
-           take_data(session, size, sink, deadline, error) &&
-           sink->end(index, sink->data, error);
+           take_data(session, size, sink, deadline, error) && sink->end(index, sink->data, error);
 }
 
 static bool take_batch(TbSession *session, const uint32_t *indices, size_t count, uint64_t *room,

@@ -72,8 +72,7 @@ static bool write_some(TbSession *session, GError **error)
     ssize_t n = send(session->fd, session->out->data + session->out_start,
                      tb_session_queued(session), MSG_NOSIGNAL);
     if (n < 0 && errno == ENOTSOCK)
-        n = write(session->fd, session->out->data + session->out_start,
-                  tb_session_queued(session));
+        n = write(session->fd, session->out->data + session->out_start, tb_session_queued(session));
     if (n < 0)
         return would_wait() || lost(session, error, "write to", errno);
     session->out_start += (size_t)n;
@@ -201,8 +200,8 @@ bool tb_session_expect(TbSession *session, TbMessageType type, TbFrame *frame, i
     if (!tb_session_next_frame(session, frame, deadline, error))
         return false;
     if (frame->type != type)
-        return tb_session_breach(session, error, "frame 0x%02x came instead of 0x%02x",
-                                 frame->type, type);
+        return tb_session_breach(session, error, "frame 0x%02x came instead of 0x%02x", frame->type,
+                                 type);
     return true;
 }
 
@@ -238,7 +237,8 @@ bool tb_session_send(TbSession *session, TbMessageType type, const void *payload
 void tb_session_flush(TbSession *session, int ms)
 {
     TbSessionWait wait = {.deadline = g_get_monotonic_time() + ms * G_TIME_SPAN_MILLISECOND,
-                          .input_fd = -1, .ignore_interrupt = true};
+                          .input_fd = -1,
+                          .ignore_interrupt = true};
     while (!session->broken && tb_session_queued(session) > 0)
         if (!tb_session_move(session, &wait, NULL))
             return;

@@ -27,9 +27,9 @@ struct TbSession {
 /* What a call waits under. */
 typedef struct {
     int64_t deadline;
-    int input_fd;             /* polled for reading, too; -1: none */
-    bool input_ready;         /* out: it can be read or has ended */
-    bool ignore_interrupt;    /* the caller looks itself */
+    int input_fd;          /* polled for reading, too; -1: none */
+    bool input_ready;      /* out: it can be read or has ended */
+    bool ignore_interrupt; /* the caller looks itself */
 } TbSessionWait;
 
 /* Marks the session broken and sets TB_ERROR_GUEST "guest: broke the protocol: ...". False. */

@@ -73,9 +73,15 @@ static int reopen(int fd, void *data)
 
 static void make_tree(const char *dir)
 {
-    static const char *const dirs[] = {"root/etc/sudoers.d", "root/etc/ssh", "root/var/log/journal",
-                                       "root/var/lib/apt/lists", "root/run", "root/root",
-                                       "root/tmp", "state", "workspace"};
+    static const char *const dirs[] = {"root/etc/sudoers.d",
+                                       "root/etc/ssh",
+                                       "root/var/log/journal",
+                                       "root/var/lib/apt/lists",
+                                       "root/run",
+                                       "root/root",
+                                       "root/tmp",
+                                       "state",
+                                       "workspace"};
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("proc", "/proc", "proc", 0, NULL) != 0 ||
         mount("tmpfs", dir, "tmpfs", 0, "mode=0755") != 0)
@@ -86,9 +92,8 @@ static void make_tree(const char *dir)
     }
     g_autofree char *passwd = g_build_filename(dir, "root/etc/passwd", NULL);
     g_autofree char *group = g_build_filename(dir, "root/etc/group", NULL);
-    g_file_set_contents(passwd,
-                        "root:x:0:0:root:/root:/bin/sh\nother:x:54321:1:o:/home/other:/bin/sh\n",
-                        -1, NULL);
+    g_file_set_contents(
+        passwd, "root:x:0:0:root:/root:/bin/sh\nother:x:54321:1:o:/home/other:/bin/sh\n", -1, NULL);
     g_file_set_contents(group, "root:x:0:\ndocker:x:999:other,agent\n", -1, NULL);
 }
 
@@ -210,8 +215,7 @@ TbSession *harness_ready(Harness *harness)
     return session;
 }
 
-static bool keep_output(int fd, const uint8_t *data, size_t length, void *user_data,
-                        GError **error)
+static bool keep_output(int fd, const uint8_t *data, size_t length, void *user_data, GError **error)
 {
     HarnessRun *run = user_data;
     g_string_append_len(fd == 1 ? run->out : run->err, (const char *)data, (gssize)length);
@@ -227,8 +231,8 @@ HarnessRun *harness_shell(TbSession *session, const char *line)
     const TbExecHandlers handlers = {.output = keep_output, .data = run};
     run->out = g_string_new(NULL);
     run->err = g_string_new(NULL);
-    bool ok = tb_session_exec(session, &exec, &handlers, harness_deadline(20), &run->result,
-                              &error);
+    bool ok =
+        tb_session_exec(session, &exec, &handlers, harness_deadline(20), &run->result, &error);
     harness_ok(ok, error);
     return run;
 }

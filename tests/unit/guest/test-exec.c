@@ -47,8 +47,7 @@ static int on_interrupt(void *user_data)
 static bool run(const TbExec *exec, Seen *seen, double seconds, TbExecResult *result,
                 GError **error)
 {
-    const TbExecHandlers handlers = {
-        .output = on_output, .interrupt = on_interrupt, .data = seen};
+    const TbExecHandlers handlers = {.output = on_output, .interrupt = on_interrupt, .data = seen};
     seen->out = g_string_new(NULL);
     seen->err = g_string_new(NULL);
     return tb_session_exec(session, exec, &handlers, harness_deadline(seconds), result, error);
@@ -207,9 +206,10 @@ END_TEST
 
 START_TEST(terminal)
 {
-    const char *argv[] = {"sh", "-c", "stty size; test -t 0 && test -t 1 && test -t 2 && tty", NULL};
-    const TbExec exec = {.argv = argv, .cwd = "/", .pty = true, .rows = 33, .columns = 77,
-                         .stdin_fd = -1};
+    const char *argv[] = {"sh", "-c", "stty size; test -t 0 && test -t 1 && test -t 2 && tty",
+                          NULL};
+    const TbExec exec = {
+        .argv = argv, .cwd = "/", .pty = true, .rows = 33, .columns = 77, .stdin_fd = -1};
     Seen seen = {0};
     TbExecResult result;
     GError *error = NULL;
@@ -339,11 +339,22 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        streams_and_code, own_signal, task_user_and_environment, programs_that_cannot_run,
-        long_command_line, input_comes_back, input_nobody_reads, no_input, terminal,
-        terminal_input, much_output, background_process_holds_output, deadline_kills,
-        full_input_does_not_block_signals, failing_handler_kills, interrupt_becomes_signal};
+    const TTest *const tests[] = {streams_and_code,
+                                  own_signal,
+                                  task_user_and_environment,
+                                  programs_that_cannot_run,
+                                  long_command_line,
+                                  input_comes_back,
+                                  input_nobody_reads,
+                                  no_input,
+                                  terminal,
+                                  terminal_input,
+                                  much_output,
+                                  background_process_holds_output,
+                                  deadline_kills,
+                                  full_input_does_not_block_signals,
+                                  failing_handler_kills,
+                                  interrupt_becomes_signal};
     Suite *suite = suite_create("guest-exec");
     TCase *tcase = tcase_create("exec");
     tcase_set_timeout(tcase, 60);

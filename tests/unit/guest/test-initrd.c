@@ -10,7 +10,8 @@
 
 START_TEST(options)
 {
-    static const char line[] = "console=ttyS0 root=/dev/vda xroot=no root=LABEL=system\trw init=/a\n";
+    static const char line[] =
+        "console=ttyS0 root=/dev/vda xroot=no root=LABEL=system\trw init=/a\n";
     char value[32];
     ck_assert(tb_initrd_option(line, "root=", value, sizeof value));
     ck_assert_str_eq(value, "LABEL=system");

@@ -42,8 +42,11 @@ static bool next_item(void *data, TbEntry *entry, bool *done, GError **error)
     if (*done)
         return true;
     const Item *item = &source->items[source->at++];
-    *entry = (TbEntry){.kind = item->kind, .mode = item->mode, .mtime_sec = 1234567890,
-                       .mtime_nsec = 123456789, .path = (const uint8_t *)item->path,
+    *entry = (TbEntry){.kind = item->kind,
+                       .mode = item->mode,
+                       .mtime_sec = 1234567890,
+                       .mtime_nsec = 123456789,
+                       .path = (const uint8_t *)item->path,
                        .path_length = strlen(item->path)};
     if (item->kind == TB_ENTRY_FILE)
         entry->size = strlen(item->text) * MAX(item->repeat, 1);
@@ -126,8 +129,8 @@ static bool on_entry(const TbEntry *entry, void *data, GError **error)
 static bool on_begin(uint32_t index, uint64_t size, void *data, GError **error)
 {
     Export *export = data;
-    g_string_append_printf(export->contents, "%s=",
-                           (char *)g_ptr_array_index(export->lines, index) + 5);
+    g_string_append_printf(export->contents,
+                           "%s=", (char *)g_ptr_array_index(export->lines, index) + 5);
     return true;
 }
 
@@ -167,9 +170,9 @@ static void export_all(Export *export)
         tb_session_export_list(session, 10000, on_entry, export, harness_deadline(20), &error);
     harness_ok(ok, error);
     const TbFileSink sink = {on_begin, on_bytes, on_end, export};
-    ok = tb_session_export_files(session, (const uint32_t *)(void *)export->files->data,
-                                 export->files->len, 100 << 20, &sink, harness_deadline(20),
-                                 &error);
+    ok =
+        tb_session_export_files(session, (const uint32_t *)(void *)export->files->data,
+                                export->files->len, 100 << 20, &sink, harness_deadline(20), &error);
     harness_ok(ok, error);
 }
 
@@ -230,11 +233,10 @@ START_TEST(changes_come_back)
     export_all(&export);
     g_autofree char *before = g_strdup(export.contents->str);
     g_autofree char *text = list_text(&export);
-    ck_assert_str_eq(text,
-                     "DELETE dir|DELETE empty|DIR .git|DIR moved/deep|DIR sub/.git|"
-                     "FILE moved/deep/file|FILE newdir/zero|FILE old/new|FILE run.sh|"
-                     "LINK evil -> /etc/passwd|OTHER pipe|"
-                     "REPLACE moved|REPLACE newdir|REPLACE old|REPLACE sub|");
+    ck_assert_str_eq(text, "DELETE dir|DELETE empty|DIR .git|DIR moved/deep|DIR sub/.git|"
+                           "FILE moved/deep/file|FILE newdir/zero|FILE old/new|FILE run.sh|"
+                           "LINK evil -> /etc/passwd|OTHER pipe|"
+                           "REPLACE moved|REPLACE newdir|REPLACE old|REPLACE sub|");
     ck_assert_ptr_nonnull(strstr(before, "moved/deep/file=deep\nchanged\n;"));
     ck_assert_ptr_nonnull(strstr(before, "old/new=new\n;"));
     ck_assert_ptr_nonnull(strstr(before, "newdir/zero=;"));
@@ -269,8 +271,7 @@ START_TEST(many_and_large_files)
     export_all(&export);
     ck_assert_uint_eq(export.files->len, 5001);
     static const char one[] = "many/f4999=4999\n;";
-    ck_assert_ptr_nonnull(
-        memmem(export.contents->str, export.contents->len, one, sizeof one - 1));
+    ck_assert_ptr_nonnull(memmem(export.contents->str, export.contents->len, one, sizeof one - 1));
     ck_assert_uint_gt(export.contents->len, 7000000);
     export_clear(&export);
 }
@@ -285,7 +286,8 @@ START_TEST(export_kills_what_runs)
     export_all(&export);
     ck_assert_uint_eq(export.files->len, 1);
     export_clear(&export);
-    g_autoptr(HarnessRun) done = harness_shell(session, "ps -e -o comm,stat | grep '^sleep *[SRD]'");
+    g_autoptr(HarnessRun) done =
+        harness_shell(session, "ps -e -o comm,stat | grep '^sleep *[SRD]'");
     ck_assert_str_eq(done->out->str, "");
 }
 END_TEST
@@ -304,8 +306,7 @@ START_TEST(limits)
     export_all(&export);
     const TbFileSink sink = {on_begin, on_bytes, on_end, &export};
     ck_assert(!tb_session_export_files(session, (const uint32_t *)(void *)export.files->data,
-                                       export.files->len, 20, &sink, harness_deadline(10),
-                                       &error));
+                                       export.files->len, 20, &sink, harness_deadline(10), &error));
     ck_assert_int_eq(tb_error_code(error), TB_ERROR_LIMIT);
     g_clear_error(&error);
     export_clear(&export);
@@ -319,14 +320,13 @@ START_TEST(changed_file_is_an_error)
     mount_project();
     shell("echo one > f && echo two > g");
     export_init(&export);
-    bool ok =
-        tb_session_export_list(session, 100, on_entry, &export, harness_deadline(10), &error);
+    bool ok = tb_session_export_list(session, 100, on_entry, &export, harness_deadline(10), &error);
     harness_ok(ok, error);
     shell("echo longer > f; rm g; ln -s /etc/passwd g");
     const TbFileSink sink = {on_begin, on_bytes, on_end, &export};
     for (uint32_t i = 0; i < 2; i++) {
-        ck_assert(!tb_session_export_files(session, &i, 1, 1000, &sink, harness_deadline(10),
-                                           &error));
+        ck_assert(
+            !tb_session_export_files(session, &i, 1, 1000, &sink, harness_deadline(10), &error));
         ck_assert_int_eq(tb_error_code(error), TB_ERROR_GUEST);
         ck_assert_ptr_nonnull(strstr(error->message, "guest: "));
         g_clear_error(&error);
@@ -356,12 +356,10 @@ END_TEST
 
 START_TEST(delta_over_itself)
 {
-    static const Item items[] = {{TB_ENTRY_FILE, "a/b", "1", 0644},
-                                 {TB_ENTRY_FILE, "a/b", "22", 0755},
-                                 {TB_ENTRY_SYMLINK, "a/b", "../c", 0},
-                                 {TB_ENTRY_FILE, "a/b/c", "now a directory", 0644},
-                                 {TB_ENTRY_REPLACE, "r", NULL, 0755},
-                                 {TB_ENTRY_FILE, "r/x", "y", 0644}};
+    static const Item items[] = {
+        {TB_ENTRY_FILE, "a/b", "1", 0644},    {TB_ENTRY_FILE, "a/b", "22", 0755},
+        {TB_ENTRY_SYMLINK, "a/b", "../c", 0}, {TB_ENTRY_FILE, "a/b/c", "now a directory", 0644},
+        {TB_ENTRY_REPLACE, "r", NULL, 0755},  {TB_ENTRY_FILE, "r/x", "y", 0644}};
     GError *error = NULL;
     bool ok = send_items(items, G_N_ELEMENTS(items), &error);
     harness_ok(ok, error);
@@ -395,10 +393,11 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        task_sees_the_delta, changes_come_back, parents_come_first, many_and_large_files,
-        export_kills_what_runs, limits, changed_file_is_an_error, bad_delta_is_refused,
-        delta_over_itself, order_is_enforced};
+    const TTest *const tests[] = {task_sees_the_delta,      changes_come_back,
+                                  parents_come_first,       many_and_large_files,
+                                  export_kills_what_runs,   limits,
+                                  changed_file_is_an_error, bad_delta_is_refused,
+                                  delta_over_itself,        order_is_enforced};
     Suite *suite = suite_create("guest-project");
     TCase *tcase = tcase_create("project");
     tcase_set_timeout(tcase, 60);

@@ -152,11 +152,11 @@ typedef struct {
 } Bad;
 
 static const Bad bad_frames[] = {
-    {{0x77, 0, 0, 0, 0, 0, 0, 0}, 8},                       /* unknown type */
-    {{TB_MSG_SETUP, 1, 0, 0, 0, 0, 0, 0}, 8},               /* flags */
-    {{TB_MSG_SETUP, 0, 0, 0, 1, 0, 1, 0}, 8},               /* 65537 bytes */
-    {{TB_MSG_SETUP, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}, 8},   /* 4 GiB */
-    {{TB_MSG_SETUP, 0, 0, 0, 2, 0, 0, 0, 1, 2}, 10},        /* short payload */
+    {{0x77, 0, 0, 0, 0, 0, 0, 0}, 8},                          /* unknown type */
+    {{TB_MSG_SETUP, 1, 0, 0, 0, 0, 0, 0}, 8},                  /* flags */
+    {{TB_MSG_SETUP, 0, 0, 0, 1, 0, 1, 0}, 8},                  /* 65537 bytes */
+    {{TB_MSG_SETUP, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}, 8},      /* 4 GiB */
+    {{TB_MSG_SETUP, 0, 0, 0, 2, 0, 0, 0, 1, 2}, 10},           /* short payload */
     {{TB_MSG_MOUNT, 0, 0, 0, 4, 0, 0, 0, 255, 255, 0, 0}, 12}, /* length in it out of range */
     {{TB_MSG_SIGNAL, 0, 0, 0, 1, 0, 0, 0, 9}, 9},
     {{TB_MSG_GUEST_HELLO, 0, 0, 0, 0, 0, 0, 0}, 8}, /* our own direction */
@@ -202,8 +202,8 @@ START_TEST(seal_empties_and_powers_off)
     /* The files are in the guest's mounts only: looked at from its root, which we enter. */
     g_autofree char *root = NULL;
     g_autofree char *children = NULL;
-    g_autofree char *list = g_strdup_printf("/proc/%d/task/%d/children", harness->pid,
-                                            harness->pid);
+    g_autofree char *list =
+        g_strdup_printf("/proc/%d/task/%d/children", harness->pid, harness->pid);
     ck_assert(g_file_get_contents(list, &children, NULL, NULL));
     root = g_strdup_printf("/proc/%s/root%s/root", g_strstrip(children), harness->dir);
     ck_assert_int_eq(chdir(root), 0);
@@ -218,7 +218,8 @@ START_TEST(seal_empties_and_powers_off)
     gsize length = 1;
     ck_assert(g_file_get_contents("etc/machine-id", &id, &length, NULL));
     ck_assert_uint_eq(length, 0);
-    ck_assert(g_file_get_contents("var/log/syslog", &line, &length, NULL));
+    g_autofree char *log = NULL;
+    ck_assert(g_file_get_contents("var/log/syslog", &log, &length, NULL));
     ck_assert_uint_eq(length, 0);
     ck_assert_int_eq(chdir("/"), 0);
     int status;
@@ -232,9 +233,9 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {hello_tells_the_kernel, hello_twice_on_one_connection,
+    const TTest *const tests[] = {hello_tells_the_kernel,      hello_twice_on_one_connection,
                                   new_host_after_half_a_frame, process_survives_a_reconnect,
-                                  pending_exit_is_told_again, many_connections,
+                                  pending_exit_is_told_again,  many_connections,
                                   seal_empties_and_powers_off};
     Suite *suite = suite_create("guest-service");
     TCase *tcase = tcase_create("service");

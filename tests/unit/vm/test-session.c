@@ -51,15 +51,17 @@ static void put_numbers(uint8_t type, const uint32_t *numbers, size_t count)
 }
 
 #define PUT(type, ...)                                                                             \
-    put_numbers(type, (const uint32_t[]){__VA_ARGS__},                                             \
-                sizeof((const uint32_t[]){__VA_ARGS__}) / 4)
+    put_numbers(type, (const uint32_t[]){__VA_ARGS__}, sizeof((const uint32_t[]){__VA_ARGS__}) / 4)
 
 static void put_entry(TbEntryKind kind, const char *path, uint64_t size)
 {
     uint8_t payload[TB_ENTRY_WIRE_LIMIT];
     TbWriter writer = tb_writer(payload, sizeof payload);
-    const TbEntry entry = {.kind = kind, .mode = 0644, .size = size,
-                           .path = (const uint8_t *)path, .path_length = strlen(path)};
+    const TbEntry entry = {.kind = kind,
+                           .mode = 0644,
+                           .size = size,
+                           .path = (const uint8_t *)path,
+                           .path_length = strlen(path)};
     tb_encode_entry(&writer, &entry);
     put_frame(TB_MSG_ENTRY, 0, payload, writer.length);
 }
@@ -115,8 +117,10 @@ static void answer_hello(int fd, const Manner *manner)
     memset(garbage, TB_MSG_GUEST_HELLO, manner->garbage);
     write_full(fd, garbage, manner->garbage);
     write_full(fd, nonce, sizeof nonce);
-    TbGuestHelloMessage hello = {.version = manner->version, .task = manner->task,
-                                 .kernel = manner->kernel, .filesystems = "erofs,ext4"};
+    TbGuestHelloMessage hello = {.version = manner->version,
+                                 .task = manner->task,
+                                 .kernel = manner->kernel,
+                                 .filesystems = "erofs,ext4"};
     memcpy(hello.nonce, nonce, 16);
     hello.nonce[3] ^= manner->wrong_nonce;
     TbWriter writer = tb_writer(payload + TB_FRAME_HEADER, sizeof payload - TB_FRAME_HEADER);
@@ -546,8 +550,7 @@ START_TEST(files_that_make_no_sense)
     const TbFileSink sink = {on_begin, on_bytes, on_end, &total};
     put_file((BadFile)_i);
     g_autoptr(TbSession) session = greeted(&polite);
-    bool ok =
-        tb_session_export_files(session, &index, 1, 1000, &sink, in_seconds(5), &error);
+    bool ok = tb_session_export_files(session, &index, 1, 1000, &sink, in_seconds(5), &error);
     ck_assert_uint_le(total, 5);
     is_breach(session, ok, error);
 }
@@ -570,14 +573,29 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        garbage_before_the_mark, bad_hellos, hello_with_control_characters,
-        hello_of_another_version, no_hello, request_before_hello, unknown_frame, oversized_frame,
-        frame_of_another_order, ok_to_another_request, guest_starts_anew, guest_closes,
-        error_is_escaped_and_harmless, stale_frames_are_skipped_once,
-        flood_does_not_stop_the_clock, watch_ends_the_call, output_before_start, started_twice,
-        list_with_wrong_count, list_without_end, list_refused_by_the_caller,
-        entry_that_makes_no_sense, file_over_the_limit};
+    const TTest *const tests[] = {garbage_before_the_mark,
+                                  bad_hellos,
+                                  hello_with_control_characters,
+                                  hello_of_another_version,
+                                  no_hello,
+                                  request_before_hello,
+                                  unknown_frame,
+                                  oversized_frame,
+                                  frame_of_another_order,
+                                  ok_to_another_request,
+                                  guest_starts_anew,
+                                  guest_closes,
+                                  error_is_escaped_and_harmless,
+                                  stale_frames_are_skipped_once,
+                                  flood_does_not_stop_the_clock,
+                                  watch_ends_the_call,
+                                  output_before_start,
+                                  started_twice,
+                                  list_with_wrong_count,
+                                  list_without_end,
+                                  list_refused_by_the_caller,
+                                  entry_that_makes_no_sense,
+                                  file_over_the_limit};
     signal(SIGPIPE, SIG_IGN);
     Suite *suite = suite_create("vm-session");
     TCase *tcase = tcase_create("session");
