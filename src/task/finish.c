@@ -82,7 +82,7 @@ bool tb_task_apply(TbStore *store, TbTask *task, bool check, TbApplyOutcome *out
     g_autoptr(TbGit) git = open_objects(task, error);
     if (!git || !check_root(task, error))
         return false;
-    tb_autofd one_at_a_time = tb_lock(store->dirfd, ".apply-lock", true, error);
+    tb_autofd one_at_a_time = tb_lock(store->dirfd, TB_STORE_APPLY, true, error);
     if (one_at_a_time < 0 || !apply_with_journal(task, git, check, outcome, drift, error))
         return false;
     return check || tb_task_save(task, TB_TASK_APPLIED, error);

@@ -15,6 +15,7 @@
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/fs.h"
+#include "util/log.h"
 #include "vm/box.h"
 
 static void item_free(void *data)
@@ -110,8 +111,10 @@ GPtrArray *tb_gc(TbStore *store, uint64_t max_age, bool apply, GError **error)
     g_autoptr(GPtrArray) tasks = tb_task_list(store, error);
     if (!tasks)
         return NULL;
-    for (guint i = 0; i < tasks->len; i++)
-        if (!collect_task(store, tasks->pdata[i], max_age, apply, items, error))
-            return NULL;
+    for (guint i = 0; i < tasks->len; i++) {
+        g_autoptr(GError) why = NULL; /* one that stays does not keep the others */
+        if (!collect_task(store, tasks->pdata[i], max_age, apply, items, &why))
+            tb_warn("%s", why->message);
+    }
     return collect_images(max_age, apply, items, error) ? g_steal_pointer(&items) : NULL;
 }

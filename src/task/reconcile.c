@@ -34,19 +34,24 @@ static bool needs_work(const TbTask *task)
            has(task, "apply");
 }
 
-static bool mend(TbTask *task, GError **error)
+/* The journal is of an apply that was killed; another apply may be at the same project now. */
+static bool put_back(TbStore *store, TbTask *task, GError **error)
+{
+    tb_autofd one_at_a_time = tb_lock(store->dirfd, TB_STORE_APPLY, true, error);
+    g_autofree char *scratch = tb_task_path(task, "apply");
+    return one_at_a_time >= 0 && tb_apply_recover(task->project_root, scratch, error) &&
+           tb_remove_tree(task->dirfd, "apply", error);
+}
+
+static bool mend(TbStore *store, TbTask *task, GError **error)
 {
     if (has(task, "box") && !task->keep) {
         g_autofree char *box = tb_task_path(task, "box");
         if (!tb_box_clean(box, error))
             return false;
     }
-    if (has(task, "apply")) {
-        g_autofree char *scratch = tb_task_path(task, "apply");
-        if (!tb_apply_recover(task->project_root, scratch, error) ||
-            !tb_remove_tree(task->dirfd, "apply", error))
-            return false;
-    }
+    if (has(task, "apply") && task->project_root && !put_back(store, task, error))
+        return false;
     if (!tb_task_state_unfinished(task->state))
         return true;
     g_autoptr(GError) reason = NULL;
@@ -64,7 +69,7 @@ static void reconcile_task(TbStore *store, const char *id)
         return;
     if (task && tb_task_lock(task, &error)) {
         if (needs_work(task)) /* may have changed until we had the lock */
-            mend(task, &error);
+            mend(store, task, &error);
     }
     if (error && tb_error_code(error) != TB_ERROR_BUSY &&
         tb_error_code(error) != TB_ERROR_NOT_FOUND)

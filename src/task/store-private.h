@@ -8,6 +8,8 @@
 #define TB_STORE_NEW  ".new-"  /* a task that is being made */
 #define TB_STORE_GONE ".gone-" /* a task that is being removed */
 
+#define TB_STORE_APPLY ".apply-lock" /* held while a project is written */
+
 struct TbStore {
     char *path;
     int dirfd;
