@@ -61,7 +61,7 @@ static int processes(void)
         g_autofree char *path = g_build_filename("/proc", name, "cmdline", NULL);
         g_autofree char *text = NULL;
         gsize length = 0;
-        if (g_ascii_isdigit(*name) && g_file_get_contents(path, &text, &length, NULL) && length)
+        if (g_ascii_isdigit(*name) && g_file_get_contents(path, &text, &length, NULL) && text)
             count += memmem(text, length, "guest=boot,", strlen("guest=boot,")) ||
                      memmem(text, length, "--name=boot", strlen("--name=boot") + 1);
     }
