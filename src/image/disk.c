@@ -14,7 +14,7 @@
 
 #define ROOT_LABEL "taskbox-root"
 /* No lazy initialisation: each box would do it again in its overlay. */
-#define ROOT_FLAGS  "rootflags=noatime,noinit_itable"
+#define ROOT_FLAGS  "rootflags=noinit_itable"
 #define JOURNAL_MIB 16
 
 typedef struct {
