@@ -194,6 +194,11 @@ TbBox *tb_box_start(const TbBoxSpec *spec, GError **error)
     return g_steal_pointer(&box);
 }
 
+void tb_box_keep(TbBox *box)
+{
+    box->keep = true;
+}
+
 void tb_box_free(TbBox *box)
 {
     if (!box)
@@ -204,7 +209,9 @@ void tb_box_free(TbBox *box)
     if (box->lent_disk && lchown(box->lent_disk, box->lent_uid, box->lent_gid) < 0)
         tb_warn("cannot take '%s' back from the jail: %s", box->lent_disk, g_strerror(errno));
     g_autoptr(GError) error = NULL;
-    if (box->name && !tb_remove_tree(box->parent_fd, box->name, &error))
+    if (box->keep)
+        unlinkat(box->dir_fd, TB_BOX_CHANNEL, 0);
+    else if (box->name && !tb_remove_tree(box->parent_fd, box->name, &error))
         tb_warn("cannot remove the box directory '%s': %s", box->dir, error->message);
     tb_clear_fd(&box->dir_fd);
     tb_clear_fd(&box->parent_fd);
