@@ -48,6 +48,9 @@ const GPtrArray *tb_scan_left_out(const TbScan *scan);
  * Returns the tree id (g_free). Files that git cannot carry go to *notes (escaped lines). */
 char *tb_project_base_tree(TbProject *project, TbScan *scan, TbGit *git, const char *index_path,
                            GPtrArray *notes, GError **error);
+/* The user's own global ignore file (core.excludesFile or its default), NULL when there is none.
+ * g_free. */
+char *tb_project_user_excludes(void);
 /* NULL-terminated, empty when no repository; checked to be the user's. g_strfreev. */
 char **tb_project_alternates(TbProject *project, GError **error);
 
