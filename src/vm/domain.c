@@ -120,10 +120,13 @@ static void write_cpu_and_features(xmlTextWriter *w, const TbDomainSpec *spec)
     empty(w, "vmport", "state", "off", NULL);
     empty(w, "smm", "state", "off", NULL);
     end(w);
-    if (spec->kvm)
-        empty(w, "cpu", "mode", "host-passthrough", "check", "none", "migratable", "off", NULL);
-    else
-        empty(w, "cpu", "mode", "maximum", "check", "none", NULL);
+    if (spec->kvm) {
+        empty(w, "cpu", "mode", "host-passthrough", "check", "none", NULL);
+        return;
+    }
+    begin_with(w, "cpu", "mode", "maximum", "check", "none", NULL);
+    empty(w, "feature", "policy", "disable", "name", "la57", NULL); /* TCG: kernels hung with it */
+    end(w);
 }
 
 /* A guest that is done is gone: nothing restarts. */
