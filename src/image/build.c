@@ -148,7 +148,7 @@ static char *manifest_text(const TbBuild *build, const char *const sums[3])
         .packages = build->packages,
         .own_initrd = build->own_initrd,
     };
-    return tb_manifest_write(image, &sources, sums);
+    return tb_image_manifest_write(image, &sources, sums);
 }
 
 static bool write_manifest(const TbBuild *build, int staging, GError **error)

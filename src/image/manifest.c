@@ -98,7 +98,7 @@ static void set_facts(JsonBuilder *json, const TbImage *image)
     set_text(json, "mountType", tb_mount_type_name(image->mount_type));
 }
 
-char *tb_manifest_write(const TbImage *image, const TbManifestSources *sources,
+char *tb_image_manifest_write(const TbImage *image, const TbManifestSources *sources,
                         const char *const sums[3])
 {
     g_autoptr(JsonBuilder) json = json_builder_new();
@@ -175,7 +175,7 @@ static bool complete(const TbImage *image, const char *digest)
            g_strcmp0(image->digest, digest) == 0 && tb_image_name_valid(image->name);
 }
 
-TbImage *tb_manifest_read(const char *dir, const char *digest, GError **error)
+TbImage *tb_image_manifest_read(const char *dir, const char *digest, GError **error)
 {
     tb_autofd fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     g_autoptr(GError) why = NULL;

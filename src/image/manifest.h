@@ -29,10 +29,10 @@ typedef struct {
 } TbManifestSources;
 
 /* The JSON text. `sums` are the hex digests of disk, kernel and initrd. */
-char *tb_manifest_write(const TbImage *image, const TbManifestSources *sources,
+char *tb_image_manifest_write(const TbImage *image, const TbManifestSources *sources,
                         const char *const sums[3]);
 /* Reads the manifest in `dir` (of image `digest`) into a TbImage without lock. */
-TbImage *tb_manifest_read(const char *dir, const char *digest, GError **error);
+TbImage *tb_image_manifest_read(const char *dir, const char *digest, GError **error);
 
 /* Hashes all of the image's files and compares them with SHA256SUMS; notes their state for
  * tb_image_check. TB_ERROR_IMAGE names the first that differs. `name` is for the message. */

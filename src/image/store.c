@@ -203,7 +203,7 @@ TbImage *tb_image_open(const char *name, GError **error)
     }
     if (!tb_image_check(dir, digest, name, error))
         return NULL;
-    g_autoptr(TbImage) image = tb_manifest_read(dir, digest, error);
+    g_autoptr(TbImage) image = tb_image_manifest_read(dir, digest, error);
     if (!image)
         return NULL;
     if (tb_image_name_valid(name) && !g_str_has_prefix(digest, name)) {
@@ -252,7 +252,7 @@ GPtrArray *tb_image_list(GError **error)
         if (!tb_digest_valid(digest))
             continue;
         g_autofree char *dir = image_dir(digest);
-        TbImage *image = tb_manifest_read(dir, digest, NULL);
+        TbImage *image = tb_image_manifest_read(dir, digest, NULL);
         if (!image) {
             image = g_new0(TbImage, 1);
             image->lock = -1;
@@ -273,7 +273,7 @@ char *tb_image_manifest(const char *name, GError **error)
     if (!digest)
         return NULL;
     g_autofree char *dir = image_dir(digest);
-    g_autoptr(TbImage) image = tb_manifest_read(dir, digest, error);
+    g_autoptr(TbImage) image = tb_image_manifest_read(dir, digest, error);
     tb_autofd fd = image ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     g_autoptr(GBytes) data =
         fd < 0 ? NULL : tb_read_file_at(fd, TB_IMAGE_MANIFEST, 16 * 1024 * 1024, error);
@@ -294,7 +294,7 @@ bool tb_image_verify(const char *name, GError **error)
     tb_image_check_forget(digest);
     if (!tb_image_check_full(dir, digest, name, error))
         return false;
-    g_autoptr(TbImage) image = tb_manifest_read(dir, digest, error);
+    g_autoptr(TbImage) image = tb_image_manifest_read(dir, digest, error);
     return image != NULL;
 }
 
