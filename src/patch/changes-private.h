@@ -46,6 +46,7 @@ struct TbChanges {
     GPtrArray *notes;
     unsigned refused_over;    /* refusals that are counted only */
     GHashTable *ignored;      /* top directory or file -> count */
+    GHashTable *left_out;     /* directory of tb_changes_leave_out -> count */
     GHashTable *lost_deletes; /* the same for deletions that touch nothing of the base tree */
 };
 

@@ -133,11 +133,36 @@ static bool is_new_and_empty(const TbChanges *changes, const Item *item)
            !tb_base_find(changes->base, item->path, strlen(item->path));
 }
 
+/* Lies the item at or below a directory that was left out? Then it is counted there. */
+static bool is_left_out(TbChanges *changes, const Item *item)
+{
+    if (g_hash_table_size(changes->left_out) == 0)
+        return false;
+    g_autofree char *dir = g_strdup(item->path);
+    for (;;) {
+        gpointer key = NULL, count = NULL;
+        if (g_hash_table_lookup_extended(changes->left_out, dir, &key, &count)) {
+            unsigned more = item->kind != TB_ENTRY_DIR;
+            g_hash_table_insert(changes->left_out, g_strdup(dir),
+                                GUINT_TO_POINTER(GPOINTER_TO_UINT(count) + more));
+            return true;
+        }
+        char *slash = strrchr(dir, '/');
+        if (!slash)
+            return false;
+        *slash = '\0';
+    }
+}
+
 static void settle_item(TbChanges *changes, uint32_t index, GArray *candidates)
 {
     Item *item = changes_item(changes, index);
     if (item->fate == FATE_REFUSED)
         return;
+    if (is_left_out(changes, item)) {
+        item->fate = FATE_DROPPED;
+        return;
+    }
     if (tb_base_gitlink_above(changes->base, item->path)) {
         item->fate = FATE_DROPPED;
         if (item->kind != TB_ENTRY_DIR)
@@ -176,6 +201,8 @@ static void note_folded(TbChanges *changes, GHashTable *table, const char *what)
     g_autoptr(GList) tops = g_list_sort(g_hash_table_get_keys(table), (GCompareFunc)strcmp);
     for (GList *top = tops; top; top = top->next) {
         unsigned count = GPOINTER_TO_UINT(g_hash_table_lookup(table, top->data));
+        if (count == 0)
+            continue;
         g_autofree char *text = g_strdup_printf("not carried: %u %s", count, what);
         changes_note(changes, top->data, strlen(top->data), text);
     }
@@ -190,6 +217,7 @@ static void note_rest(TbChanges *changes, const GArray *candidates)
     }
     note_empty_dirs(changes, candidates);
     note_folded(changes, changes->ignored, "ignored file(s)");
+    note_folded(changes, changes->left_out, "change(s) in a nested repository");
     note_folded(changes, changes->lost_deletes, "deletion(s) of ignored files");
     if (changes->refused_over)
         g_ptr_array_add(changes->notes,

@@ -40,6 +40,7 @@ TbChanges *tb_changes_new(TbGit *git, const char *base_index, const char *base_t
     changes->strings = g_string_chunk_new(64 * 1024);
     changes->notes = g_ptr_array_new_with_free_func(g_free);
     changes->ignored = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    changes->left_out = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     changes->lost_deletes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     changes->base = tb_base_new(git, base_index, error);
     return changes->base ? g_steal_pointer(&changes) : NULL;
@@ -56,6 +57,7 @@ void tb_changes_free(TbChanges *changes)
     g_clear_pointer(&changes->strings, g_string_chunk_free);
     g_clear_pointer(&changes->notes, g_ptr_array_unref);
     g_clear_pointer(&changes->ignored, g_hash_table_unref);
+    g_clear_pointer(&changes->left_out, g_hash_table_unref);
     g_clear_pointer(&changes->lost_deletes, g_hash_table_unref);
     g_free(changes->order);
     g_free(changes->base_index);
@@ -63,6 +65,11 @@ void tb_changes_free(TbChanges *changes)
     g_free(changes->excludes_file);
     g_free(changes->info_exclude);
     g_free(changes);
+}
+
+void tb_changes_leave_out(TbChanges *changes, const char *dir)
+{
+    g_hash_table_insert(changes->left_out, g_strdup(dir), NULL);
 }
 
 const GPtrArray *tb_changes_notes(const TbChanges *changes)

@@ -30,6 +30,11 @@ TbChanges *tb_changes_new(TbGit *git, const char *base_index, const char *base_t
 void tb_changes_free(TbChanges *changes);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbChanges, tb_changes_free)
 
+/* Nothing at or below `dir` is carried: a repository of its own that was there before the task, so
+ * that the base tree has none of its files. What the box changed there is counted in the notes.
+ * Before the list. */
+void tb_changes_leave_out(TbChanges *changes, const char *dir);
+
 /* One entry of the guest's list (the index counts from 0). A path that may not be is refused: it
  * goes to the notes, never into the tree; duplicates and file/directory clashes are errors
  * (TB_ERROR_GUEST), found by tb_changes_wanted at the latest. Same prototype as TbEntryFn of

@@ -235,6 +235,24 @@ START_TEST(own_git_directory)
 }
 END_TEST
 
+START_TEST(nested_repository_from_before)
+{
+    g_autoptr(TbChanges) changes = changes_for(&f);
+    tb_changes_leave_out(changes, "vendor/lib");
+    tb_changes_leave_out(changes, "other");
+    add_path(changes, TB_ENTRY_DIR, "vendor");
+    add_path(changes, TB_ENTRY_DIR, "vendor/lib");
+    add_file(changes, "vendor/lib/file", "x", 0644);
+    add_path(changes, TB_ENTRY_DELETE, "vendor/lib/gone");
+    add_file(changes, "vendor/lib2", "x", 0644);
+    g_autofree char *tree = finish_tree(&f, changes, "x");
+    g_autofree char *text = list_tree(&f, tree);
+    ck_assert_str_eq(text, BASE_LIST "100644 vendor/lib2\n");
+    ck_assert_uint_eq(tb_changes_notes(changes)->len, 1);
+    ck_assert(has_note(changes, "'vendor/lib': not carried: 2 change(s) in a nested"));
+}
+END_TEST
+
 /* A gitlink of the base. */
 static void base_with_submodule(void)
 {
@@ -410,6 +428,7 @@ int main(void)
     tcase_add_test(plain, contradictions);
     tcase_add_test(plain, bad_links);
     tcase_add_test(plain, own_git_directory);
+    tcase_add_test(plain, nested_repository_from_before);
     tcase_add_test(plain, submodule_stays);
     tcase_add_test(plain, submodule_goes);
     tcase_add_test(plain, limits_hold);
