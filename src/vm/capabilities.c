@@ -132,6 +132,12 @@ static GBytes *probe_once(bool kvm, GError **error)
 
 GBytes *tb_capabilities_get(bool kvm, GError **error)
 {
+    if (access(TB_EMULATOR, X_OK) < 0) {
+        tb_error_set(error, TB_ERROR_DEPENDENCY,
+                     "cannot run '%s': %s (install QEMU for x86, the package 'qemu-system-x86')",
+                     TB_EMULATOR, g_strerror(errno));
+        return NULL;
+    }
     g_autofree char *cache = tb_path_cache();
     g_autofree char *folder = g_build_filename(cache, "libvirt", NULL);
     g_autofree char *name = cache_name(kvm);
