@@ -234,20 +234,17 @@ static TbImage *find_built(const TbBuild *build, GError **error)
     return image;
 }
 
-static int lock_build(const TbBuild *build, GError **error)
+static int lock_build(int locks, const char *name, const char *image, GError **error)
 {
-    tb_autofd locks = tb_store_dir("locks", NULL, error);
-    if (locks < 0)
-        return -1;
-    g_autofree char *name = g_strconcat("build-", build->digest, NULL);
     g_autoptr(GError) why = NULL;
     int lock = tb_lock(locks, name, false, &why);
-    if (lock >= 0 || !g_error_matches(why, TB_ERROR, TB_ERROR_BUSY)) {
-        if (lock < 0)
-            g_propagate_error(error, g_steal_pointer(&why));
+    if (lock >= 0)
         return lock;
+    if (!g_error_matches(why, TB_ERROR, TB_ERROR_BUSY)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return -1;
     }
-    tb_info("another taskbox builds image '%s'; waiting for it", build->recipe->name);
+    tb_info("another taskbox builds image '%s'; waiting for it", image);
     return tb_lock(locks, name, true, error);
 }
 
@@ -279,6 +276,14 @@ TbImage *tb_image_build(const char *recipe, bool *built, GError **error)
     build->recipe = tb_recipe_load(recipe, error);
     if (!build->recipe || !tb_build_inputs(build, error))
         return NULL;
-    tb_autofd lock = lock_build(build, error);
-    return lock < 0 ? NULL : build_locked(build, built, error);
+    tb_autofd locks = tb_store_dir("locks", NULL, error);
+    if (locks < 0)
+        return NULL;
+    g_autofree char *name = g_strconcat("build-", build->digest, NULL);
+    tb_autofd lock = lock_build(locks, name, build->recipe->name, error);
+    if (lock < 0)
+        return NULL;
+    TbImage *image = build_locked(build, built, error);
+    unlinkat(locks, name, 0); /* while we hold it: who waits for it looks again */
+    return image;
 }

@@ -5,6 +5,7 @@
  *
  * Bytes of a cloud image are parsed by the appliance's kernel and never by this host's.
  */
+#include <stdlib.h>
 #include <string.h>
 #include "image/build-private.h"
 #include "util/command.h"
@@ -102,6 +103,39 @@ static bool mount_all(guestfs_h *g, const char *device, GError **error)
     return ok;
 }
 
+/* Whether no partition of the disk lies behind number `number`. */
+static bool is_last(guestfs_h *g, const char *disk, int number)
+{
+    struct guestfs_partition_list *list = guestfs_part_list(g, disk);
+    uint64_t start = 0, last = 0;
+    for (uint32_t i = 0; list && i < list->len; i++) {
+        last = MAX(last, list->val[i].part_start);
+        if (list->val[i].part_num == number)
+            start = list->val[i].part_start;
+    }
+    guestfs_free_partition_list(list);
+    return start > 0 && start == last;
+}
+
+/* The disk has grown: a root partition at its end grows with it. The file system follows at the
+ * first boot. Without this the image works, too, only with less room. */
+static void grow_partition(guestfs_h *g, const char *device)
+{
+    char *disk = guestfs_part_to_dev(g, device);
+    char *type = disk ? guestfs_part_get_parttype(g, disk) : NULL;
+    int number = guestfs_part_to_partnum(g, device);
+    int64_t sectors = disk ? guestfs_blockdev_getsz(g, disk) : -1;
+    if (type && number > 0 && sectors > 0 && is_last(g, disk, number)) {
+        bool gpt = g_str_equal(type, "gpt");
+        bool ok = (!gpt || guestfs_part_expand_gpt(g, disk) == 0) &&
+                  guestfs_part_resize(g, disk, number, sectors - (gpt ? 34 : 1)) == 0;
+        if (!ok)
+            tb_verbose("cannot grow the root partition: %s", guestfs_last_error(g));
+    }
+    free(type);
+    free(disk);
+}
+
 static bool open_cloud(guestfs_h *g, Root *root, GError **error)
 {
     tb_status("looking at the cloud image");
@@ -115,6 +149,7 @@ static bool open_cloud(guestfs_h *g, Root *root, GError **error)
         return tb_error_set(error, TB_ERROR_IMAGE,
                             "cannot use the cloud image: it holds %u operating systems, not one",
                             count);
+    grow_partition(g, root->device);
     if (!mount_all(g, root->device, error))
         return false;
     char *type = guestfs_vfs_type(g, root->device);

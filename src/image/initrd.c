@@ -7,6 +7,7 @@
  * Modules are unpacked here: so the kernel need not know the compression, and the boot not pay.
  */
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "image/build-private.h"

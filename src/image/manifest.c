@@ -99,7 +99,7 @@ static void set_facts(JsonBuilder *json, const TbImage *image)
 }
 
 char *tb_image_manifest_write(const TbImage *image, const TbManifestSources *sources,
-                        const char *const sums[3])
+                              const char *const sums[3])
 {
     g_autoptr(JsonBuilder) json = json_builder_new();
     json_builder_begin_object(json);

@@ -30,7 +30,7 @@ typedef struct {
 
 /* The JSON text. `sums` are the hex digests of disk, kernel and initrd. */
 char *tb_image_manifest_write(const TbImage *image, const TbManifestSources *sources,
-                        const char *const sums[3]);
+                              const char *const sums[3]);
 /* Reads the manifest in `dir` (of image `digest`) into a TbImage without lock. */
 TbImage *tb_image_manifest_read(const char *dir, const char *digest, GError **error);
 

@@ -18,7 +18,7 @@
 #define BOOT_SECONDS   600
 #define STEP_SECONDS   120
 #define TAIL_LINES     15
-#define LINE_LIMIT       4096
+#define LINE_LIMIT     4096
 #define PACKAGES_LIMIT (8 * 1024 * 1024)
 #define SCRIPT_PATH    "/var/tmp/taskbox-provision"
 
@@ -32,6 +32,7 @@ static int64_t in_seconds(int seconds)
 
 typedef struct {
     GString *line;
+    bool returned; /* a carriage return came last: what follows on the line replaces it */
     GQueue *tail;
 } Output;
 
@@ -51,6 +52,9 @@ static bool take_output(int fd, const uint8_t *data, size_t length, void *user_d
     for (size_t i = 0; i < length; i++) {
         if (data[i] == '\n' || output->line->len >= LINE_LIMIT)
             end_line(output);
+        else if (output->returned && data[i] != '\r')
+            g_string_truncate(output->line, 0);
+        output->returned = data[i] == '\r';
         if (data[i] != '\n' && data[i] != '\r')
             g_string_append_c(output->line, (char)data[i]);
     }
