@@ -25,6 +25,7 @@
 static struct {
     int at, passed;
     bool kill;
+    void (*call)(void);
 } fault = {.at = -1};
 
 void tb_apply_testing_fault(int point, bool kill)
@@ -32,6 +33,13 @@ void tb_apply_testing_fault(int point, bool kill)
     fault.at = point;
     fault.passed = 0;
     fault.kill = kill;
+    fault.call = NULL;
+}
+
+void tb_apply_testing_call(int point, void (*call)(void))
+{
+    tb_apply_testing_fault(point, false);
+    fault.call = call;
 }
 
 int tb_apply_testing_passed(void)
@@ -43,6 +51,10 @@ bool apply_fault_point(GError **error)
 {
     if (fault.passed++ != fault.at)
         return true;
+    if (fault.call) {
+        fault.call();
+        return true;
+    }
     if (fault.kill)
         raise(SIGKILL);
     return tb_error_set(error, TB_ERROR_IO, "a test stopped the apply");

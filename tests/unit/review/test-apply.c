@@ -304,6 +304,46 @@ START_TEST(unwritable_directory)
 }
 END_TEST
 
+static const char *meanwhile;
+
+static void change_meanwhile(void)
+{
+    g_free(RUN(f.project, "sh", "-c", meanwhile));
+    g_free(before);
+    before = snapshot(f.project);
+}
+
+/* Everything was compared and staged; now the project changes before the first move. */
+START_TEST(changes_between_check_and_move)
+{
+    static const char *const scripts[] = {
+        "echo the user saved this > edit",
+        "echo the user saved this > e; mv e edit",
+        "rm edit",
+        "mv gone elsewhere; ln -s elsewhere gone",
+        "mv gone ../elsewhere; ln -s ../elsewhere gone",
+        "mkdir -p new/deep/er; echo mine > new/deep/er/file",
+        "ln -s stays new",
+        "echo mine > to-file/a/mine",
+    };
+    g_autoptr(GError) error = NULL;
+    TbApplyOutcome outcome;
+    meanwhile = scripts[_i];
+    /* The staging directory is there at that point and must be gone at the end. */
+    tb_apply_testing_call(3, change_meanwhile);
+    ck_assert(!apply(false, &outcome, NULL, &error));
+    ck_assert_msg(tb_error_code(error) == TB_ERROR_CONFLICT, "%s", error->message);
+    expect_no_leftovers();
+    g_autofree char *now = snapshot(f.project);
+    g_auto(GStrv) lines = g_strsplit(before, "\n", -1);
+    g_autoptr(GString) kept = g_string_new(NULL);
+    for (char **line = lines; *line && **line; line++)
+        if (!strstr(*line, ".taskbox-apply-"))
+            g_string_append_printf(kept, "%s\n", *line);
+    ck_assert_str_eq(now, kept->str);
+}
+END_TEST
+
 static char *tree_with(const char *mode, const char *path)
 {
     g_autofree char *index = g_build_filename(f.dir, "evil-index", NULL);
@@ -390,6 +430,7 @@ int main(void)
     tcase_add_test(tests, apply_recovers_first);
     tcase_add_test(tests, user_edits_after_kill);
     tcase_add_test(tests, unwritable_directory);
+    tcase_add_loop_test(tests, changes_between_check_and_move, 0, 8);
     tcase_add_test(tests, hostile_trees);
     tcase_add_test(tests, wrong_root);
     suite_add_tcase(suite, tests);
