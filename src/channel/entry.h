@@ -21,12 +21,12 @@ typedef enum {
  * nothing may be believed of them before tb_path_check (patch/path.h). */
 typedef struct {
     TbEntryKind kind;
-    uint32_t mode;      /* st_mode permission bits (07777) */
-    uint64_t size;      /* bytes of a regular file; 0 else */
-    int64_t mtime_sec;  /* modification time */
+    uint32_t mode;     /* st_mode permission bits (07777) */
+    uint64_t size;     /* bytes of a regular file; 0 else */
+    int64_t mtime_sec; /* modification time */
     uint32_t mtime_nsec;
     const uint8_t *path;
-    size_t path_length; /* 1 .. 4096 */
+    size_t path_length;    /* 1 .. 4096 */
     const uint8_t *target; /* symlinks */
     size_t target_length;  /* 0 .. 4095 */
 } TbEntry;

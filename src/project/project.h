@@ -20,12 +20,13 @@ TbProject *tb_project_open(const char *dir, GError **error);
 void tb_project_free(TbProject *project);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbProject, tb_project_free)
 
-const char *tb_project_root(const TbProject *project);    /* absolute, no links */
-const char *tb_project_subdir(const TbProject *project);  /* where `dir` is in it: "" or "a/b" */
-const char *tb_project_name(const TbProject *project);    /* safe last component for the box */
+const char *tb_project_root(const TbProject *project);   /* absolute, no links */
+const char *tb_project_subdir(const TbProject *project); /* where `dir` is in it: "" or "a/b" */
+const char *tb_project_name(const TbProject *project);   /* safe last component for the box */
 bool tb_project_is_git(const TbProject *project);
-const char *tb_project_git_dir(const TbProject *project);    /* NULL when no repository */
-const char *tb_project_common_dir(const TbProject *project); /* of a linked worktree: the main one */
+const char *tb_project_git_dir(const TbProject *project); /* NULL when no repository */
+const char *tb_project_common_dir(
+    const TbProject *project); /* of a linked worktree: the main one */
 bool tb_project_sha256(const TbProject *project);
 uint32_t tb_project_uid(const TbProject *project); /* owner; 1000 when that is 0 */
 uint32_t tb_project_gid(const TbProject *project);

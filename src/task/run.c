@@ -199,8 +199,8 @@ static bool read_project(Run *run, GError **error)
         return false;
     run->base_index = g_build_filename(git_dir, "base-index", NULL);
     g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func(g_free);
-    run->task->base_tree = tb_project_base_tree(run->project, run->scan, run->git, run->base_index,
-                                                notes, error);
+    run->task->base_tree =
+        tb_project_base_tree(run->project, run->scan, run->git, run->base_index, notes, error);
     if (!run->task->base_tree)
         return false;
     add_notes(run, notes, "not in the base tree: ");
@@ -243,8 +243,7 @@ static bool on_output(int fd, const uint8_t *data, size_t length, void *user_dat
 {
     Run *run = user_data;
     return tb_task_log_append(run->log, data, length, error) &&
-           (!run->output ||
-            run->output->output(fd, data, length, run->output->user_data, error));
+           (!run->output || run->output->output(fd, data, length, run->output->user_data, error));
 }
 
 /* The first Ctrl-C is passed on, the second ends the command; either way its work is exported. A
@@ -312,7 +311,8 @@ static bool run_command(Run *run, GError **error)
             task->cause = g_strdup("interrupted");
     } else if (g_error_matches(why, TB_ERROR, TB_ERROR_TIMEOUT)) {
         task->exit_code = 124;
-        task->cause = g_strdup_printf("stopped after its timeout of %" G_GUINT64_FORMAT " s", timeout);
+        task->cause =
+            g_strdup_printf("stopped after its timeout of %" G_GUINT64_FORMAT " s", timeout);
     } else if (g_error_matches(why, TB_ERROR, TB_ERROR_INTERRUPTED)) {
         task->exit_code = 128 + tb_interrupt_signal();
         task->cause = g_strdup_printf("interrupted by %s", strsignal(tb_interrupt_signal()));
@@ -334,8 +334,8 @@ static bool export_changes(Run *run, GError **error)
     g_autofree char *excludes = tb_project_user_excludes();
     const char *common = tb_project_common_dir(run->project);
     g_autofree char *info = common ? g_build_filename(common, "info", "exclude", NULL) : NULL;
-    run->changes = tb_changes_new(run->git, run->base_index, task->base_tree, excludes, info,
-                                  limits, error);
+    run->changes =
+        tb_changes_new(run->git, run->base_index, task->base_tree, excludes, info, limits, error);
     if (!run->changes)
         return false;
     int64_t deadline = deadline_in(COPY_DEADLINE);

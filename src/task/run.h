@@ -9,16 +9,16 @@
 #include "task/store.h"
 
 typedef struct {
-    const char *dir;           /* where the project is looked for; NULL: the current directory */
-    const char *image;         /* NULL: from the settings, else "debian" */
-    unsigned cpus;             /* 0: from the settings, else the image's recipe */
-    uint64_t memory, disk;     /* bytes; 0: as cpus */
-    uint64_t timeout;          /* seconds for the task's command; 0: from the settings, else none */
+    const char *dir;       /* where the project is looked for; NULL: the current directory */
+    const char *image;     /* NULL: from the settings, else "debian" */
+    unsigned cpus;         /* 0: from the settings, else the image's recipe */
+    uint64_t memory, disk; /* bytes; 0: as cpus */
+    uint64_t timeout;      /* seconds for the task's command; 0: from the settings, else none */
     TbKeep keep;
-    const char *const *argv;   /* the command; NULL with a prompt */
-    const char *prompt;        /* for an agent */
-    const char *agent;         /* NULL: the settings' default */
-    bool pass_stdin;           /* our stdin is the command's */
+    const char *const *argv; /* the command; NULL with a prompt */
+    const char *prompt;      /* for an agent */
+    const char *agent;       /* NULL: the settings' default */
+    bool pass_stdin;         /* our stdin is the command's */
 } TbRunOptions;
 
 typedef struct {

@@ -28,7 +28,8 @@ typedef bool (*TbOutputFn)(const uint8_t *data, size_t length, void *user_data, 
 typedef bool (*TbInputFn)(uint8_t *buffer, size_t size, size_t *length, void *user_data,
                           GError **error);
 
-/* A new command. `program` is searched in our PATH (absolute entries) unless it has a slash. Free with tb_command_free. */
+/* A new command. `program` is searched in our PATH (absolute entries) unless it has a slash. Free
+ * with tb_command_free. */
 TbCommand *tb_command_new(const char *program) G_GNUC_WARN_UNUSED_RESULT;
 void tb_command_free(TbCommand *command);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbCommand, tb_command_free)

@@ -3,18 +3,27 @@
 
 #include <errno.h>
 
-G_DEFINE_QUARK(taskbox-error, tb_error)
+G_DEFINE_QUARK(taskbox - error, tb_error)
 
 static const char *const code_names[] = {
-    [TB_ERROR_INTERNAL] = "internal",     [TB_ERROR_USAGE] = "usage",
-    [TB_ERROR_CONFIG] = "config",         [TB_ERROR_NOT_FOUND] = "not-found",
-    [TB_ERROR_EXISTS] = "exists",         [TB_ERROR_BUSY] = "busy",
-    [TB_ERROR_UNSUPPORTED] = "unsupported", [TB_ERROR_DEPENDENCY] = "dependency",
-    [TB_ERROR_IMAGE] = "image",           [TB_ERROR_VM] = "vm",
-    [TB_ERROR_GUEST] = "guest",           [TB_ERROR_TIMEOUT] = "timeout",
-    [TB_ERROR_LIMIT] = "limit",           [TB_ERROR_CONFLICT] = "conflict",
-    [TB_ERROR_DENIED] = "denied",         [TB_ERROR_NO_SPACE] = "no-space",
-    [TB_ERROR_IO] = "io",                 [TB_ERROR_INTERRUPTED] = "interrupted",
+    [TB_ERROR_INTERNAL] = "internal",
+    [TB_ERROR_USAGE] = "usage",
+    [TB_ERROR_CONFIG] = "config",
+    [TB_ERROR_NOT_FOUND] = "not-found",
+    [TB_ERROR_EXISTS] = "exists",
+    [TB_ERROR_BUSY] = "busy",
+    [TB_ERROR_UNSUPPORTED] = "unsupported",
+    [TB_ERROR_DEPENDENCY] = "dependency",
+    [TB_ERROR_IMAGE] = "image",
+    [TB_ERROR_VM] = "vm",
+    [TB_ERROR_GUEST] = "guest",
+    [TB_ERROR_TIMEOUT] = "timeout",
+    [TB_ERROR_LIMIT] = "limit",
+    [TB_ERROR_CONFLICT] = "conflict",
+    [TB_ERROR_DENIED] = "denied",
+    [TB_ERROR_NO_SPACE] = "no-space",
+    [TB_ERROR_IO] = "io",
+    [TB_ERROR_INTERRUPTED] = "interrupted",
 };
 
 const char *tb_error_code_name(TbErrorCode code)

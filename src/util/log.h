@@ -5,7 +5,12 @@
 #include <glib.h>
 #include <stdbool.h>
 
-typedef enum { TB_LOG_QUIET = -1, TB_LOG_NORMAL = 0, TB_LOG_VERBOSE = 1, TB_LOG_DEBUG = 2 } TbLogLevel;
+typedef enum {
+    TB_LOG_QUIET = -1,
+    TB_LOG_NORMAL = 0,
+    TB_LOG_VERBOSE = 1,
+    TB_LOG_DEBUG = 2
+} TbLogLevel;
 
 /* Process-wide. TASKBOX_DEBUG=1 in the environment means TB_LOG_DEBUG. */
 void tb_log_set_level(TbLogLevel level);

@@ -15,7 +15,7 @@ struct TbBox {
     int listen_fd; /* for the channel; -1 once QEMU has connected */
     TbJail *jail;
     BoxState state;
-    bool keep; /* the directory stays */
+    bool keep;       /* the directory stays */
     GError *failure; /* with BOX_FAILED */
     TbSession *session;
     int session_fd;  /* the session's, to look at only */

@@ -19,20 +19,20 @@ const char *tb_accel_name(TbAccel accel); /* "tcg", "kvm" */
 TbAccel tb_accel_probe(char **why);
 
 typedef struct {
-    const char *id;          /* names the domain; letters, digits, dash */
-    const char *dir;         /* box directory; created by start, removed by free */
-    const char *disk;        /* golden image (read-only) or, with disk_writable, the disk itself */
-    bool disk_writable;      /* image builds: no overlay */
+    const char *id;     /* names the domain; letters, digits, dash */
+    const char *dir;    /* box directory; created by start, removed by free */
+    const char *disk;   /* golden image (read-only) or, with disk_writable, the disk itself */
+    bool disk_writable; /* image builds: no overlay */
     const char *kernel, *initrd;
-    const char *cmdline;     /* kernel command line, root= included */
+    const char *cmdline;      /* kernel command line, root= included */
     const char *project_disk; /* raw project image, attached read-only; NULL: none */
     const char *project_dir;  /* 9p: shared read-only; NULL: none */
     unsigned cpus;
-    uint64_t memory;         /* bytes */
-    uint64_t disk_size;      /* virtual size of the overlay; 0: as the image */
-    uint64_t disk_limit;     /* bytes the overlay file may grow to; 0: disk_size and some */
+    uint64_t memory;     /* bytes */
+    uint64_t disk_size;  /* virtual size of the overlay; 0: as the image */
+    uint64_t disk_limit; /* bytes the overlay file may grow to; 0: disk_size and some */
     TbAccel accel;
-    bool network;            /* QEMU user network: image builds only */
+    bool network; /* QEMU user network: image builds only */
 } TbBoxSpec;
 
 typedef struct TbBox TbBox;

@@ -28,9 +28,10 @@ void tb_session_set_watch(TbSession *session, int fd, TbWatchFn fn, void *data);
 
 /* What the guest said of itself in its HELLO; strings are checked to be printable ASCII. */
 typedef struct {
-    unsigned version;      /* protocol version */
-    char kernel[65];       /* uname -r */
-    char filesystems[128]; /* of erofs, squashfs, ext4, 9p: those its kernel can mount, comma list */
+    unsigned version; /* protocol version */
+    char kernel[65];  /* uname -r */
+    char
+        filesystems[128]; /* of erofs, squashfs, ext4, 9p: those its kernel can mount, comma list */
 } TbGuestInfo;
 
 /* Sends HELLO with a fresh nonce, skips stale bytes up to the guest's answer to it. */
@@ -67,10 +68,10 @@ typedef struct {
     const char *const *argv;
     const char *const *env; /* "K=V", added to the guest's own clean environment; may be NULL */
     const char *cwd;
-    bool as_root;  /* else the task user of the setup */
-    bool pty;      /* stdout and stderr are one terminal */
+    bool as_root; /* else the task user of the setup */
+    bool pty;     /* stdout and stderr are one terminal */
     unsigned rows, columns;
-    int stdin_fd;  /* -1: empty. Read as the guest takes it. */
+    int stdin_fd; /* -1: empty. Read as the guest takes it. */
 } TbExec;
 
 typedef struct {
