@@ -24,9 +24,8 @@ enum { DISK_WAIT_MS = 5000 };
 void tb_mount_filesystems(char *out, size_t size)
 {
     static const char *const wanted[] = {"erofs", "squashfs", "ext4", "9p"};
-    static const char *const modules[] = {
-        "modprobe", "-qa", "virtio_console", "virtio_blk", "overlay", "erofs", "squashfs",
-        "ext4",     "9p",  "9pnet_virtio",   NULL};
+    static const char *const modules[] = {"modprobe", "-qa",  "virtio_blk", "overlay",      "erofs",
+                                          "squashfs", "ext4", "9p",         "9pnet_virtio", NULL};
     char known[8192], line[64];
     size_t used = 0;
     tb_run_program(modules);

@@ -48,7 +48,11 @@ static int open_once(void)
 
 int tb_port_wait(void)
 {
-    int fd;
+    static const char *const driver[] = {"modprobe", "-q", "virtio_console", NULL};
+    int fd = open_once();
+    if (fd >= 0)
+        return fd;
+    tb_run_program(driver); /* udev may not have come to it yet, or not be there */
     while ((fd = open_once()) < 0)
         tb_sleep_ms(50);
     return fd;

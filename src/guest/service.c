@@ -21,7 +21,7 @@
 
 #include "guest/guest.h"
 
-enum { REOPEN_MS = 50, READ_SIZE = 64 * 1024 };
+enum { REOPEN_MS = 50, READ_SIZE = 64 * 1024, FILES_LIMIT = 8192 };
 
 size_t tb_guest_room(const TbGuest *guest)
 {
@@ -197,6 +197,16 @@ static int open_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* A deep tree holds two descriptors open for each level while it is walked. */
+static void raise_limits(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max < FILES_LIMIT ? limit.rlim_max : FILES_LIMIT;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static bool guest_init(TbGuest *guest, const TbGuestConfig *config, int port)
 {
     struct utsname name;
@@ -204,6 +214,7 @@ static bool guest_init(TbGuest *guest, const TbGuestConfig *config, int port)
     guest->port = port;
     guest->delta.dir = guest->delta.file = -1;
     tb_task_init(&guest->task);
+    raise_limits();
     uname(&name);
     memcpy(guest->kernel, name.release, strnlen(name.release, sizeof guest->kernel - 1));
     tb_mount_filesystems(guest->filesystems, sizeof guest->filesystems);

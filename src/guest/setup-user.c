@@ -55,32 +55,36 @@ static bool find_line(const char *path, char *text, char *found, size_t size)
     return true;
 }
 
+/* `text` without the line of "agent", and with `ours` behind the first line. */
+static size_t insert_line(const char *text, const char *ours, char *out)
+{
+    size_t used = 0;
+    bool written = false;
+    for (const char *line = text; *line;) {
+        size_t length = strcspn(line, "\n");
+        if (length > 0 && !is_ours(line))
+            used += (size_t)sprintf(out + used, "%.*s\n", (int)length, line);
+        if (!written && used > 0) {
+            used += (size_t)sprintf(out + used, "%s\n", ours);
+            written = true;
+        }
+        line += length + (line[length] == '\n');
+    }
+    return written ? used : (size_t)sprintf(out, "%s\n", ours);
+}
+
 /* Replaces the line of "agent" in a file; a file that is not there is made with `mode`. */
 static bool put_line(const char *path, const char *ours, mode_t mode, TbFault *fault)
 {
-    char *text = calloc(1, FILE_SIZE), *out = calloc(1, FILE_SIZE + 1024);
+    char *text = calloc(1, FILE_SIZE), *out = calloc(1, FILE_SIZE + 2048);
     struct stat st = {.st_mode = mode};
+    size_t length;
     stat(path, &st);
-    bool ok = text && out;
-    if (!ok) {
-        tb_fault(fault, "no memory");
-    } else {
-        tb_read_text(path, text, FILE_SIZE);
-        size_t used = 0;
-        bool written = false;
-        for (const char *line = text; *line;) {
-            size_t length = strcspn(line, "\n");
-            if (length > 0 && !is_ours(line))
-                used += (size_t)sprintf(out + used, "%.*s\n", (int)length, line);
-            if (!written && used > 0) {
-                used += (size_t)sprintf(out + used, "%s\n", ours);
-                written = true;
-            }
-            line += length + (line[length] == '\n');
-        }
-        if (!written)
-            used += (size_t)sprintf(out + used, "%s\n", ours);
-        ok = tb_replace_file(path, out, used, st.st_mode & 07777, fault);
+    bool ok = text && out ? tb_read_whole(path, text, FILE_SIZE, &length, fault)
+                          : tb_fault(fault, "no memory");
+    if (ok) {
+        length = insert_line(text, ours, out);
+        ok = tb_replace_file(path, out, length, st.st_mode & 07777, fault);
         if (ok && chown(path, st.st_uid, st.st_gid) != 0)
             ok = tb_fault_errno(fault, "cannot set the owner of '%s'", path);
     }

@@ -77,8 +77,8 @@ static bool set_hosts(const TbGuestConfig *config, const char *name, TbFault *fa
     if (!ok)
         tb_fault(fault, "no memory");
     snprintf(path, sizeof path, "%s/etc/hosts", config->root);
-    if (ok) {
-        tb_read_text(path, old, TEXT_SIZE);
+    size_t length;
+    if (ok && (ok = tb_read_whole(path, old, TEXT_SIZE, &length, fault))) {
         size_t used = 0;
         for (char *line = strtok_r(old, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
             if (!strstr(line, mark))
@@ -118,10 +118,9 @@ static bool set_git_config(const TbGuestConfig *config, TbFault *fault)
     if (!text)
         return tb_fault(fault, "no memory");
     snprintf(path, sizeof path, "%s/etc/gitconfig", config->root);
-    ssize_t length = tb_read_text(path, text, TEXT_SIZE);
-    bool ok = true;
-    if (length <= 0 || !strstr(text, "# taskbox\n")) {
-        size_t used = length > 0 ? (size_t)length : 0;
+    size_t used;
+    bool ok = tb_read_whole(path, text, TEXT_SIZE, &used, fault);
+    if (ok && !strstr(text, "# taskbox\n")) {
         if (used > 0 && text[used - 1] != '\n')
             text[used++] = '\n';
         memcpy(text + used, ours, sizeof ours);

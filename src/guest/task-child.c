@@ -14,6 +14,8 @@
 
 #include "guest/guest.h"
 
+enum { FILES_LIMIT = 1024 };
+
 _Noreturn static void give_up(const TbChild *child, TbChildStep step)
 {
     TbChildReport report = {.err = errno, .step = step};
@@ -38,6 +40,16 @@ static void join_cgroup(const char *cgroup)
     tb_write_text(path, "0");
 }
 
+/* What programs expect; ours is higher. */
+static void lower_limits(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max < FILES_LIMIT ? limit.rlim_max : FILES_LIMIT;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static void take_place(const TbChild *child)
 {
     setsid();
@@ -48,6 +60,7 @@ static void take_place(const TbChild *child)
         give_up(child, TB_STEP_IDENTITY);
     if (child->exec->pty && ioctl(0, TIOCSCTTY, 0) != 0)
         give_up(child, TB_STEP_IDENTITY);
+    lower_limits();
     umask(022);
 }
 

@@ -77,6 +77,16 @@ ssize_t tb_read_text(const char *path, char *buffer, size_t size)
     return (ssize_t)have;
 }
 
+bool tb_read_whole(const char *path, char *buffer, size_t size, size_t *length, TbFault *fault)
+{
+    ssize_t n = tb_read_text(path, buffer, size);
+    *length = n > 0 ? (size_t)n : 0;
+    buffer[*length] = '\0';
+    if (n < 0 && errno != ENOENT)
+        return tb_fault_errno(fault, "cannot read '%s'", path);
+    return *length < size - 1 || tb_fault(fault, "'%s' is too large", path);
+}
+
 bool tb_write_full(int fd, const void *data, size_t length)
 {
     const char *at = data;

@@ -27,6 +27,9 @@ void tb_sleep_ms(int ms);
 
 /* Reads at most size - 1 bytes of a file and ends them with NUL. The length, -1 with errno. */
 ssize_t tb_read_text(const char *path, char *buffer, size_t size);
+/* Reads a whole file that will be written back: 0 and "" when it is not there; false when it does
+ * not fit, since writing it back would cut it. */
+bool tb_read_whole(const char *path, char *buffer, size_t size, size_t *length, TbFault *fault);
 /* All bytes, or false with errno. */
 bool tb_write_full(int fd, const void *data, size_t length);
 /* Writes a file that exists in the kernel (sysfs, procfs, cgroupfs) or in /run, in place. */

@@ -29,6 +29,7 @@ typedef struct {
     bool in_merged;
     size_t length;
     char path[TB_PATH_LIMIT + 1];
+    char target[TB_TARGET_LIMIT + 1]; /* here, since the walk is recursive and may be deep */
     TbFault *fault;
 } Walk;
 
@@ -126,7 +127,7 @@ static bool push_name(Walk *walk, const char *name, size_t *old)
 {
     size_t length = strlen(name), slash = walk->length > 0;
     *old = walk->length;
-    if (walk->length + slash + length > TB_PATH_LIMIT)
+    if (walk->length + slash + length > TB_PATH_LIMIT - 2) /* add_cut needs the two */
         return false;
     if (slash)
         walk->path[walk->length++] = '/';
@@ -141,14 +142,12 @@ static bool add_cut(Walk *walk, const char *name, const struct stat *st)
         return true;
     walk->list->cut = true;
     size_t old = walk->length;
-    size_t room = TB_PATH_LIMIT - walk->length;
-    if (room > 1) {
-        walk->path[walk->length++] = '/';
-        size_t length = strnlen(name, room - 1);
-        memcpy(walk->path + walk->length, name, length);
-        walk->length += length;
-    }
-    bool ok = room <= 1 || add_path(walk, TB_ENTRY_OTHER, st, NULL, 0);
+    walk->path[walk->length++] = '/';
+    size_t length = strnlen(name, TB_PATH_LIMIT - walk->length);
+    memcpy(walk->path + walk->length, name, length);
+    walk->length += length;
+    walk->path[walk->length] = '\0';
+    bool ok = add_path(walk, TB_ENTRY_OTHER, st, NULL, 0);
     walk->length = old;
     walk->path[old] = '\0';
     return ok;
@@ -179,11 +178,10 @@ static bool walk_child(Walk *walk, int parent, const char *name, const struct st
         return walk_child_dir(walk, parent, name, st);
     if (kind != TB_ENTRY_SYMLINK)
         return add_path(walk, kind, st, NULL, 0);
-    char target[TB_TARGET_LIMIT + 1];
-    ssize_t length = readlinkat(parent, name, target, sizeof target);
+    ssize_t length = readlinkat(parent, name, walk->target, sizeof walk->target);
     if (length < 0 || length > TB_TARGET_LIMIT)
         return fail(walk);
-    return add_path(walk, kind, st, target, (size_t)length);
+    return add_path(walk, kind, st, walk->target, (size_t)length);
 }
 
 static bool walk_names(Walk *walk, DIR *dir)

@@ -209,6 +209,8 @@ bool tb_session_exec(TbSession *session, const TbExec *exec, const TbExecHandler
             queue_signal(session, SIGKILL);
             tb_session_flush(session, KILL_FLUSH_MS);
         }
+        if (run.started && g_error_matches(own, TB_ERROR, TB_ERROR_TIMEOUT))
+            return tb_error_set(error, TB_ERROR_TIMEOUT, "'%s' did not end in time", exec->argv[0]);
         g_propagate_error(error, g_steal_pointer(&own));
         return false;
     }

@@ -368,6 +368,28 @@ START_TEST(delta_over_itself)
 }
 END_TEST
 
+/* Deeper than the longest path: what can be told is, and the rest is named once. */
+START_TEST(deep_tree)
+{
+    mount_project();
+    shell("perl -e 'for (1..2500) { mkdir \"a\" or die; chdir \"a\" or die }'");
+    shell("mkdir new; cd new; ln -s ../a l; perl -e 'for (1..1200) { mkdir \"b\"; chdir \"b\" }'");
+    Export export;
+    export_all(&export);
+    guint others = 0;
+    size_t longest = 0;
+    for (guint i = 0; i < export.lines->len; i++) {
+        const char *line = g_ptr_array_index(export.lines, i);
+        others += g_str_has_prefix(line, "OTHER ");
+        longest = MAX(longest, strlen(strchr(line, ' ') + 1));
+    }
+    ck_assert_uint_eq(others, 1);
+    ck_assert_uint_eq(export.count, 2047 + 1 + 1 + 1 + 1200);
+    ck_assert_uint_le(longest, 4096);
+    export_clear(&export);
+}
+END_TEST
+
 START_TEST(order_is_enforced)
 {
     GError *error = NULL;
@@ -397,7 +419,8 @@ int main(void)
                                   parents_come_first,       many_and_large_files,
                                   export_kills_what_runs,   limits,
                                   changed_file_is_an_error, bad_delta_is_refused,
-                                  delta_over_itself,        order_is_enforced};
+                                  delta_over_itself,        deep_tree,
+                                  order_is_enforced};
     Suite *suite = suite_create("guest-project");
     TCase *tcase = tcase_create("project");
     tcase_set_timeout(tcase, 60);
