@@ -36,6 +36,7 @@ struct TbProjectImage {
     char *key_path, *path, *name;
     const char *filesystem;
     int dir, fd;
+    bool live;   /* no image: the box mounts the project directory itself, read-only */
     bool fresh;  /* made by this run */
     bool filled; /* and complete */
     bool outgrown;
@@ -156,6 +157,16 @@ TbProjectImage *tb_project_image_open(TbProject *project, const char *filesystem
     return g_steal_pointer(&image);
 }
 
+TbProjectImage *tb_project_image_live(TbProject *project)
+{
+    TbProjectImage *image = g_new0(TbProjectImage, 1);
+    image->project = project;
+    image->dir = image->fd = -1;
+    image->filesystem = "9p";
+    image->live = true;
+    return image;
+}
+
 const char *tb_project_image_path(const TbProjectImage *image)
 {
     return image->path;
@@ -240,8 +251,48 @@ static bool keep(TbProjectImage *image, const TbScan *scan, GError **error)
     return written;
 }
 
+static gint by_path_order(gconstpointer a, gconstpointer b)
+{
+    const TbManifestEntry *first = a, *second = b;
+    return tb_path_order(first->path, second->path);
+}
+
+static void add_hidden(TbManifest *manifest, const char *path)
+{
+    TbManifestEntry entry = {.path = g_strdup(path), .kind = TB_ENTRY_FILE};
+    g_array_append_val(manifest->entries, entry);
+}
+
+/* What the box sees of a live directory, made to look like an image: what the scan left out is
+ * there and must be covered, and .git is replaced as a whole, for it would bring its configuration
+ * and hooks along. */
+static TbManifest *manifest_of_live(const TbScan *scan)
+{
+    g_autofree uint8_t *taken = g_malloc(scan->items->len);
+    memset(taken, 1, scan->items->len);
+    TbManifest *manifest = manifest_of(scan, "live", taken);
+    for (guint i = manifest->entries->len; i-- > 0;) {
+        const TbItem *item = tb_scan_item(scan, i);
+        bool own_git = strcmp(item->path, ".git") == 0 || g_str_has_prefix(item->path, ".git/");
+        if (own_git || item->ours || item->source != TB_SOURCE_ROOT)
+            g_array_remove_index(manifest->entries, i);
+    }
+    if (tb_scan_find(scan, ".git"))
+        add_hidden(manifest, ".git");
+    GHashTableIter iter;
+    gpointer path;
+    g_hash_table_iter_init(&iter, scan->omitted);
+    while (g_hash_table_iter_next(&iter, &path, NULL))
+        if (!g_str_has_prefix(path, ".git/"))
+            add_hidden(manifest, path);
+    g_array_sort(manifest->entries, by_path_order);
+    return manifest;
+}
+
 bool tb_project_image_fill(TbProjectImage *image, TbScan *scan, GError **error)
 {
+    if (image->live && !image->manifest)
+        image->manifest = manifest_of_live(scan);
     if (!image->fresh || image->filled)
         return true;
     g_autofree uint8_t *taken = g_malloc0(scan->items->len);

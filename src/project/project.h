@@ -42,6 +42,9 @@ uint64_t tb_scan_files(const TbScan *scan);
 uint64_t tb_scan_bytes(const TbScan *scan);
 /* "path: reason" (escaped for a terminal), owned by the scan. */
 const GPtrArray *tb_scan_left_out(const TbScan *scan);
+/* Paths (raw bytes) of repositories inside the project that are none of its submodules: changes in
+ * them are not carried. Owned by the scan. */
+const GPtrArray *tb_scan_nested(const TbScan *scan);
 
 /* The base tree: the project as the scan saw it; uncommitted and untracked, not ignored, files
  * included. Written into `git` (created by the caller with the alternates of
@@ -64,6 +67,11 @@ char **tb_project_alternates(TbProject *project, GError **error);
 typedef struct TbProjectImage TbProjectImage;
 /* `filesystems`: comma list of what the golden image's guest can mount. */
 TbProjectImage *tb_project_image_open(TbProject *project, const char *filesystems, GError **error);
+/* In place of an image: the project directory itself, shared read-only by 9p (mountType: 9p). The
+ * delta then covers what must not be seen and brings .git. For trees too large to image: the box
+ * sees later edits of the user, and files of nested repositories as they are. */
+TbProjectImage *tb_project_image_live(TbProject *project);
+/* NULL when there is no image. */
 const char *tb_project_image_path(const TbProjectImage *image);
 const char *tb_project_image_filesystem(const TbProjectImage *image); /* "erofs", ... or "none" */
 bool tb_project_image_fill(TbProjectImage *image, TbScan *scan, GError **error);

@@ -125,6 +125,11 @@ uint64_t tb_scan_bytes(const TbScan *scan)
     return scan->bytes;
 }
 
+const GPtrArray *tb_scan_nested(const TbScan *scan)
+{
+    return scan->nested;
+}
+
 const GPtrArray *tb_scan_left_out(const TbScan *scan)
 {
     return scan->left_out;

@@ -148,11 +148,13 @@ static bool start_box(Run *run, GError **error)
 {
     const TbRunOptions *options = run->options;
     const TbSettings *settings = run->settings;
-    run->project_image = tb_project_image_open(run->project, run->image->filesystems, error);
+    bool shared = run->image->mount_type == TB_MOUNT_9P;
+    run->project_image = shared
+                             ? tb_project_image_live(run->project)
+                             : tb_project_image_open(run->project, run->image->filesystems, error);
     if (!run->project_image)
         return false;
     g_autofree char *dir = tb_task_path(run->task, "box");
-    bool has_disk = strcmp(tb_project_image_filesystem(run->project_image), "none") != 0;
     uint64_t disk = first_set(options->disk, settings->disk, run->image->disk_size);
     if (disk < run->image->disk_size) {
         if (options->disk)
@@ -170,7 +172,8 @@ static bool start_box(Run *run, GError **error)
         .kernel = run->image->kernel,
         .initrd = run->image->initrd,
         .cmdline = run->image->cmdline,
-        .project_disk = has_disk ? tb_project_image_path(run->project_image) : NULL,
+        .project_disk = tb_project_image_path(run->project_image),
+        .project_dir = shared ? tb_project_root(run->project) : NULL,
         .cpus = (unsigned)first_set(options->cpus, settings->cpus, run->image->cpus),
         .memory = first_set(options->memory, settings->memory, run->image->memory),
         .disk_size = disk,
@@ -338,6 +341,9 @@ static bool export_changes(Run *run, GError **error)
         tb_changes_new(run->git, run->base_index, task->base_tree, excludes, info, limits, error);
     if (!run->changes)
         return false;
+    const GPtrArray *nested = tb_scan_nested(run->scan);
+    for (guint i = 0; i < nested->len; i++)
+        tb_changes_leave_out(run->changes, nested->pdata[i]);
     int64_t deadline = deadline_in(COPY_DEADLINE);
     if (!tb_session_export_list(run->session, limits->max_entries, tb_changes_add, run->changes,
                                 deadline, error))
