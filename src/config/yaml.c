@@ -204,6 +204,17 @@ static bool unknown_key(TbYaml *yaml, const yaml_node_t *key, const TbYamlKey *k
     return tb_yaml_error(yaml, key, error, "unknown key '%s' (valid keys: %s)", text, all);
 }
 
+/* Which key a bad value belongs to; the place in the file stands first already. */
+static bool name_key(const char *key, const yaml_node_t *value, GError **error)
+{
+    if (error && *error && value->type == YAML_SCALAR_NODE) {
+        char *text = g_strdup_printf("%s, for '%s'", (*error)->message, key);
+        g_free((*error)->message);
+        (*error)->message = text;
+    }
+    return false;
+}
+
 static bool map_pair(TbYaml *yaml, const yaml_node_t *key, const yaml_node_t *value,
                      const TbYamlKey *keys, void *object, GError **error)
 {
@@ -212,7 +223,8 @@ static bool map_pair(TbYaml *yaml, const yaml_node_t *key, const yaml_node_t *va
             continue;
         g_autofree char *what = g_strdup_printf("'%s'", k->key);
         return check_type(yaml, value, k->type, what, error) &&
-               k->handler(yaml, value, (char *)object + k->offset, error);
+               (k->handler(yaml, value, (char *)object + k->offset, error) ||
+                name_key(k->key, value, error));
     }
     return unknown_key(yaml, key, keys, error);
 }
