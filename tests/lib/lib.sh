@@ -25,11 +25,13 @@ fi
 say() { printf '# %4d s  %s\n' "$SECONDS" "$*"; }
 
 fail() {
-    printf 'FAILED: %s\n' "$*"
-    if [ -s "${T:-/nonexistent}/err" ]; then
-        printf -- '--- last lines on stderr of the last command\n'
-        tail -n 25 "$T/err" | cat -v
-    fi
+    local stream
+    printf 'FAILED: %s\n' "$*" | cut -c1-2000
+    for stream in out err; do
+        [ -s "${T:-/nonexistent}/$stream" ] || continue
+        printf -- '--- last lines of std%s of the last command\n' "$stream"
+        tail -n 25 "$T/$stream" | cut -c1-400 | cat -v
+    done
     exit 1
 }
 
@@ -85,7 +87,7 @@ show_records() {
     for record in "$XDG_STATE_HOME"/taskbox/tasks/*/record.json; do
         [ -e "$record" ] || continue
         printf -- '--- %s\n' "$record"
-        head -c 4000 "$record" | cat -v
+        tr -s ' \n' ' ' <"$record" | head -c 4000 | cat -v
         printf '\n'
     done
 }

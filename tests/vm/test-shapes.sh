@@ -66,7 +66,7 @@ inside dirty dirty
 inside untracked untracked
 inside ignored ignored
 inside fifo ''
-inside status ' M text;?? untracked file;'
+inside status ' M text;?? "untracked file";'
 inside tool tool
 inside year "$(date +%Y)"
 inside commits 2
