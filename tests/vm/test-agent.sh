@@ -14,7 +14,7 @@ say "without an agent the error says what to do"
 try tb run -C "$project" "fix it"
 differ 0 "$code" "exit code without an agent"
 one_error_line 'agents'
-holds "$T/err" ' -- ' "the way that needs no agent"
+holds "$T/last" "after '--'" "the way that needs no agent"
 
 # What a shell would make something of; byte for byte it must arrive.
 # shellcheck disable=SC2016
@@ -51,7 +51,7 @@ equal hello "$(cat "$project/fixed")" "the agent's environment"
 say "an agent that is not there, a configuration that is wrong"
 try tb run -C "$project" --agent by-stdni "$prompt"
 differ 0 "$code" "exit code with an unknown agent"
-one_error_line "by-stdin"
+one_error_line "by-stdni"
 printf 'agnets: {}\n' >"$XDG_CONFIG_HOME/taskbox/config.yaml"
 try tb run -C "$project" "fix it"
 differ 0 "$code" "exit code with an unknown key"

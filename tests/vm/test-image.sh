@@ -44,7 +44,7 @@ refused() { # LINE:COLUMN PATTERN
 recipe 'bootstrap:' '  suite: bookworm' 'cpu: 2'
 refused 3:1 "'cpus'"
 recipe 'bootstrap: {suite: bookworm}' 'cpus: many'
-refused 2:7 'cpus'
+refused 2:7 "'many'"
 recipe 'bootstrap: {suite: bookworm}' 'memory: 3parsecs'
 refused 2:9 '3parsecs'
 recipe 'bootstrap: {suite: bookworm}' 'cpus: 1' 'cpus: 2'
@@ -58,7 +58,8 @@ say "a cloud image: a partitioned disk with an operating system on it"
 cloud=$test_home/cloud-$(basename "$(dirname "$disk")" | cut -c1-20).qcow2
 if [ ! -e "$cloud" ]; then
     qemu-img create -q -f qcow2 "$T/cloud.qcow2" 3G
-    guestfish >"$T/guestfish" 2>&1 <<FISH || { cat "$T/guestfish"; fail "cannot make a cloud image"; }
+    # Without KVM, for one that only seems to work makes the appliance crash.
+    LIBGUESTFS_BACKEND=direct LIBGUESTFS_BACKEND_SETTINGS=force_tcg guestfish >"$T/guestfish" 2>&1 <<FISH || { cat "$T/guestfish"; fail "cannot make a cloud image"; }
 add "$disk" readonly:true format:qcow2
 add "$T/cloud.qcow2" format:qcow2
 run
@@ -114,7 +115,7 @@ nothing_new failing
 
 say "two builds of it at once: one builds, the other waits and uses it"
 cloud_recipe fromcloud "$digest" 'mkdir -p /opt && id -u >/opt/provisioned && echo provisioning now'
-on_exit tb image rm fromcloud
+on_exit eval 'tb image rm fromcloud 2>/dev/null'
 tb image build "$T/fromcloud.yaml" >"$T/first" 2>&1 &
 first=$!
 tb image build "$T/fromcloud.yaml" >"$T/second" 2>&1 &
