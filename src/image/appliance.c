@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * libguestfs. What it would take from the environment is fixed here: the backend, the place of
- * temporary files, KVM only where KVM works (it hangs where KVM is there but broken).
+ * temporary files, KVM only where KVM works (it hangs where KVM is there but broken). It runs in a
+ * process of its own, whose group it stays in: see worker.c.
  */
 #include <glob.h>
 #include <string.h>
 #include <unistd.h>
 #include "image/build-private.h"
 #include "util/error.h"
-#include "util/interrupt.h"
-#include "util/log.h"
 #include "vm/box.h"
 
 #define APPLIANCE_MIB 768
@@ -17,8 +16,6 @@
 bool tb_error_set_guestfs(GError **error, guestfs_h *g, const char *what)
 {
     const char *text = guestfs_last_error(g);
-    if (tb_interrupt_pending())
-        return tb_interrupt_check(error);
     TbErrorCode code = guestfs_last_errno(g) == ENOSPC ? TB_ERROR_NO_SPACE : TB_ERROR_IMAGE;
     return tb_error_set(error, code, "cannot %s: libguestfs: %s", what,
                         text ? text : "unknown error");
@@ -49,31 +46,21 @@ static bool check_kernel(GError **error)
     return readable;
 }
 
-/* Long transfers end when the user wants them to. */
-static void on_progress(guestfs_h *g, void *data, uint64_t event, int handle, int flags,
-                        const char *buffer, size_t length, const uint64_t *array, size_t count)
-{
-    if (tb_interrupt_pending())
-        guestfs_user_cancel(g);
-}
-
 static bool settle(guestfs_h *g, const TbBuild *build)
 {
     bool kvm = tb_accel_probe(NULL) == TB_ACCEL_KVM;
     guestfs_push_error_handler(g, NULL, NULL);
     return guestfs_set_backend(g, "direct") == 0 && guestfs_set_tmpdir(g, build->work) == 0 &&
            (kvm || guestfs_set_backend_setting(g, "force_tcg", "1") == 0) &&
-           guestfs_set_pgroup(g, 1) == 0 && guestfs_set_autosync(g, 1) == 0 &&
+           guestfs_set_pgroup(g, 0) == 0 && guestfs_set_autosync(g, 1) == 0 &&
            guestfs_set_memsize(g, APPLIANCE_MIB) == 0 && guestfs_set_network(g, 0) == 0 &&
-           guestfs_set_trace(g, 0) == 0 && guestfs_set_verbose(g, 0) == 0 &&
-           guestfs_set_event_callback(g, on_progress, GUESTFS_EVENT_PROGRESS, 0, NULL) >= 0;
+           guestfs_set_trace(g, 0) == 0 && guestfs_set_verbose(g, 0) == 0;
 }
 
 guestfs_h *tb_appliance_launch(const TbBuild *build, const char *disk, GError **error)
 {
-    if (!check_kernel(error) || !tb_interrupt_check(error))
+    if (!check_kernel(error))
         return NULL;
-    tb_status("starting libguestfs");
     g_autoptr(guestfs_h) g = guestfs_create_flags(GUESTFS_CREATE_NO_ENVIRONMENT);
     if (!g) {
         tb_error_set_errno(error, errno, "cannot start libguestfs");

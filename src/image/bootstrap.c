@@ -13,7 +13,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "image/build-private.h"
+#include "image/scratch.h"
 #include "image/sources.h"
+#include "image/store-private.h"
 #include "util/auto.h"
 #include "util/command.h"
 #include "util/error.h"
@@ -23,7 +25,7 @@
 #include "util/paths.h"
 
 #define CACHE_DAYS 7
-#define TAIL_LINES 8
+#define KEY_LENGTH 64
 
 /* What a box has no use for. */
 static const char *const left_out[] = {
@@ -33,7 +35,7 @@ static const char *const left_out[] = {
 
 typedef struct {
     GString *line;
-    GQueue *tail; /* last lines, for the error */
+    char *problem; /* the first line that says what is wrong */
 } Output;
 
 static void end_line(Output *output)
@@ -46,9 +48,8 @@ static void end_line(Output *output)
         tb_status("root file system: %s", line + 3);
     else
         tb_debug("mmdebstrap: %s", line);
-    g_queue_push_tail(output->tail, g_steal_pointer(&line));
-    if (g_queue_get_length(output->tail) > TAIL_LINES)
-        g_free(g_queue_pop_head(output->tail));
+    if (!output->problem && g_str_has_prefix(line, "E: "))
+        output->problem = g_strdup(line + 3);
 }
 
 /* mmdebstrap's progress bars are lines that end in a carriage return. */
@@ -62,14 +63,6 @@ static bool take_output(const uint8_t *data, size_t length, void *user_data, GEr
             g_string_append_c(output->line, (char)data[i]);
     }
     return true;
-}
-
-static char *join_tail(Output *output)
-{
-    GString *text = g_string_new(NULL);
-    for (GList *item = output->tail->head; item; item = item->next)
-        g_string_append_printf(text, "%s%s", text->len ? "; " : "", (char *)item->data);
-    return g_string_free(text, FALSE);
 }
 
 static char *cache_key(const TbBuild *build)
@@ -111,7 +104,7 @@ static TbCommand *start_words(void)
     return command;
 }
 
-static TbCommand *mmdebstrap(const TbBuild *build)
+static TbCommand *mmdebstrap(const TbBuild *build, const char *scratch)
 {
     TbCommand *command = start_words();
     tb_command_add(command, "--variant=minbase", "--format=tar",
@@ -127,6 +120,7 @@ static TbCommand *mmdebstrap(const TbBuild *build)
     for (unsigned i = 0; i < build->sources->len; i++)
         tb_command_add(command, (char *)g_ptr_array_index(build->sources, i), NULL);
     tb_command_setenv(command, "LC_ALL", "C.UTF-8");
+    tb_command_setenv(command, "TMPDIR", scratch);
     return command;
 }
 
@@ -156,27 +150,34 @@ static bool check_user(GError **error)
     return true;
 }
 
-static bool run(const TbBuild *build, int fd, GError **error)
+static bool explain(const Output *output, const GError *why, GError **error)
 {
-    Output output = {.line = g_string_new(NULL), .tail = g_queue_new()};
-    g_autoptr(TbCommand) command = mmdebstrap(build);
+    int code = why->domain == TB_ERROR ? why->code : TB_ERROR_IMAGE;
+    if (code == TB_ERROR_IO || code == TB_ERROR_INTERNAL)
+        code = TB_ERROR_IMAGE;
+    if (code == TB_ERROR_IMAGE && output->problem)
+        return tb_error_set(error, TB_ERROR_IMAGE,
+                            "cannot make the root file system: mmdebstrap: %s (TASKBOX_DEBUG=1 "
+                            "shows all it says)",
+                            output->problem);
+    return tb_error_set(error, (TbErrorCode)code, "cannot make the root file system: %s",
+                        why->message);
+}
+
+static bool run(const TbBuild *build, const char *scratch, int fd, GError **error)
+{
+    Output output = {.line = g_string_new(NULL)};
+    g_autoptr(TbCommand) command = mmdebstrap(build, scratch);
     tb_command_set_stdout_fd(command, fd);
     tb_command_set_stderr_fn(command, take_output, &output);
-    GError *why = NULL;
+    g_autoptr(GError) why = NULL;
     bool ok = tb_command_run(command, NULL, &why);
     end_line(&output);
     tb_status_done();
-    if (!ok) {
-        g_autofree char *tail = join_tail(&output);
-        int code = why->domain == TB_ERROR ? why->code : TB_ERROR_IMAGE;
-        if (code == TB_ERROR_IO || code == TB_ERROR_INTERNAL)
-            code = TB_ERROR_IMAGE;
-        tb_error_set(error, (TbErrorCode)code, "cannot make the root file system: %s%s%s",
-                     why->message, *tail ? ": " : "", tail);
-        g_error_free(why);
-    }
+    if (!ok)
+        explain(&output, why, error);
     g_string_free(output.line, TRUE);
-    g_queue_free_full(output.tail, g_free);
+    g_free(output.problem);
     return ok;
 }
 
@@ -198,12 +199,59 @@ static bool make(TbBuild *build, int cache, const char *name, GError **error)
     tb_autofd fd = openat(cache, part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return tb_error_set_errno(error, errno, "cannot create '%s' in the cache", part);
-    bool ok = run(build, fd, error);
+    g_autofree char *note = g_strconcat(name, ".scratch", NULL);
+    g_autofree char *scratch = tb_scratch_make(cache, note, error);
+    bool ok = scratch && run(build, scratch, fd, error);
+    g_autoptr(GError) why = NULL;
+    if (!tb_scratch_remove(cache, note, &why))
+        tb_warn("cannot remove what mmdebstrap left: %s", why->message);
     if (ok && (fsync(fd) < 0 || renameat(cache, part, cache, name) < 0))
         ok = tb_error_set_errno(error, errno, "cannot keep the root file system in the cache");
     if (!ok)
         unlinkat(cache, part, 0);
     return ok;
+}
+
+static bool is_garbage(int cache, const char *name)
+{
+    if (strlen(name) < KEY_LENGTH)
+        return false;
+    const char *kind = name + KEY_LENGTH;
+    return g_str_equal(kind, ".tar.part") || g_str_equal(kind, ".tar.scratch") ||
+           (g_str_equal(kind, ".tar") && !fresh(cache, name));
+}
+
+/* Whoever makes or uses a file holds the lock of its key. */
+static void remove_garbage(int cache, const char *name, bool apply, GPtrArray *found)
+{
+    g_autofree char *lock_name = g_strdup_printf("%.*s.lock", KEY_LENGTH, name);
+    tb_autofd lock = tb_lock(cache, lock_name, false, NULL);
+    if (lock < 0)
+        return;
+    if (found)
+        g_ptr_array_add(found, g_strdup_printf("root file system in the cache: %s", name));
+    g_autoptr(GError) error = NULL;
+    if (apply && g_str_has_suffix(name, ".scratch")) {
+        if (!tb_scratch_remove(cache, name, &error))
+            tb_warn("cannot remove what mmdebstrap left: %s", error->message);
+    } else if (apply) {
+        unlinkat(cache, name, 0);
+    }
+    unlinkat(cache, lock_name, 0); /* while it is held */
+}
+
+void tb_bootstrap_clean(bool apply, GPtrArray *found)
+{
+    g_autofree char *base = tb_path_cache();
+    g_autofree char *path = g_build_filename(base, "bootstrap", NULL);
+    tb_autofd cache = tb_open_private_dir(path, NULL);
+    GDir *dir = cache < 0 ? NULL : g_dir_open(path, 0, NULL);
+    const char *name;
+    while (dir && (name = g_dir_read_name(dir)))
+        if (is_garbage(cache, name))
+            remove_garbage(cache, name, apply, found);
+    if (dir)
+        g_dir_close(dir);
 }
 
 bool tb_build_bootstrap(TbBuild *build, GError **error)
@@ -216,6 +264,7 @@ bool tb_build_bootstrap(TbBuild *build, GError **error)
     g_autofree char *key = cache_key(build);
     g_autofree char *name = g_strconcat(key, ".tar", NULL);
     g_autofree char *lock = g_strconcat(key, ".lock", NULL);
+    tb_bootstrap_clean(true, NULL);
     build->tar_lock = tb_lock(cache, lock, true, error);
     if (build->tar_lock < 0)
         return false;

@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include "image/build-private.h"
+#include "image/worker.h"
 #include "util/command.h"
 #include "util/error.h"
-#include "util/interrupt.h"
 #include "util/log.h"
+#include "vm/box.h"
 
 #define ROOT_LABEL "taskbox-root"
 /* No lazy initialisation: each box would do it again in its overlay. */
@@ -258,20 +259,37 @@ static bool close_appliance(guestfs_h *g, GError **error)
     return true;
 }
 
-bool tb_build_disk(TbBuild *build, GError **error)
+/* In the child: the answer is "own" or "distribution", a space, and the command line. */
+static bool work_on_disk(void *data, GString *out, GError **error)
 {
+    TbBuild *build = data;
     g_autofree char *disk = g_build_filename(build->staging, TB_IMAGE_DISK, NULL);
-    bool bootstrap = build->recipe->suite != NULL;
-    if (!(bootstrap ? create_empty(build, disk, error) : copy_cloud(build, disk, error)))
-        return false;
     g_autoptr(guestfs_h) g = tb_appliance_launch(build, disk, error);
     g_auto(Root) root = {0};
-    if (!g || !(bootstrap ? fill_bootstrap(build, g, &root, error) : open_cloud(g, &root, error)) ||
-        !tb_interrupt_check(error))
+    if (!g || !(build->recipe->suite ? fill_bootstrap(build, g, &root, error)
+                                     : open_cloud(g, &root, error)))
         return false;
     tb_status("preparing the root file system");
     if (!tb_build_inject(build, g, error) || !take_kernel(build, g, &root, error))
         return false;
     set_cmdline(build, &root);
-    return close_appliance(g, error) && tb_interrupt_check(error);
+    g_string_printf(out, "%s %s", build->own_initrd ? "own" : "distribution", build->cmdline);
+    return close_appliance(g, error);
+}
+
+bool tb_build_disk(TbBuild *build, GError **error)
+{
+    g_autofree char *disk = g_build_filename(build->staging, TB_IMAGE_DISK, NULL);
+    if (!(build->recipe->suite ? create_empty(build, disk, error) : copy_cloud(build, disk, error)))
+        return false;
+    tb_accel_probe(NULL); /* here, where it is kept for the first boot, too */
+    tb_status("starting libguestfs");
+    g_autoptr(GString) answer = g_string_new(NULL);
+    if (!tb_worker_run(work_on_disk, build, answer, error))
+        return false;
+    g_auto(GStrv) words = g_strsplit(answer->str, " ", 2);
+    build->own_initrd = g_str_equal(words[0], "own");
+    g_free(build->cmdline);
+    build->cmdline = g_strdup(words[1]);
+    return true;
 }

@@ -52,6 +52,8 @@ static bool download_to(int fd, const char *url, GError **error)
     tb_command_set_stdout_fn(curl, store_chunk, &download);
     bool ok = tb_command_run(curl, NULL, error);
     tb_status_done();
+    if (!ok)
+        g_prefix_error(error, "cannot download %s: ", url);
     return ok && (fsync(fd) == 0 ||
                   tb_error_set_errno(error, errno, "cannot write the downloaded image"));
 }

@@ -20,3 +20,6 @@ bool tb_store_has(const char *digest);
 bool tb_store_set_name(const char *name, const char *digest, GError **error);
 /* Removes the image's directory; TB_ERROR_BUSY when it is in use. */
 bool tb_store_drop(const char *digest, GError **error);
+/* bootstrap.c: old root file systems in the cache and what killed builds left of theirs; with
+ * `apply` removes them. What they are goes to `found` (may be NULL). */
+void tb_bootstrap_clean(bool apply, GPtrArray *found);

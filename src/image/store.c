@@ -427,5 +427,6 @@ GPtrArray *tb_image_gc(bool apply, GHashTable *keep, GError **error)
         if (!ok)
             return NULL;
     }
+    tb_bootstrap_clean(apply, found);
     return g_steal_pointer(&found);
 }
