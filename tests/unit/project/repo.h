@@ -67,7 +67,7 @@ static inline void setup(void)
     g_setenv("XDG_CACHE_HOME", cache, TRUE);
     g_unsetenv("XDG_CONFIG_HOME");
     run("mkdir home p; git config --global init.defaultBranch main; "
-        "git config --global protocol.file.allow always");
+        "git config --global protocol.file.allow always; git config --global safe.directory '*'");
 }
 
 static inline void teardown(void)
