@@ -179,6 +179,18 @@ static bool list_packages(TbBuild *build, TbSession *session, GError **error)
 /* --- the boot ----------------------------------------------------------------------------------
  */
 
+static bool check_mount_type(const TbBuild *build, GError **error)
+{
+    g_auto(GStrv) names = g_strsplit(build->filesystems, ",", -1);
+    if (build->recipe->mount_type != TB_MOUNT_9P ||
+        g_strv_contains((const char *const *)names, "9p"))
+        return true;
+    return tb_error_set(error, TB_ERROR_IMAGE,
+                        "'mountType: 9p' needs a kernel with 9p, and the image's '%s' has none "
+                        "(Debian's is in 'linux-image-amd64')",
+                        build->kernel_release);
+}
+
 static bool work_in_box(TbBuild *build, TbBox *box, bool network, GError **error)
 {
     TbGuestInfo info;
@@ -187,6 +199,8 @@ static bool work_in_box(TbBuild *build, TbBox *box, bool network, GError **error
         return false;
     build->kernel_release = g_strdup(info.kernel);
     build->filesystems = g_strdup(info.filesystems);
+    if (!check_mount_type(build, error))
+        return false;
     const TbSetup setup = {.hostname = "taskbox", .uid = 1000, .gid = 1000, .network = network};
     if (!tb_session_setup(session, &setup, in_seconds(STEP_SECONDS), error))
         return false;
