@@ -226,7 +226,7 @@ static TbImage *find_built(const TbBuild *build, GError **error)
     g_autoptr(GError) why = NULL;
     TbImage *image = tb_image_open(build->digest, &why);
     if (!image) {
-        tb_warn("%s; building it anew", why->message);
+        tb_warn("the image that is there cannot be used: %s", why->message);
         return NULL;
     }
     if (!tb_store_set_name(build->recipe->name, build->digest, error))

@@ -188,32 +188,6 @@ int tb_store_lock_shared(const char *digest, GError **error)
     return -1;
 }
 
-TbImage *tb_image_open(const char *name, GError **error)
-{
-    g_autofree char *digest = resolve(name, error);
-    if (!digest)
-        return NULL;
-    tb_autofd lock = tb_store_lock_shared(digest, error);
-    if (lock < 0)
-        return NULL;
-    g_autofree char *dir = image_dir(digest);
-    if (!tb_store_has(digest)) {
-        no_image(name, error);
-        return NULL;
-    }
-    if (!tb_image_check(dir, digest, name, error))
-        return NULL;
-    g_autoptr(TbImage) image = tb_image_manifest_read(dir, digest, error);
-    if (!image)
-        return NULL;
-    if (tb_image_name_valid(name) && !g_str_has_prefix(digest, name)) {
-        g_free(image->name);
-        image->name = g_strdup(name);
-    }
-    image->lock = tb_steal_fd(&lock);
-    return g_steal_pointer(&image);
-}
-
 /* digest -> first name that means it */
 static GHashTable *names_by_digest(GError **error)
 {
@@ -238,6 +212,43 @@ static int newest_first(const void *a, const void *b)
     return x->created == y->created  ? strcmp(x->digest, y->digest)
            : x->created < y->created ? 1
                                      : -1;
+}
+
+/* What to call an image in messages: as the user did, or by a name that can be built. */
+static char *name_for(const char *digest, const char *asked)
+{
+    if (!g_str_has_prefix(digest, asked))
+        return g_strdup(asked);
+    g_autoptr(GHashTable) names = names_by_digest(NULL);
+    const char *name = names ? g_hash_table_lookup(names, digest) : NULL;
+    return name ? g_strdup(name) : g_strndup(digest, 12);
+}
+
+TbImage *tb_image_open(const char *name, GError **error)
+{
+    g_autofree char *digest = resolve(name, error);
+    if (!digest)
+        return NULL;
+    tb_autofd lock = tb_store_lock_shared(digest, error);
+    if (lock < 0)
+        return NULL;
+    g_autofree char *dir = image_dir(digest);
+    if (!tb_store_has(digest)) {
+        no_image(name, error);
+        return NULL;
+    }
+    g_autofree char *shown = name_for(digest, name);
+    if (!tb_image_check(dir, digest, shown, error))
+        return NULL;
+    g_autoptr(TbImage) image = tb_image_manifest_read(dir, digest, error);
+    if (!image)
+        return NULL;
+    if (!g_str_has_prefix(digest, shown)) {
+        g_free(image->name);
+        image->name = g_steal_pointer(&shown);
+    }
+    image->lock = tb_steal_fd(&lock);
+    return g_steal_pointer(&image);
 }
 
 GPtrArray *tb_image_list(GError **error)
@@ -292,7 +303,8 @@ bool tb_image_verify(const char *name, GError **error)
         return no_image(name, error);
     g_autofree char *dir = image_dir(digest);
     tb_image_check_forget(digest);
-    if (!tb_image_check_full(dir, digest, name, error))
+    g_autofree char *shown = name_for(digest, name);
+    if (!tb_image_check_full(dir, digest, shown, error))
         return false;
     g_autoptr(TbImage) image = tb_image_manifest_read(dir, digest, error);
     return image != NULL;
