@@ -249,10 +249,10 @@ static bool under_entry(const Base *base, const char *path)
     return false;
 }
 
-/* What is only in the index gives way to what is on the disk: `a` there, `a/b` here. */
-static void drop_clashes(Base *base)
+/* All directories above entries that are on the disk. */
+static GHashTable *entry_dirs(const Base *base)
 {
-    g_autoptr(GHashTable) dirs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    GHashTable *dirs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     for (guint i = 0; i < base->entries->len; i++) {
         const TbBaseEntry *entry = &g_array_index(base->entries, TbBaseEntry, i);
         g_autofree char *dir = g_path_get_dirname(entry->path);
@@ -262,6 +262,14 @@ static void drop_clashes(Base *base)
             dir = up;
         }
     }
+    return dirs;
+}
+
+/* What is only in the index gives way to what is on the disk: `a` there, `a/b` here. And a nested
+ * repository whose files are the project's own is none. */
+static void drop_clashes(Base *base)
+{
+    g_autoptr(GHashTable) dirs = entry_dirs(base);
     guint kept = 0;
     for (guint i = 0; i < base->entries->len; i++) {
         TbBaseEntry *entry = &g_array_index(base->entries, TbBaseEntry, i);
@@ -273,6 +281,9 @@ static void drop_clashes(Base *base)
         g_array_index(base->entries, TbBaseEntry, kept++) = *entry;
     }
     g_array_set_size(base->entries, kept);
+    for (guint i = base->scan->nested->len; i-- > 0;)
+        if (g_hash_table_contains(dirs, base->scan->nested->pdata[i]))
+            g_ptr_array_remove_index(base->scan->nested, i);
 }
 
 char *tb_project_base_tree(TbProject *project, TbScan *scan, TbGit *git, const char *index_path,

@@ -133,6 +133,16 @@ static void add_all_parents(TbDelta *delta)
     delta->ops = out;
 }
 
+bool tb_delta_outgrows(const TbManifest *manifest, TbScan *scan)
+{
+    TbDelta delta = {.scan = scan, .ops = g_array_new(FALSE, FALSE, sizeof(Op))};
+    merge(&delta, manifest);
+    guint entries = delta.ops->len;
+    g_array_unref(delta.ops);
+    return entries > GROWN_ENTRIES ||
+           (delta.bytes > GROWN_BYTES && delta.bytes > scan->bytes / GROWN_SHARE);
+}
+
 TbDelta *tb_delta_new(TbProjectImage *image, TbScan *scan, GError **error)
 {
     TbDelta *delta = g_new0(TbDelta, 1);
@@ -140,11 +150,7 @@ TbDelta *tb_delta_new(TbProjectImage *image, TbScan *scan, GError **error)
     delta->scan = scan;
     delta->fd = -1;
     delta->ops = g_array_new(FALSE, FALSE, sizeof(Op));
-    const TbManifest *manifest = tb_project_image_manifest(image);
-    merge(delta, manifest);
-    if (manifest && (delta->ops->len > GROWN_ENTRIES ||
-                     (delta->bytes > GROWN_BYTES && delta->bytes > scan->bytes / GROWN_SHARE)))
-        tb_project_image_outgrown(image);
+    merge(delta, tb_project_image_manifest(image));
     add_all_parents(delta);
     return delta;
 }

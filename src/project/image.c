@@ -39,7 +39,6 @@ struct TbProjectImage {
     bool live;   /* no image: the box mounts the project directory itself, read-only */
     bool fresh;  /* made by this run */
     bool filled; /* and complete */
-    bool outgrown;
     TbManifest *manifest;
 };
 
@@ -103,6 +102,16 @@ static bool create_image(TbProjectImage *image, GError **error)
     return true;
 }
 
+static bool new_image(TbProjectImage *image, GError **error)
+{
+    unlinkat(image->dir, "manifest", 0);
+    if (!create_image(image, error))
+        return false;
+    sweep(image->dir, image->name);
+    return true;
+}
+
+/* Holds the kept image, or makes a new one. */
 static bool take_image(TbProjectImage *image, GError **error)
 {
     tb_autofd lock = tb_lock(image->dir, "lock", true, error);
@@ -110,18 +119,36 @@ static bool take_image(TbProjectImage *image, GError **error)
         return false;
     g_autoptr(TbManifest) manifest = tb_manifest_read(image->dir, "manifest");
     image->fd = manifest ? hold_kept(image->dir, manifest) : -1;
-    if (image->fd >= 0) {
-        image->name = g_strdup(manifest->image);
-        image->manifest = g_steal_pointer(&manifest);
-        utimensat(image->dir, "manifest", NULL, 0); /* when it was used last */
-    } else {
-        unlinkat(image->dir, "manifest", 0);
-        if (!create_image(image, error))
-            return false;
-    }
+    if (image->fd < 0)
+        return new_image(image, error);
+    image->name = g_strdup(manifest->image);
+    image->manifest = g_steal_pointer(&manifest);
+    utimensat(image->dir, "manifest", NULL, 0); /* when it was used last */
     sweep(image->dir, image->name);
-    image->path = g_build_filename(image->key_path, image->name, NULL);
     return true;
+}
+
+/* Gives up a kept image that the project has outgrown: what changed since would take longer to send
+ * than a new image takes to write. The scan that tells is kept for the caller, who wants one next.
+ */
+static bool renew_image(TbProjectImage *image, GError **error)
+{
+    TbProject *project = image->project;
+    if (!image->manifest)
+        return true;
+    g_clear_pointer(&project->early_scan, tb_scan_free);
+    project->early_scan = tb_scan_new(project, error);
+    if (!project->early_scan)
+        return false;
+    if (!tb_delta_outgrows(image->manifest, project->early_scan))
+        return true;
+    tb_autofd lock = tb_lock(image->dir, "lock", true, error);
+    if (lock < 0)
+        return false;
+    g_clear_pointer(&image->manifest, tb_manifest_free);
+    g_clear_pointer(&image->name, g_free);
+    tb_clear_fd(&image->fd);
+    return new_image(image, error);
 }
 
 static char *image_key(const TbProject *project)
@@ -151,8 +178,9 @@ TbProjectImage *tb_project_image_open(TbProject *project, const char *filesystem
     if (!tb_make_dirs(root, 0700, error))
         return NULL;
     image->dir = tb_open_private_dir(image->key_path, error);
-    if (image->dir < 0 || !take_image(image, error))
+    if (image->dir < 0 || !take_image(image, error) || !renew_image(image, error))
         return NULL;
+    image->path = g_build_filename(image->key_path, image->name, NULL);
     image->filesystem = "erofs";
     return g_steal_pointer(&image);
 }
@@ -187,17 +215,17 @@ TbProject *tb_project_image_project(const TbProjectImage *image)
     return image->project;
 }
 
-void tb_project_image_outgrown(TbProjectImage *image)
-{
-    image->outgrown = true;
-}
-
-static TbManifest *manifest_of(const TbScan *scan, const char *name, const uint8_t *taken)
+/* With `live` only what lies in the project directory itself, its .git aside. */
+static TbManifest *manifest_of(const TbScan *scan, const char *name, const uint8_t *taken,
+                               bool live)
 {
     TbManifest *manifest = tb_manifest_new(name);
     manifest->bytes = scan->bytes;
     for (guint i = 0; i < scan->items->len; i++) {
         const TbItem *item = tb_scan_item(scan, i);
+        bool own_git = strcmp(item->path, ".git") == 0 || g_str_has_prefix(item->path, ".git/");
+        if (live && (own_git || item->ours || item->source != TB_SOURCE_ROOT))
+            continue;
         TbManifestEntry entry = {
             .path = g_strdup(item->path),
             .kind = item->kind,
@@ -270,13 +298,7 @@ static TbManifest *manifest_of_live(const TbScan *scan)
 {
     g_autofree uint8_t *taken = g_malloc(scan->items->len);
     memset(taken, 1, scan->items->len);
-    TbManifest *manifest = manifest_of(scan, "live", taken);
-    for (guint i = manifest->entries->len; i-- > 0;) {
-        const TbItem *item = tb_scan_item(scan, i);
-        bool own_git = strcmp(item->path, ".git") == 0 || g_str_has_prefix(item->path, ".git/");
-        if (own_git || item->ours || item->source != TB_SOURCE_ROOT)
-            g_array_remove_index(manifest->entries, i);
-    }
+    TbManifest *manifest = manifest_of(scan, "live", taken, true);
     if (tb_scan_find(scan, ".git"))
         add_hidden(manifest, ".git");
     GHashTableIter iter;
@@ -306,7 +328,7 @@ bool tb_project_image_fill(TbProjectImage *image, TbScan *scan, GError **error)
         image->filesystem = "none";
         return true;
     }
-    image->manifest = manifest_of(scan, image->name, taken);
+    image->manifest = manifest_of(scan, image->name, taken, false);
     image->filled = true;
     return keep(image, scan, error);
 }
@@ -324,14 +346,6 @@ static void settle(TbProjectImage *image)
     (void)tb_manifest_write(manifest, image->dir, "manifest", NULL);
 }
 
-static void drop_outgrown(TbProjectImage *image)
-{
-    tb_autofd lock = tb_lock(image->dir, "lock", true, NULL);
-    g_autoptr(TbManifest) manifest = lock >= 0 ? tb_manifest_read(image->dir, "manifest") : NULL;
-    if (manifest && strcmp(manifest->image, image->name) == 0)
-        unlinkat(image->dir, "manifest", 0);
-}
-
 void tb_project_image_free(TbProjectImage *image)
 {
     if (!image)
@@ -340,8 +354,6 @@ void tb_project_image_free(TbProjectImage *image)
         unlinkat(image->dir, image->name, 0);
     else if (image->fd >= 0 && image->fresh)
         settle(image);
-    else if (image->fd >= 0 && image->outgrown)
-        drop_outgrown(image);
     tb_clear_fd(&image->fd);
     tb_clear_fd(&image->dir);
     tb_manifest_free(image->manifest);

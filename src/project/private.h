@@ -27,6 +27,7 @@ struct TbProject {
     uint32_t owner;           /* as it is, 0 included */
     uint32_t uid, gid;        /* as the box has it */
     int fds[TB_SOURCE_COUNT]; /* -1 where there is none */
+    TbScan *early_scan;       /* made to judge a kept image; the next tb_scan_new gives it away */
 };
 
 /* Something that is to be in the box. */
@@ -54,7 +55,7 @@ struct TbScan {
     uint64_t files, bytes;
     bool has_attributes; /* some .gitattributes is there */
     GPtrArray *nested;   /* paths of nested repositories */
-    bool odd_git_input;  /* a .gitignore, .gitattributes or the like that is no regular file */
+    char *odd_git_input; /* a .gitignore, .gitattributes or the like that is no regular file */
 };
 
 /* Empty. */
@@ -158,8 +159,8 @@ TbManifest *tb_manifest_read(int dirfd, const char *name);
 /* image.c, for the delta. */
 const TbManifest *tb_project_image_manifest(const TbProjectImage *image); /* NULL: empty image */
 TbProject *tb_project_image_project(const TbProjectImage *image);
-/* The next run shall make a new image. */
-void tb_project_image_outgrown(TbProjectImage *image);
+/* True when so much changed since the image was made that a new one is cheaper. */
+bool tb_delta_outgrows(const TbManifest *manifest, TbScan *scan);
 
 /* erofs.c: writes the scan as a file system into `fd`; marks in `taken` (one byte an item) what is
  * in it exactly as scanned. False when it does not fit in `limit` bytes or on the disk. */

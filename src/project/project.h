@@ -42,8 +42,9 @@ uint64_t tb_scan_files(const TbScan *scan);
 uint64_t tb_scan_bytes(const TbScan *scan);
 /* "path: reason" (escaped for a terminal), owned by the scan. */
 const GPtrArray *tb_scan_left_out(const TbScan *scan);
-/* Paths (raw bytes) of repositories inside the project that are none of its submodules: changes in
- * them are not carried. Owned by the scan. */
+/* Paths (raw bytes) of repositories inside the project, submodules among them: changes in them are
+ * not carried. After tb_project_base_tree without those whose files the base tree holds. Owned by
+ * the scan. */
 const GPtrArray *tb_scan_nested(const TbScan *scan);
 
 /* The base tree: the project as the scan saw it; uncommitted and untracked, not ignored, files

@@ -19,6 +19,7 @@
 
 #include "util/auto.h"
 #include "util/error.h"
+#include "util/escape.h"
 #include "util/fs.h"
 #include "util/interrupt.h"
 
@@ -204,8 +205,9 @@ static void note_odd(TbScan *scan, const char *path)
 {
     const char *name = strrchr(path, '/');
     name = name ? name + 1 : path;
-    if (g_str_has_prefix(name, ".git") || strstr(path, ".git/"))
-        scan->odd_git_input = true;
+    bool read_by_git = g_str_has_prefix(name, ".git") || strstr(path, ".git/");
+    if (read_by_git && !scan->odd_git_input)
+        scan->odd_git_input = tb_escape_name(path);
 }
 
 static bool visit(Walk *walk, int fd, const char *name, const char *path, unsigned depth,
@@ -382,6 +384,8 @@ static void note_borrowed(TbScan *scan)
 
 TbScan *tb_scan_new(TbProject *project, GError **error)
 {
+    if (project->early_scan)
+        return g_steal_pointer(&project->early_scan);
     g_autoptr(TbScan) scan = tb_scan_alloc(project);
     if (!walk_root(scan, error))
         return NULL;
@@ -391,9 +395,9 @@ TbScan *tb_scan_new(TbProject *project, GError **error)
     note_borrowed(scan);
     if (scan->odd_git_input) {
         tb_error_set(error, TB_ERROR_DENIED,
-                     "cannot use project '%s': a file that git reads is a pipe, socket or device "
-                     "(remove it): %s",
-                     project->root, (char *)scan->left_out->pdata[0]);
+                     "cannot use project '%s': '%s', which git would read, is a pipe, socket or "
+                     "device (remove it)",
+                     project->root, scan->odd_git_input);
         return NULL;
     }
     return g_steal_pointer(&scan);

@@ -112,6 +112,7 @@ void tb_scan_free(TbScan *scan)
     g_array_unref(scan->items);
     g_ptr_array_unref(scan->left_out);
     g_ptr_array_unref(scan->nested);
+    g_free(scan->odd_git_input);
     g_free(scan);
 }
 

@@ -236,6 +236,23 @@ START_TEST(submodules_and_nested_repositories)
 }
 END_TEST
 
+/* A directory whose files the project tracks is the project's, whatever else lies in it. */
+START_TEST(tracked_files_beside_a_nested_git)
+{
+    run(START
+        "git init -q d; git -C d add -A; git -C d commit -qm d; git init -q n; echo more >>d/b");
+    g_autoptr(TbProject) project = open_project("p");
+    g_autoptr(TbScan) scan = scan_project(project);
+    ck_assert_uint_eq(tb_scan_nested(scan)->len, 2);
+    g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *tree = base_tree_at(project, scan, "git0", notes);
+    g_autofree char *wanted = shell("cd p; rm -rf d/.git n; git add -A; git write-tree");
+    ck_assert_str_eq(tree, wanted);
+    ck_assert_uint_eq(tb_scan_nested(scan)->len, 1);
+    ck_assert_str_eq(tb_scan_nested(scan)->pdata[0], "n");
+}
+END_TEST
+
 START_TEST(names_git_refuses_are_noted)
 {
     run(START "mkdir '.GIT '; echo x >'.GIT /config'; mkdir git~1; echo x >git~1/y; echo fine >ok");
@@ -350,6 +367,7 @@ int main(void)
         filters_do_not_apply,
         autocrlf,
         submodules_and_nested_repositories,
+        tracked_files_beside_a_nested_git,
         names_git_refuses_are_noted,
         borrowed_objects,
         missing_objects_are_no_failure,
