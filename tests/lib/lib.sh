@@ -76,8 +76,8 @@ finish() {
         printf 'left over, killed: %s %s\n' "$pid" "$rest"
         kill -9 "$pid" 2>/dev/null
     done
-    chmod -R u+rwX "$T" 2>/dev/null
-    rm -rf "$T"
+    chmod -R u+rwX "$T" "$TMPDIR" 2>/dev/null
+    rm -rf "$T" "$TMPDIR"
     [ "$status" -ne 0 ] || say "all of $test_name holds"
     exit "$status"
 }
@@ -103,6 +103,9 @@ mkdir -p "$test_home"
 test_home=$(readlink -f "$test_home")
 T=$(readlink -f "$(mktemp -d "${TMPDIR:-/tmp}/tb-${test_name#test-}.XXXXXX")")
 test_tag=${T##*/}
+# Temporary files of all that runs, where they can be seen; for anybody, as /tmp is.
+export TMPDIR=$T-tmp
+mkdir -m 1777 "$TMPDIR"
 trap finish EXIT
 trap 'exit 130' INT TERM
 
@@ -126,6 +129,55 @@ tb() { "$TASKBOX" "$@"; }
 # The default image, built when no test has built it yet.
 need_image() {
     tb image build >"$T/out" 2>"$T/err" || fail "cannot build the default image"
+}
+
+# A cloud image as $cloud: a partitioned disk with an operating system on it, made of the default
+# image (which is a file system without a partition table) and kept beside it.
+need_cloud_image() {
+    local disk
+    need_image
+    requires_program guestfish qemu-img
+    disk=$XDG_DATA_HOME/taskbox/images/$(cat "$XDG_DATA_HOME/taskbox/names/debian")/disk.qcow2
+    cloud=$test_home/cloud-$(basename "$(dirname "$disk")" | cut -c1-20).qcow2
+    [ ! -e "$cloud" ] || return 0
+    qemu-img create -q -f qcow2 "$T/cloud.qcow2" 3G
+    # Without KVM, for one that only seems to work makes the appliance crash.
+    LIBGUESTFS_BACKEND=direct LIBGUESTFS_BACKEND_SETTINGS=force_tcg guestfish >"$T/out" 2>"$T/err" <<FISH ||
+add "$disk" readonly:true format:qcow2
+add "$T/cloud.qcow2" format:qcow2
+run
+part-init /dev/sdb gpt
+part-add /dev/sdb p 2048 -2048
+mkfs ext4 /dev/sdb1
+mkmountpoint /from
+mkmountpoint /to
+mount-ro /dev/sda /from
+mount /dev/sdb1 /to
+cp-a /from/. /to
+FISH
+        fail "cannot make a cloud image"
+    mv "$T/cloud.qcow2" "$cloud.new"
+    mv "$cloud.new" "$cloud"
+}
+
+# cloud_recipe NAME DIGEST SCRIPT: $T/NAME.yaml, the cloud image with SCRIPT run in it as root.
+cloud_recipe() {
+    cat >"$T/$1.yaml" <<YAML
+images:
+- location: $cloud
+  arch: x86_64
+  digest: sha256:$2
+memory: 1GiB
+provision:
+- mode: system
+  script: |
+    #!/bin/sh
+$(printf '%s\n' "$3" | sed 's/^/    /')
+- mode: user
+  script: |
+    #!/bin/sh
+    echo "user \$(id -u)" >>/tmp/said && cat /tmp/said && sudo cp /tmp/said /opt/user-said
+YAML
 }
 
 # --- asking -------------------------------------------------------------------------------------
@@ -254,7 +306,7 @@ processes_of_test() {
 no_processes() { [ -z "$(processes_of_test)" ]; }
 boxes_left() { find "$XDG_STATE_HOME/taskbox" -path '*/tasks/*/box' -prune -print 2>/dev/null; }
 sockets_left() {
-    find "$XDG_STATE_HOME" "$XDG_RUNTIME_DIR" "$XDG_CONFIG_HOME" "$HOME" -type s 2>/dev/null
+    find "$XDG_STATE_HOME" "$XDG_RUNTIME_DIR" "$XDG_CONFIG_HOME" "$HOME" "$TMPDIR" -type s 2>/dev/null
     grep -F "$test_tag" /proc/net/unix 2>/dev/null || true
 }
 
@@ -265,4 +317,5 @@ check_nothing_left() {
     equal '' "$(grep -F "$test_tag" /proc/self/mountinfo || true)" "mounts left"
     equal '' "$(boxes_left)" "boxes left"
     equal '' "$(sockets_left)" "sockets left"
+    equal '' "$(find "$TMPDIR" -mindepth 1 -maxdepth 1)" "temporary files left"
 }

@@ -39,8 +39,8 @@ run_and_signal() {
     wait_for 120 "$@" || fail "the run did not come to: $*"
     wait_for 20 box_processes >"$T/seen" || fail "no process of a box could be seen at stage $stage"
     kill "-$signal" "$pid"
-    code=0
-    wait "$pid" || code=$?
+    ended_with=0
+    wait "$pid" || ended_with=$?
 }
 
 for stage in start run export; do
@@ -66,7 +66,7 @@ for stage in start run export; do
         state=$(json "$(record_of "$id")" state)
         case $stage-$signal in
         *-KILL)
-            equal 137 "$code" "exit code after SIGKILL"
+            equal 137 "$ended_with" "exit code after SIGKILL"
             equal failed "$state" "state after SIGKILL at $stage"
             ;;
         start-*)
@@ -83,9 +83,9 @@ for stage in start run export; do
             esac
             ;;
         esac
-        case $signal-$code in
+        case $signal-$ended_with in
         INT-130 | TERM-143 | KILL-137) ;;
-        *) [ "$stage-$state" = export-ready ] || fail "exit code $code after SIG$signal at $stage" ;;
+        *) [ "$stage-$state" = export-ready ] || fail "exit code $ended_with after SIG$signal at $stage" ;;
         esac
         if [ "$stage" != start ]; then
             tb logs "$id" >"$T/log"
@@ -99,24 +99,32 @@ for stage in start run export; do
 done
 
 say "a build: whenever it is stopped, nothing half-built can be seen"
+need_cloud_image
+cloud_recipe stopped "$(sha256sum "$cloud" | cut -d' ' -f1)" 'echo "the script runs"; sleep 600'
 export XDG_DATA_HOME=$T/data
+a_little_later() { sleep "$delay"; }
+script_runs() { grep -aqs 'the script runs' "$T/err"; }
 for signal in INT TERM KILL; do
-    case $signal in INT) delay=3 ;; TERM) delay=12 ;; KILL) delay=25 ;; esac
-    say "SIG$signal after $delay s of build"
-    background image build
-    sleep "$delay"
-    if ended; then fail "the build ended before it could be stopped"; fi
-    kill "-$signal" "$pid"
-    code=0
-    wait "$pid" || code=$?
-    case $signal-$code in
-    INT-130 | TERM-143 | KILL-137) ;;
-    *) fail "exit code $code after SIG$signal during a build" ;;
-    esac
-    wait_for 10 no_processes ||
-        fail "processes left by SIG$signal at build: $(processes_of_test | tr '\n' ';')"
-    expect 0 tb image ls
-    holds_not "$T/out" 'debian' "images after SIG$signal during a build"
-    equal '' "$(find "$XDG_DATA_HOME" -type f -size +64k)" "files left in the store by SIG$signal"
-    check_nothing_left
+    for moment in a_little_later script_runs; do
+        case $signal in INT) delay=2 ;; TERM) delay=6 ;; KILL) delay=12 ;; esac
+        say "SIG$signal when a build has come to: $moment ($delay s)"
+        background image build "$T/stopped.yaml"
+        wait_for 300 "$moment" || fail "the build did not come to: $moment"
+        kill -0 "$pid" 2>/dev/null || fail "the build ended before it could be stopped"
+        kill "-$signal" "$pid"
+        stopped=$SECONDS
+        code=0
+        wait "$pid" || code=$?
+        case $signal-$code in
+        INT-130 | TERM-143 | KILL-137) ;;
+        *) fail "exit code $code after SIG$signal during a build" ;;
+        esac
+        [ $((SECONDS - stopped)) -le 10 ] || fail "it took $((SECONDS - stopped)) s to stop a build"
+        wait_for 10 no_processes ||
+            fail "processes left by SIG$signal at build: $(processes_of_test | tr '\n' ';')"
+        expect 0 tb image ls
+        holds_not "$T/out" 'stopped' "images after SIG$signal during a build"
+        equal '' "$(find "$XDG_DATA_HOME" -type f -size +64k)" "files left in the store by SIG$signal"
+        check_nothing_left
+    done
 done

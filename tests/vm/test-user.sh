@@ -78,12 +78,13 @@ open_up() { # runs in the namespace: $closed is covered, only what the test need
 as_user() {
     env -i PATH="$PATH" LC_ALL=C.UTF-8 HOME="$T/u/home" XDG_DATA_HOME="$T/u/data" \
         XDG_STATE_HOME="$T/u/state" XDG_CACHE_HOME="$T/u/cache" XDG_RUNTIME_DIR="$T/u/run" \
+        TMPDIR="$TMPDIR" \
         setpriv --reuid "$uid" --regid "$gid" --clear-groups "$@"
 }
 if [ -n "$closed" ] && [ "${T#"$closed"/}" = "$T" ]; then
     say "'$closed' is closed to $user: opened in a mount namespace"
     export -f open_up as_user
-    export closed source_dir T TASKBOX uid gid
+    export closed source_dir T TASKBOX TMPDIR uid gid
     # shellcheck disable=SC2016
     tb_as_user() { unshare -m bash -c 'open_up && as_user "$TASKBOX" "$@"' tb "$@"; }
 else
