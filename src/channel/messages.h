@@ -12,7 +12,7 @@
 #define TB_CHANNEL_PORT "taskbox.channel.0" /* name of the virtio-serial port */
 
 enum {
-    TB_PROTOCOL_VERSION = 1,
+    TB_PROTOCOL_VERSION = 2,
     TB_NONCE_SIZE = 16,
     TB_ENTROPY_SIZE = 64,
     TB_HASH_SIZE = 32,
@@ -43,6 +43,7 @@ typedef enum {
     TB_MSG_EXPORT_FILES = 0x0e,
     TB_MSG_SEAL = 0x0f,
     TB_MSG_SHUTDOWN = 0x10,
+    TB_MSG_SETTLE = 0x11,
     /* guest to host */
     TB_MSG_GUEST_HELLO = 0x81,
     TB_MSG_OK = 0x82,

@@ -91,7 +91,10 @@ void tb_disk_grow(const TbGuestConfig *config, bool partition)
         grow_partition(device, number);
     int64_t sectors = sys_number(device, "size");
     uint64_t blocks = sectors > 0 ? (uint64_t)sectors * 512 / (uint64_t)fs.f_bsize : 0;
+    static uint64_t grown_to; /* a fork comes here with the same disk a second time */
+    if (blocks <= (uint64_t)fs.f_blocks || blocks == grown_to)
+        return;
     tb_auto_fd fd = open(config->disk, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0 && blocks > (uint64_t)fs.f_blocks)
-        ioctl(fd, EXT4_RESIZE, &blocks);
+    if (fd >= 0 && ioctl(fd, EXT4_RESIZE, &blocks) == 0)
+        grown_to = blocks;
 }

@@ -21,6 +21,7 @@ typedef struct {
     const char *workspace; /* /workspace */
     const char *cgroup;    /* cgroup v2 directory of the task */
     const char *disk;      /* mount point of the disk to grow and to trim; NULL: leave it */
+    bool own_machine;      /* caches, free memory and kernel settings are the box's, too */
     void (*power_off)(void);
     /* The host has closed `fd` (-1 when already taken back): gives the descriptor to go on with, -1
      * when there is none yet (asked again soon), -2 to end the service. */
@@ -103,6 +104,7 @@ typedef struct {
     int status;     /* of waitpid, once reaped */
     int in, out[2]; /* our ends; out[1] is -1 with a pty */
     bool pty, input_eof;
+    bool spoiled; /* the cgroup has seen a kill: nobody is made in it any more */
     size_t input_start, input_length, owed; /* owed: credit not yet given back */
     int64_t drain_deadline;
     uint8_t input[TB_STDIN_WINDOW];
@@ -127,6 +129,7 @@ typedef struct {
     const TbExecMessage *exec;
     const TbUser *user;
     int in, out, err, report;
+    bool in_cgroup; /* already */
 } TbChild;
 typedef enum { TB_STEP_IDENTITY, TB_STEP_CWD, TB_STEP_EXEC } TbChildStep;
 typedef struct {
@@ -161,6 +164,13 @@ bool tb_export_list(TbGuest *guest, uint32_t limit, TbFault *fault);
 bool tb_export_files(TbGuest *guest, const uint8_t *payload, size_t length, TbFault *fault);
 /* Sends what there is room for. */
 void tb_export_step(TbGuest *guest);
+
+/* The part of tb_setup_run that is the same for all tasks of a user; done twice it does nothing. */
+bool tb_setup_common(const TbGuestConfig *config, uint32_t uid, uint32_t gid, bool grow_partition,
+                     TbUser *user, TbFault *fault);
+
+/* settle.c: waits until the machine idles, then leaves as little in its memory as can be */
+void tb_settle(const TbGuestConfig *config);
 
 /* seal.c */
 bool tb_seal(const TbGuestConfig *config, TbFault *fault);

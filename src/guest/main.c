@@ -33,6 +33,7 @@ int main(int argc, char **argv)
         .workspace = "/workspace",
         .cgroup = "/sys/fs/cgroup/taskbox",
         .disk = "/",
+        .own_machine = true,
         .power_off = power_off,
         .reopen = tb_port_reopen,
         .data = &kept,

@@ -204,6 +204,23 @@ static bool run_seal(TbGuest *guest)
     return true;
 }
 
+/* The user stays unknown: a task's box still waits for its SETUP. */
+static bool run_settle(TbGuest *guest, const TbFrame *frame)
+{
+    TbReader reader = tb_reader(frame->payload, frame->length);
+    uint32_t uid = tb_get_u32(&reader);
+    uint32_t gid = tb_get_u32(&reader);
+    TbUser user;
+    TbFault fault;
+    if (!tb_reader_done(&reader))
+        return false;
+    bool ok = tb_setup_common(guest->config, uid, gid, true, &user, &fault);
+    if (ok)
+        tb_settle(guest->config);
+    answer(guest, TB_MSG_SETTLE, ok, &fault);
+    return true;
+}
+
 /* A request other than these means that the host knows how the last process ended. */
 static bool leaves_exit_pending(uint8_t type)
 {
@@ -241,6 +258,8 @@ bool tb_request_run(TbGuest *guest, const TbFrame *frame)
         return run_export(guest, frame);
     case TB_MSG_SEAL:
         return run_seal(guest);
+    case TB_MSG_SETTLE:
+        return run_settle(guest, frame);
     case TB_MSG_SHUTDOWN:
         guest->config->power_off();
         return true;

@@ -8,7 +8,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <shadow.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +72,14 @@ static size_t insert_line(const char *text, const char *ours, char *out)
     return written ? used : (size_t)sprintf(out, "%s\n", ours);
 }
 
+/* Whether `ours` stands in the text where insert_line would put it. */
+static bool stands_there(const char *text, const char *ours)
+{
+    const char *second = text + strcspn(text, "\n");
+    size_t length = strlen(ours);
+    return *second == '\n' && strncmp(second + 1, ours, length) == 0 && second[1 + length] == '\n';
+}
+
 /* Replaces the line of "agent" in a file; a file that is not there is made with `mode`. */
 static bool put_line(const char *path, const char *ours, mode_t mode, TbFault *fault)
 {
@@ -82,7 +89,7 @@ static bool put_line(const char *path, const char *ours, mode_t mode, TbFault *f
     stat(path, &st);
     bool ok = text && out ? tb_read_whole(path, text, FILE_SIZE, &length, fault)
                           : tb_fault(fault, "no memory");
-    if (ok) {
+    if (ok && !stands_there(text, ours)) {
         length = insert_line(text, ours, out);
         ok = tb_replace_file(path, out, length, st.st_mode & 07777, fault);
         if (ok && chown(path, st.st_uid, st.st_gid) != 0)
@@ -166,15 +173,12 @@ bool tb_setup_user(const TbGuestConfig *config, uint32_t uid, uint32_t gid, TbUs
     char *text = calloc(1, FILE_SIZE);
     if (!text)
         return tb_fault(fault, "no memory");
-    bool locked = config->root[0] == '\0' && lckpwdf() == 0;
     snprintf(path, sizeof path, "%s/etc/passwd", config->root);
     find_line(path, text, line, sizeof line);
     choose_home(config, line, user);
     snprintf(ours, sizeof ours, NAME ":x:%u:%u:AI Agent:%s:%s", uid, gid, user->home, user->shell);
     bool ok = put_line(path, ours, 0644, fault) && put_group(config, gid, text, fault) &&
               put_shadow(config, text, fault);
-    if (locked)
-        ulckpwdf();
     free(text);
     user->uid = uid;
     user->gid = gid;

@@ -3,6 +3,10 @@
  * What makes this box itself and nobody else: time, random state, names, user. It runs once, before
  * anything of the task does, and must do the same after a cold boot and after a fork. Entropy goes
  * first, since the machine id is made of it.
+ *
+ * After a fork it is on the way of every task, so what all tasks of a user share is done before the
+ * freeze already (tb_setup_common) and only looked at here; and what differs lies in /run, in
+ * memory, where writing is a fraction of the work: the files in /etc are links to it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -40,6 +45,57 @@ static bool add_entropy(const TbSetupMessage *setup, TbFault *fault)
     return ok || tb_fault_errno(fault, "cannot add entropy");
 }
 
+/* The files of a box's identity: in etc, and under this name in run/taskbox. */
+static const char *const identity_files[] = {"machine-id", "hostname", "hosts"};
+
+/* Replaces the file in etc by a link into run, unless it is one; what it held goes along. */
+static bool move_to_memory(const TbGuestConfig *config, const char *name, TbFault *fault)
+{
+    char path[TB_PATH_SIZE], temporary[TB_PATH_SIZE + 16], place[TB_PATH_SIZE], target[64];
+    char present[64] = "";
+    char *text = calloc(1, TEXT_SIZE);
+    size_t length = 0;
+    snprintf(path, sizeof path, "%s/etc/%s", config->root, name);
+    snprintf(temporary, sizeof temporary, "%s.taskbox", path);
+    snprintf(place, sizeof place, "%s/run/taskbox/%s", config->root, name);
+    snprintf(target, sizeof target, "../run/taskbox/%s", name);
+    bool ok = text || tb_fault(fault, "no memory");
+    if (ok && readlink(path, present, sizeof present - 1) > 0 && strcmp(present, target) == 0 &&
+        access(place, F_OK) == 0) {
+        free(text);
+        return true;
+    }
+    umount2(path, MNT_DETACH); /* systemd may have mounted its machine id over it */
+    ok = ok && tb_read_whole(path, text, TEXT_SIZE, &length, fault) &&
+         tb_replace_file(place, text, length, 0644, fault);
+    unlink(temporary);
+    ok = ok && ((symlink(target, temporary) == 0 && rename(temporary, path) == 0) ||
+                tb_fault_errno(fault, "cannot make '%s' a link", path));
+    free(text);
+    return ok;
+}
+
+static bool move_identity(const TbGuestConfig *config, TbFault *fault)
+{
+    char place[TB_PATH_SIZE];
+    snprintf(place, sizeof place, "%s/run/taskbox", config->root);
+    if (!tb_make_dirs(place, 0755) || chmod(place, 0755) != 0)
+        return tb_fault_errno(fault, "cannot make '%s'", place);
+    for (size_t i = 0; i < sizeof identity_files / sizeof *identity_files; i++)
+        if (!move_to_memory(config, identity_files[i], fault))
+            return false;
+    return true;
+}
+
+/* Gives an identity file its content, in place. */
+static bool write_identity(const TbGuestConfig *config, const char *name, const char *text,
+                           TbFault *fault)
+{
+    char path[TB_PATH_SIZE];
+    snprintf(path, sizeof path, "%s/run/taskbox/%s", config->root, name);
+    return tb_write_text(path, text) || tb_fault_errno(fault, "cannot write '%s'", path);
+}
+
 static bool set_machine_id(const TbGuestConfig *config, TbFault *fault)
 {
     uint8_t id[16];
@@ -54,9 +110,7 @@ static bool set_machine_id(const TbGuestConfig *config, TbFault *fault)
     snprintf(path, sizeof path, "%s/run/machine-id", config->root);
     if (access(path, F_OK) == 0)
         tb_write_text(path, text);
-    snprintf(path, sizeof path, "%s/etc/machine-id", config->root);
-    /* In place first: systemd may have mounted something over it. */
-    return tb_write_text(path, text) || tb_replace_file(path, text, strlen(text), 0444, fault);
+    return write_identity(config, "machine-id", text, fault);
 }
 
 static bool name_is_fine(const char *name)
@@ -76,7 +130,7 @@ static bool set_hosts(const TbGuestConfig *config, const char *name, TbFault *fa
     bool ok = old && new;
     if (!ok)
         tb_fault(fault, "no memory");
-    snprintf(path, sizeof path, "%s/etc/hosts", config->root);
+    snprintf(path, sizeof path, "%s/run/taskbox/hosts", config->root);
     size_t length;
     if (ok && (ok = tb_read_whole(path, old, TEXT_SIZE, &length, fault))) {
         size_t used = 0;
@@ -84,7 +138,7 @@ static bool set_hosts(const TbGuestConfig *config, const char *name, TbFault *fa
             if (!strstr(line, mark))
                 used += (size_t)sprintf(new + used, "%s\n", line);
         used += (size_t)sprintf(new + used, "127.0.0.1\tlocalhost %s %s\n", name, mark);
-        ok = tb_replace_file(path, new, used, 0644, fault);
+        ok = write_identity(config, "hosts", new, fault);
     }
     free(old);
     free(new);
@@ -93,15 +147,13 @@ static bool set_hosts(const TbGuestConfig *config, const char *name, TbFault *fa
 
 static bool set_hostname(const TbGuestConfig *config, const char *name, TbFault *fault)
 {
-    char path[TB_PATH_SIZE], text[80];
+    char text[80];
     if (!name_is_fine(name))
         return tb_fault(fault, "the host name is none");
     if (sethostname(name, strlen(name)) != 0)
         return tb_fault_errno(fault, "cannot set the host name");
-    snprintf(path, sizeof path, "%s/etc/hostname", config->root);
-    int length = snprintf(text, sizeof text, "%s\n", name);
-    return tb_replace_file(path, text, (size_t)length, 0644, fault) &&
-           set_hosts(config, name, fault);
+    snprintf(text, sizeof text, "%s\n", name);
+    return write_identity(config, "hostname", text, fault) && set_hosts(config, name, fault);
 }
 
 /* The host's stat data are believed by git in the box, so that its first status rehashes nothing:
@@ -138,23 +190,43 @@ static bool allow_sudo(const TbGuestConfig *config, TbFault *fault)
     if (access(path, F_OK) != 0)
         return true;
     snprintf(path, sizeof path, "%s/etc/sudoers.d/taskbox", config->root);
-    return tb_replace_file(path, text, sizeof text - 1, 0440, fault);
+    return access(path, F_OK) == 0 || tb_replace_file(path, text, sizeof text - 1, 0440, fault);
+}
+
+/* The kernel makes it once a boot, and a fork never booted. What reads it sees ours. */
+static void set_boot_id(const TbGuestConfig *config)
+{
+    static const char kernels[] = "/proc/sys/kernel/random/boot_id";
+    char path[TB_PATH_SIZE], id[64];
+    snprintf(path, sizeof path, "%s/run/taskbox/boot-id", config->root);
+    if (!config->own_machine || tb_read_text("/proc/sys/kernel/random/uuid", id, sizeof id) <= 0)
+        return;
+    tb_auto_fd fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0444);
+    if (fd >= 0 && tb_write_full(fd, id, strlen(id)))
+        mount(path, kernels, NULL, MS_BIND, NULL);
+}
+
+bool tb_setup_common(const TbGuestConfig *config, uint32_t uid, uint32_t gid, bool grow_partition,
+                     TbUser *user, TbFault *fault)
+{
+    char etc[TB_PATH_SIZE];
+    snprintf(etc, sizeof etc, "%s/etc", config->root);
+    if (uid == 0 || uid == UINT32_MAX || gid == UINT32_MAX)
+        return tb_fault(fault, "uid %u cannot be the task's", uid);
+    if (!tb_make_dirs(etc, 0755))
+        return tb_fault_errno(fault, "cannot make '%s'", etc);
+    tb_disk_grow(config, grow_partition);
+    return move_identity(config, fault) && tb_setup_user(config, uid, gid, user, fault) &&
+           allow_sudo(config, fault) && set_git_config(config, fault) && tb_setup_loopback(fault);
 }
 
 bool tb_setup_run(const TbGuestConfig *config, const TbSetupMessage *setup, TbUser *user,
                   TbFault *fault)
 {
-    char etc[TB_PATH_SIZE];
-    snprintf(etc, sizeof etc, "%s/etc", config->root);
-    if (setup->uid == 0 || setup->uid == UINT32_MAX || setup->gid == UINT32_MAX)
-        return tb_fault(fault, "uid %u cannot be the task's", setup->uid);
-    if (!tb_make_dirs(etc, 0755))
-        return tb_fault_errno(fault, "cannot make '%s'", etc);
-    if (!set_clock(setup, fault) || !add_entropy(setup, fault) || !set_machine_id(config, fault) ||
-        !set_hostname(config, setup->hostname, fault) ||
-        !tb_setup_user(config, setup->uid, setup->gid, user, fault) || !allow_sudo(config, fault) ||
-        !set_git_config(config, fault) || !tb_setup_loopback(fault))
+    if (!set_clock(setup, fault) || !add_entropy(setup, fault) ||
+        !tb_setup_common(config, setup->uid, setup->gid, !setup->network, user, fault) ||
+        !set_machine_id(config, fault) || !set_hostname(config, setup->hostname, fault))
         return false;
-    tb_disk_grow(config, !setup->network);
+    set_boot_id(config);
     return !setup->network || tb_setup_network(config, fault);
 }

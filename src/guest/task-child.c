@@ -53,7 +53,8 @@ static void lower_limits(void)
 static void take_place(const TbChild *child)
 {
     setsid();
-    join_cgroup(child->config->cgroup);
+    if (!child->in_cgroup)
+        join_cgroup(child->config->cgroup);
     tb_write_text("/proc/self/oom_score_adj", "0");
     reset_signals();
     if (dup2(child->in, 0) < 0 || dup2(child->out, 1) < 0 || dup2(child->err, 2) < 0)

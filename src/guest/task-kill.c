@@ -6,6 +6,7 @@
  */
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -83,7 +84,10 @@ void tb_task_kill_all(TbGuest *guest)
             task->drain_deadline = tb_now() + 1000;
         }
         if ((left == 0 && task->pid == 0) || tb_now() >= deadline)
-            return;
+            break;
         tb_sleep_ms(5);
     }
+    /* Some kernels take a process that is made in a cgroup for one of those that were to be killed
+     * there. The next process gets a new one; where this one stays, it is moved in by hand. */
+    task->spoiled = rmdir(guest->config->cgroup) != 0 && errno != ENOENT;
 }

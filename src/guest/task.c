@@ -9,11 +9,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -135,6 +137,22 @@ static void note_failed_exec(TbGuest *guest, const TbExecMessage *exec, int repo
     tb_guest_send(guest, TB_MSG_OUTPUT, exec->pty ? 1 : 2, text, (size_t)length);
 }
 
+/* fork, but the child is in the cgroup from its first moment on: to be moved into one takes a grace
+ * period of the kernel. The plain fork where that is not to be had; *inside says which. */
+static pid_t fork_into(const TbGuest *guest, bool *inside)
+{
+    tb_auto_fd fd =
+        guest->task.spoiled ? -1 : open(guest->config->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct clone_args args = {
+        .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)fd};
+    *inside = true;
+    pid_t pid = fd < 0 ? -1 : (pid_t)syscall(SYS_clone3, &args, sizeof args);
+    if (pid >= 0)
+        return pid;
+    *inside = false;
+    return fork();
+}
+
 bool tb_task_start(TbGuest *guest, const TbExecMessage *exec, TbFault *fault)
 {
     Streams streams = {-1, {-1, -1}, -1, -1, -1};
@@ -153,7 +171,7 @@ bool tb_task_start(TbGuest *guest, const TbExecMessage *exec, TbFault *fault)
                      .out = streams.out,
                      .err = streams.err,
                      .report = report_out};
-    pid_t pid = fork();
+    pid_t pid = fork_into(guest, &child.in_cgroup);
     if (pid == 0)
         tb_child_run(&child);
     tb_close(&report_out);
