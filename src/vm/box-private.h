@@ -5,7 +5,7 @@
 #include "vm/box.h"
 #include "vm/jail.h"
 
-typedef enum { BOX_STARTING, BOX_RUNNING, BOX_OFF, BOX_FAILED } BoxState;
+typedef enum { BOX_STARTING, BOX_RUNNING, BOX_FREEZING, BOX_FROZEN, BOX_OFF, BOX_FAILED } BoxState;
 
 struct TbBox {
     char *id, *dir;
@@ -14,6 +14,7 @@ struct TbBox {
     TbJailUser user;
     int listen_fd; /* for the channel; -1 once QEMU has connected */
     TbJail *jail;
+    bool forked;
     BoxState state;
     bool keep;       /* the directory stays */
     GError *failure; /* with BOX_FAILED */
@@ -29,5 +30,11 @@ char *tb_console_last_line(int dir_fd);
 
 /* The virtual size of a qcow2 file of ours. */
 bool tb_overlay_size(const char *image, uint64_t *size, GError **error);
-/* Makes the overlay in the box directory; its backing file is what the jail sees as the image. */
-bool tb_overlay_create(int dir_fd, uint64_t size, GError **error);
+/* Makes the overlay `name` in the directory; `backing` is where the jail sees what is behind it. */
+bool tb_overlay_create(int dir_fd, const char *name, const char *backing, uint64_t size,
+                       GError **error);
+
+/* box-wait.c: takes in all events that are there. False with error set when the box has failed. */
+bool tb_box_pump(TbBox *box, GError **error);
+/* Sleeps until there may be an event, an interrupt or the deadline is near. */
+void tb_box_doze(TbBox *box, int64_t deadline);

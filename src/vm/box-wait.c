@@ -47,6 +47,8 @@ static void note_event(TbBox *box, const char *word, const char *rest)
     tb_debug("box '%s': %s %s", box->id, word, rest);
     if (strcmp(word, "running") == 0)
         box->state = BOX_RUNNING;
+    else if (strcmp(word, "frozen") == 0 && box->state == BOX_FREEZING)
+        box->state = BOX_FROZEN;
     else if (strcmp(word, "stopped") == 0)
         note_stop(box, rest);
     else if (strcmp(word, "io-error") == 0 && strcmp(rest, "enospc") == 0)
@@ -63,7 +65,7 @@ static void note_event(TbBox *box, const char *word, const char *rest)
 /* Takes in all events that are there. */
 static void pump(TbBox *box)
 {
-    while (box->state == BOX_STARTING || box->state == BOX_RUNNING) {
+    while (box->state <= BOX_FREEZING) {
         g_autofree char *word = NULL, *rest = NULL;
         switch (tb_jail_next(box->jail, &word, &rest)) {
         case TB_JAIL_AGAIN:
@@ -102,6 +104,12 @@ static bool switched_off(const TbBox *box, GError **error)
     return tb_error_set(error, TB_ERROR_VM, "box '%s': the VM has switched itself off%s%s%s",
                         box->id, *line ? " (the console's last line: '" : "", line,
                         *line ? "')" : "");
+}
+
+bool tb_box_pump(TbBox *box, GError **error)
+{
+    pump(box);
+    return check_failure(box, error);
 }
 
 static bool watch(void *data, GError **error)
@@ -143,6 +151,13 @@ static int poll_time(int64_t deadline)
         return POLL_MS;
     int64_t left = (deadline - g_get_monotonic_time() + 999) / 1000;
     return (int)CLAMP(left, 0, POLL_MS);
+}
+
+void tb_box_doze(TbBox *box, int64_t deadline)
+{
+    struct pollfd fds[2] = {{.fd = tb_jail_fd(box->jail), .events = POLLIN},
+                            {.fd = tb_interrupt_fd(), .events = POLLIN}};
+    poll(fds, 2, poll_time(deadline));
 }
 
 static bool no_answer(const TbBox *box, GError **error)
@@ -197,6 +212,8 @@ static bool await_channel(TbBox *box, int64_t deadline, GError **error)
     tb_clear_fd(&box->listen_fd); /* QEMU connects once; nobody else ever */
     box->session_fd = fd;
     box->session = tb_session_new(tb_steal_fd(&fd));
+    if (box->forked)
+        tb_session_begin_clean(box->session);
     tb_session_set_watch(box->session, tb_jail_fd(box->jail), watch, box);
     return true;
 }
@@ -236,8 +253,6 @@ bool tb_box_wait_off(TbBox *box, int64_t deadline, GError **error)
         if (timed_out(deadline))
             return tb_error_set(error, TB_ERROR_TIMEOUT,
                                 "box '%s': the VM has not switched itself off in time", box->id);
-        struct pollfd fds[2] = {{.fd = tb_jail_fd(box->jail), .events = POLLIN},
-                                {.fd = tb_interrupt_fd(), .events = POLLIN}};
-        poll(fds, 2, poll_time(deadline));
+        tb_box_doze(box, deadline);
     }
 }

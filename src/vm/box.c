@@ -23,6 +23,7 @@
 #include "util/error.h"
 #include "util/fs.h"
 #include "util/log.h"
+#include "util/paths.h"
 #include "vm/capabilities.h"
 #include "vm/layout.h"
 
@@ -136,6 +137,7 @@ static GPtrArray *vmm_arguments(const TbBoxSpec *spec)
         {spec->accel == TB_ACCEL_KVM, "--kvm"}, {spec->initrd, "--initrd"},
         {!spec->disk_writable, "--overlay"},    {spec->project_disk, "--project-disk"},
         {spec->project_dir, "--project-dir"},   {spec->network, "--network"},
+        {spec->freezable, "--freezable"},       {spec->fork, "--fork"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(flags); i++)
         if (flags[i].is_set)
@@ -149,6 +151,10 @@ static bool start_jail(TbBox *box, const TbBoxSpec *spec, uint64_t limit, GError
     g_autoptr(GBytes) capabilities = tb_capabilities_get(spec->accel == TB_ACCEL_KVM, error);
     if (!capabilities)
         return false;
+    g_autofree char *preload =
+        spec->fork ? tb_path_libexec("vm/taskbox-memory.so", "taskbox-memory.so", error) : NULL;
+    if (spec->fork && !preload)
+        return false;
     g_autoptr(GPtrArray) arguments = vmm_arguments(spec);
     TbJailSpec jail = {
         .id = spec->id,
@@ -160,12 +166,49 @@ static bool start_jail(TbBox *box, const TbBoxSpec *spec, uint64_t limit, GError
         .arguments = (const char *const *)arguments->pdata,
     };
     bind_file(&jail, spec->disk, TB_JAIL_IMAGE, spec->disk_writable);
-    bind_file(&jail, spec->kernel, TB_JAIL_KERNEL, false);
-    bind_file(&jail, spec->initrd, TB_JAIL_INITRD, false);
+    if (!spec->fork) {
+        bind_file(&jail, spec->kernel, TB_JAIL_KERNEL, false);
+        bind_file(&jail, spec->initrd, TB_JAIL_INITRD, false);
+    }
     bind_file(&jail, spec->project_disk, TB_JAIL_PROJECT_DISK, false);
     bind_file(&jail, spec->project_dir, TB_JAIL_PROJECT_DIR, false);
+    if (spec->fork) {
+        bind_file(&jail, spec->fork->memory, TB_JAIL_MEMORY, false);
+        bind_file(&jail, spec->fork->state, TB_JAIL_STATE, false);
+        bind_file(&jail, spec->fork->disk, TB_JAIL_TEMPLATE_DISK, false);
+        bind_file(&jail, preload, TB_JAIL_PRELOAD, false);
+    }
     box->jail = tb_jail_start(&jail, error);
     return box->jail != NULL;
+}
+
+/* A fork's is a copy of an empty one, which saves a program's start. */
+static bool make_overlay(TbBox *box, const TbBoxSpec *spec, uint64_t size, GError **error)
+{
+    if (spec->disk_writable)
+        return true;
+    if (!spec->fork)
+        return tb_overlay_create(box->dir_fd, TB_BOX_OVERLAY, TB_JAIL_IMAGE, size, error);
+    tb_autofd from = open(spec->fork->overlay, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    tb_autofd to =
+        openat(box->dir_fd, TB_BOX_OVERLAY, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (from < 0 || to < 0)
+        return tb_error_set_errno(error, errno, "cannot make the overlay");
+    return tb_copy_file(from, to, TB_BOX_OVERLAY, error);
+}
+
+/* Files that only the jail writes: the machine's memory, and later its devices' state. */
+static bool make_memory(TbBox *box, const TbBoxSpec *spec, GError **error)
+{
+    static const char *const names[] = {TB_BOX_MEMORY, TB_BOX_STATE};
+    for (size_t i = 0; spec->freezable && i < G_N_ELEMENTS(names); i++) {
+        tb_autofd fd = openat(box->dir_fd, names[i], O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd < 0 || (i == 0 && ftruncate(fd, (off_t)spec->memory) < 0))
+            return tb_error_set_errno(error, errno, "cannot make the file '%s'", names[i]);
+        if (box->user.drops && fchown(fd, box->user.uid, box->user.gid) < 0)
+            return cannot_give(names[i], error);
+    }
+    return true;
 }
 
 static bool start(TbBox *box, const TbBoxSpec *spec, GError **error)
@@ -176,7 +219,9 @@ static bool start(TbBox *box, const TbBoxSpec *spec, GError **error)
         return false;
     size = MAX(size, spec->disk_size);
     uint64_t limit = spec->disk_limit ? spec->disk_limit : size + size / 8 + LIMIT_EXTRA;
-    return (spec->disk_writable || tb_overlay_create(box->dir_fd, size, error)) &&
+    if (spec->freezable)
+        limit = MAX(limit, spec->memory);
+    return make_overlay(box, spec, size, error) && make_memory(box, spec, error) &&
            listen_channel(box, error) && give_to_user(box, spec, error) &&
            start_jail(box, spec, limit, error);
 }
@@ -187,6 +232,7 @@ TbBox *tb_box_start(const TbBoxSpec *spec, GError **error)
     box->parent_fd = box->dir_fd = box->listen_fd = box->session_fd = -1;
     box->id = g_strdup(spec->id);
     box->dir = g_strdup(spec->dir);
+    box->forked = spec->fork != NULL;
     if (!start(box, spec, error)) {
         g_prefix_error(error, "cannot start box '%s': ", spec->id);
         return NULL;

@@ -11,12 +11,21 @@
 #include <stdint.h>
 #include "vm/session.h"
 
+/* The size of every project disk: a box that is forked from a template cannot learn another. */
+#define TB_BOX_PROJECT_DISK_SIZE (INT64_C(64) << 30)
+
 typedef enum { TB_ACCEL_TCG, TB_ACCEL_KVM } TbAccel;
 const char *tb_accel_name(TbAccel accel); /* "tcg", "kvm" */
 
 /* Whether KVM really works: runs a small guest loop with a deadline; the answer is kept for this
  * boot of the host in the cache directory. *why (g_free, may be NULL) says it in words. */
 TbAccel tb_accel_probe(char **why);
+
+/* A frozen box (absolute paths of read-only files): what tb_box_freeze left, and an empty overlay
+ * on its disk as tb_box_template_overlay makes it. */
+typedef struct {
+    const char *memory, *state, *disk, *overlay;
+} TbBoxTemplate;
 
 typedef struct {
     const char *id;     /* names the domain; letters, digits, dash */
@@ -32,7 +41,9 @@ typedef struct {
     uint64_t disk_size;  /* virtual size of the overlay; 0: as the image */
     uint64_t disk_limit; /* bytes the overlay file may grow to; 0: disk_size and some */
     TbAccel accel;
-    bool network; /* QEMU user network: image builds only */
+    bool network;              /* QEMU user network: image builds only */
+    const TbBoxTemplate *fork; /* go on from here, made of the same spec; NULL: boot */
+    bool freezable;            /* tb_box_freeze may be called: memory lies in a file of the box */
 } TbBoxSpec;
 
 typedef struct TbBox TbBox;
@@ -44,6 +55,20 @@ TbBox *tb_box_start(const TbBoxSpec *spec, GError **error) G_GNUC_WARN_UNUSED_RE
 TbSession *tb_box_wait_hello(TbBox *box, int64_t deadline, TbGuestInfo *info, GError **error);
 /* Waits until the VM has powered itself off. */
 bool tb_box_wait_off(TbBox *box, int64_t deadline, GError **error);
+/*
+ * Stops a freezable box for good and moves what a template is made of into the directory `to`, as
+ * "memory", "state" and "disk.qcow2": mode 0444, ours, pages of zeros left out. The guest must be
+ * idle. Of the box only tb_box_free is left to be called.
+ */
+bool tb_box_freeze(TbBox *box, int to, int64_t deadline, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Makes `name` in the directory `to`: an empty overlay of `size` bytes, for boxes that are forked
+ * from the template. */
+bool tb_box_template_overlay(int to, const char *name, uint64_t size, GError **error);
+/* What besides its spec decides how a machine looks to its guest: QEMU, libvirt and our own part of
+ * them as they are installed here, and with KVM the processor. Equal text, equal machine. g_free.
+ */
+char *tb_box_machine(TbAccel accel, GError **error);
+
 /* Leaves the box directory (overlay, console log) in place when the box is freed. */
 void tb_box_keep(TbBox *box);
 /* Kills the jail, reaps it, removes the box directory (unless it is kept). */

@@ -34,19 +34,28 @@ static const char *const watched[] = {
     "/usr/lib/x86_64-linux-gnu/libvirt.so.0",
     "/usr/lib64/libvirt.so.0",
     "/usr/lib/libvirt.so.0",
-    "/proc/sys/kernel/random/boot_id",
 };
+
+static void append_file(GString *text, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == 0)
+        g_string_append_printf(text, "|%s %ju %jd %jd.%09ld", path, (uintmax_t)st.st_ino,
+                               (intmax_t)st.st_size, (intmax_t)st.st_ctim.tv_sec,
+                               st.st_ctim.tv_nsec);
+}
+
+void tb_capabilities_identity(GString *text)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(watched); i++)
+        append_file(text, watched[i]);
+}
 
 static char *cache_name(bool kvm)
 {
-    g_autoptr(GString) text = g_string_new(kvm ? "kvm" : "tcg");
-    for (size_t i = 0; i < G_N_ELEMENTS(watched); i++) {
-        struct stat st;
-        if (stat(watched[i], &st) == 0)
-            g_string_append_printf(text, "|%s %ju %jd %jd.%09ld", watched[i], (uintmax_t)st.st_ino,
-                                   (intmax_t)st.st_size, (intmax_t)st.st_ctim.tv_sec,
-                                   st.st_ctim.tv_nsec);
-    }
+    g_autoptr(GString) text = g_string_new(kvm ? "kvm 2" : "tcg 2");
+    tb_capabilities_identity(text);
+    append_file(text, "/proc/sys/kernel/random/boot_id");
     g_autofree char *digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, text->str, -1);
     digest[32] = '\0';
     return g_strconcat(digest, ".xml", NULL);
@@ -104,6 +113,23 @@ static GBytes *probe_in(const char *dir, bool kvm, GError **error)
     return tb_read_file_at(fd, TB_BOX_CAPABILITIES, SIZE_LIMIT, error);
 }
 
+/* With this flag libvirt asks a started QEMU for each of some three hundred properties of its
+ * processor, one message each: most of a second, for an answer that nobody looks at. Without it, it
+ * asks twice. */
+static GBytes *without_slow_flag(GBytes *capabilities)
+{
+    static const char flag[] = "  <flag name='cpu-unavailable-features'/>\n";
+    const char *text = g_bytes_get_data(capabilities, NULL);
+    const char *at = g_strstr_len(text, (gssize)g_bytes_get_size(capabilities), flag);
+    if (!at)
+        return capabilities;
+    const char *rest = at + strlen(flag);
+    g_autofree char *before = g_strndup(text, (size_t)(at - text));
+    char *joined = g_strconcat(before, rest, NULL);
+    g_bytes_unref(capabilities);
+    return g_bytes_new_take(joined, strlen(joined));
+}
+
 /* `name` in `folder`, which may be there from one who was killed. */
 static GBytes *probe(const char *folder, const char *name, bool kvm, GError **error)
 {
@@ -118,6 +144,8 @@ static GBytes *probe(const char *folder, const char *name, bool kvm, GError **er
     }
     tb_verbose("asking QEMU what it can do");
     GBytes *answer = probe_in(dir, kvm, error);
+    if (answer)
+        answer = without_slow_flag(answer);
     if (!tb_remove_tree(folder_fd, name, &ignored))
         tb_debug("%s", ignored->message);
     return answer;

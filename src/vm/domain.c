@@ -96,10 +96,12 @@ static void write_boot(xmlTextWriter *w, const TbDomainSpec *spec)
     begin_with(w, "type", "arch", "x86_64", "machine", "q35", NULL);
     must(xmlTextWriterWriteString(w, BAD_CAST "hvm"));
     end(w);
-    text(w, "kernel", spec->kernel);
-    if (spec->initrd)
-        text(w, "initrd", spec->initrd);
-    text(w, "cmdline", spec->cmdline);
+    if (spec->memory_kind != TB_MEMORY_PRIVATE) {
+        text(w, "kernel", spec->kernel);
+        if (spec->initrd)
+            text(w, "initrd", spec->initrd);
+        text(w, "cmdline", spec->cmdline);
+    }
     end(w);
 }
 
@@ -152,17 +154,16 @@ static void write_disk(xmlTextWriter *w, const TbDomainSpec *spec)
     empty(w, "driver", "name", "qemu", "type", "qcow2", "cache", "unsafe", "discard", "unmap",
           NULL);
     empty(w, "source", "file", spec->disk, NULL);
-    if (spec->backing) {
+    const char *chain[] = {spec->backing, spec->backing ? spec->base : NULL, NULL};
+    unsigned depth = 0;
+    for (; chain[depth]; depth++) {
         begin_with(w, "backingStore", "type", "file", NULL);
         empty(w, "format", "type", "qcow2", NULL);
-        empty(w, "source", "file", spec->backing, NULL);
-        begin(w, "backingStore");
-        end(w);
-        end(w);
-    } else {
-        begin(w, "backingStore");
-        end(w);
+        empty(w, "source", "file", chain[depth], NULL);
     }
+    empty(w, "backingStore", NULL);
+    while (depth-- > 0)
+        end(w);
     empty(w, "target", "dev", "vda", "bus", "virtio", NULL);
     pci_address(w, SLOT_DISK);
     end(w);
@@ -252,13 +253,40 @@ static void write_devices(xmlTextWriter *w, const TbDomainSpec *spec)
     end(w);
 }
 
-/* What this libvirt has no words for. */
-static void write_qemu_arguments(xmlTextWriter *w)
+static void qemu_argument(xmlTextWriter *w, const char *option, const char *value)
 {
-    static const char *const arguments[] = {"-machine", "i8042=off", NULL};
+    empty(w, "qemu:arg", "value", option, NULL);
+    empty(w, "qemu:arg", "value", value, NULL);
+}
+
+/* libvirt chooses the place of a memory file itself, and knows no private mapping of a file that
+ * is not to be written. Its own memory object stays unused and untouched. */
+static void write_memory_file(xmlTextWriter *w, const TbDomainSpec *spec)
+{
+    bool private = spec->memory_kind == TB_MEMORY_PRIVATE;
+    g_autofree char *object = g_strdup_printf(
+        "memory-backend-file,id=tbram,size=%" G_GUINT64_FORMAT ",mem-path=%s,share=%s%s",
+        spec->memory, spec->memory_file, private ? "off" : "on",
+        private && !spec->memory_preload ? ",readonly=on,rom=off" : "");
+    qemu_argument(w, "-object", object);
+    qemu_argument(w, "-machine", "memory-backend=tbram");
+    if (!private)
+        return;
+    qemu_argument(w, "-incoming", "defer");
+    /* The kernel is in the memory already and is not read again; the ROM that loaded it is a part of
+     * the machine and has to be there. */
+    qemu_argument(w, "-option-rom", "linuxboot_dma.bin");
+    if (spec->memory_preload)
+        empty(w, "qemu:env", "name", "LD_PRELOAD", "value", spec->memory_preload, NULL);
+}
+
+/* What this libvirt has no words for. */
+static void write_qemu_arguments(xmlTextWriter *w, const TbDomainSpec *spec)
+{
     begin(w, "qemu:commandline");
-    for (const char *const *argument = arguments; *argument; argument++)
-        empty(w, "qemu:arg", "value", *argument, NULL);
+    qemu_argument(w, "-machine", "i8042=off");
+    if (spec->memory_kind != TB_MEMORY_PLAIN)
+        write_memory_file(w, spec);
     end(w);
 }
 
@@ -271,12 +299,13 @@ char *tb_domain_xml(const TbDomainSpec *spec)
     xmlTextWriterSetIndentString(w, BAD_CAST "  ");
     begin_with(w, "domain", "type", spec->kvm ? "kvm" : "qemu", "xmlns:qemu", QEMU_NAMESPACE, NULL);
     text(w, "name", spec->name);
+    empty(w, "genid", NULL); /* a new one each time: the guest's kernel reseeds when it changes */
     write_size(w, spec);
     write_boot(w, spec);
     write_cpu_and_features(w, spec);
     write_life(w);
     write_devices(w, spec);
-    write_qemu_arguments(w);
+    write_qemu_arguments(w, spec);
     end(w);
     must(xmlTextWriterFlush(w));
     return g_strdup((const char *)xmlBufferContent(buffer));

@@ -6,6 +6,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Where the machine's memory lies, when it is more than anonymous memory of QEMU's. */
+typedef enum {
+    TB_MEMORY_PLAIN,
+    TB_MEMORY_SHARED,  /* in a file that is written: the machine is to become a template */
+    TB_MEMORY_PRIVATE, /* copy on write over a template's file; waits for its device state */
+} TbMemoryKind;
+
 /* Paths are those in the jail. */
 typedef struct {
     const char *name;
@@ -17,11 +24,16 @@ typedef struct {
     const char *cmdline;
     const char *disk;         /* qcow2 */
     const char *backing;      /* the qcow2 behind it; NULL: none */
+    const char *base;         /* the qcow2 behind that; NULL: none */
     const char *project_disk; /* raw, read-only; NULL: none */
     const char *project_dir;  /* 9p, read-only; NULL: none */
     bool network;
-    const char *channel; /* unix socket somebody listens on */
-    const char *console; /* file */
+    TbMemoryKind memory_kind;
+    const char *memory_file;    /* unless plain */
+    const char *memory_preload; /* library that makes QEMU open a private one read-only; NULL: this
+                                   QEMU has an option for it (8.2 and later) */
+    const char *channel;        /* unix socket somebody listens on */
+    const char *console;        /* file */
 } TbDomainSpec;
 
 /* Free with g_free. */

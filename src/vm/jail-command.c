@@ -25,7 +25,7 @@ static const char *const namespaces[] = {
     "--clearenv",
     "--setenv",
     "PATH",
-    "/usr/bin:/usr/sbin",
+    "/usr/sbin", /* libvirt would start every QEMU it finds, to ask what it can do */
     "--setenv",
     "HOME",
     "/tmp",

@@ -223,9 +223,9 @@ TbJail *tb_jail_start(const TbJailSpec *spec, GError **error)
         sources[i + 2] = spec->binds[i].source;
     TbJailPlan plan = {
         .spec = spec, .vmm = vmm, .sources = sources, .data = files.items, .n_data = files.n};
-    static const char *const staged[TB_STAGE_ITEMS] = {"/tmp/0", "/tmp/1", "/tmp/2", "/tmp/3",
-                                                       "/tmp/4", "/tmp/5", "/tmp/6", "/tmp/7",
-                                                       "/tmp/8", "/tmp/9"};
+    static const char *const staged[TB_STAGE_ITEMS] = {
+        "/tmp/0", "/tmp/1", "/tmp/2", "/tmp/3",  "/tmp/4",  "/tmp/5",  "/tmp/6",
+        "/tmp/7", "/tmp/8", "/tmp/9", "/tmp/10", "/tmp/11", "/tmp/12", "/tmp/13"};
     if (user.drops)
         plan.sources = staged;
     g_autoptr(TbJail) jail = g_new0(TbJail, 1);
@@ -269,6 +269,14 @@ void tb_jail_free(TbJail *jail)
 int tb_jail_fd(const TbJail *jail)
 {
     return jail->events;
+}
+
+bool tb_jail_say(TbJail *jail, const char *word, GError **error)
+{
+    while (send(jail->events, word, strlen(word), MSG_NOSIGNAL) < 0)
+        if (errno != EINTR)
+            return tb_error_set_errno(error, errno, "cannot reach the jail");
+    return true;
 }
 
 static char *last_errors(TbJail *jail)

@@ -13,7 +13,7 @@
 
 #include "util/command.h"
 
-#define TB_JAIL_MAX_BINDS 8
+#define TB_JAIL_MAX_BINDS 12
 
 typedef struct {
     const char *source, *target;
@@ -52,6 +52,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbJail, tb_jail_free)
 
 /* Readable when there is an event or the jail has ended. */
 int tb_jail_fd(const TbJail *jail);
+/* Says a word to taskbox-vmm. False with error set when it is gone. */
+bool tb_jail_say(TbJail *jail, const char *word, GError **error);
 /* The next event: its first word and the rest (escaped, printable; g_free both). Does not block.
  * AGAIN: none now. ENDED: taskbox-vmm is gone, *rest holds the last lines of its stderr. */
 typedef enum { TB_JAIL_EVENT, TB_JAIL_AGAIN, TB_JAIL_ENDED } TbJailNext;

@@ -10,15 +10,25 @@
 #define TB_JAIL_INITRD       "/image/initrd"
 #define TB_JAIL_PROJECT_DISK "/image/project"
 #define TB_JAIL_PROJECT_DIR  "/project"
+/* Of a template. */
+#define TB_JAIL_MEMORY        "/image/memory"
+#define TB_JAIL_STATE         "/image/state"
+#define TB_JAIL_TEMPLATE_DISK "/image/template.qcow2"
+#define TB_JAIL_PRELOAD       "/run/taskbox-memory.so"
 
 /* In the box directory. */
 #define TB_BOX_OVERLAY      "overlay.qcow2"
 #define TB_BOX_CHANNEL      "chan.sock"
 #define TB_BOX_CONSOLE      "console.log"
 #define TB_BOX_CAPABILITIES "capabilities.xml" /* of a probe */
+#define TB_BOX_MEMORY       "memory"           /* of a box that is to be frozen, */
+#define TB_BOX_STATE        "state"            /* and its devices' state */
+#define TB_BOX_MIGRATION    "migration.sock"
 
 #define TB_EMULATOR "/usr/bin/qemu-system-x86_64"
 
 /* The jail's end of the event socket: SOCK_SEQPACKET, one event a packet, "WORD TEXT". */
 #define TB_JAIL_EVENT_FD  3
 #define TB_JAIL_EVENT_MAX 1024
+/* The one word the host ever says there. */
+#define TB_JAIL_FREEZE "freeze"

@@ -3,10 +3,10 @@
  * taskbox-vmm: libvirt's embedded driver in the jail, and nothing else.
  *
  * It takes the machine as arguments, starts it, and says on descriptor 3 what becomes of it, one
- * packet an event: "running", "stopped REASON", "io-error REASON" (QEMU's word: enospc), "error
- * TEXT". It ends when the machine does. It decides nothing and knows no secret: a guest that breaks
- * out of QEMU can write into this process (same uid), so whatever it says is hostile to the host's
- * side.
+ * packet an event: "running", "frozen", "stopped REASON", "io-error REASON" (QEMU's word: enospc),
+ * "error TEXT". It ends when the machine does. It decides nothing and knows no secret: a guest that
+ * breaks out of QEMU can write into this process (same uid), so whatever it says is hostile to the
+ * host's side.
  *
  * libvirt calls back on the event loop's thread while the main thread may be in a call of its own;
  * what the two share is `life`, under its mutex.
@@ -37,6 +37,7 @@
 #include "util/auto.h"
 #include "vm/domain.h"
 #include "vm/layout.h"
+#include "vm/vmm.h"
 
 #define CONSOLE_LIMIT   (1024 * 1024)
 #define TICK_MS         250
@@ -49,14 +50,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomain, virDomainFree)
 static struct {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    bool stopped;
-} life = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+    bool stopped, freeze;
+} life = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false};
 
 static struct {
     char *name, *cmdline;
     int cpus;
     gint64 memory;
-    gboolean kvm, initrd, overlay, project_disk, project_dir, network, probe;
+    gboolean kvm, initrd, overlay, project_disk, project_dir, network, probe, freezable, fork;
 } arguments;
 
 static const GOptionEntry options[] = {
@@ -71,10 +72,12 @@ static const GOptionEntry options[] = {
     {"project-dir", 0, 0, G_OPTION_ARG_NONE, &arguments.project_dir, NULL, NULL},
     {"network", 0, 0, G_OPTION_ARG_NONE, &arguments.network, NULL, NULL},
     {"probe", 0, 0, G_OPTION_ARG_NONE, &arguments.probe, NULL, NULL},
+    {"freezable", 0, 0, G_OPTION_ARG_NONE, &arguments.freezable, NULL, NULL},
+    {"fork", 0, 0, G_OPTION_ARG_NONE, &arguments.fork, NULL, NULL},
     {NULL},
 };
 
-G_GNUC_PRINTF(1, 2) static void report(const char *format, ...)
+void tb_vmm_report(const char *format, ...)
 {
     char packet[TB_JAIL_EVENT_MAX];
     va_list args;
@@ -86,10 +89,18 @@ G_GNUC_PRINTF(1, 2) static void report(const char *format, ...)
         continue;
 }
 
-static int fail(const char *what)
+bool tb_vmm_fail(const char *what, const char *reason)
 {
     const virError *last = virGetLastError();
-    report("error %s: %s", what, last && last->message ? last->message : "unknown cause");
+    if (!reason)
+        reason = last && last->message ? last->message : "unknown cause";
+    tb_vmm_report("error %s: %s", what, reason);
+    return false;
+}
+
+static int fail(const char *what)
+{
+    tb_vmm_fail(what, NULL);
     return EXIT_FAILURE;
 }
 
@@ -97,12 +108,21 @@ static void quiet(void *data, virErrorPtr error)
 {
 }
 
-/* Nobody ever sends us anything: what can come is the end. */
+/* What can come is the wish to freeze the machine, and the end. */
 static void *watch_host(void *data)
 {
-    char byte;
-    while (recv(TB_JAIL_EVENT_FD, &byte, 1, 0) < 0 && errno == EINTR)
-        continue;
+    char word[sizeof TB_JAIL_FREEZE];
+    for (;;) {
+        ssize_t got = recv(TB_JAIL_EVENT_FD, word, sizeof word, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got != strlen(TB_JAIL_FREEZE) || memcmp(word, TB_JAIL_FREEZE, (size_t)got) != 0)
+            break;
+        pthread_mutex_lock(&life.mutex);
+        life.freeze = true;
+        pthread_cond_signal(&life.changed);
+        pthread_mutex_unlock(&life.mutex);
+    }
     kill(-1, SIGKILL); /* all in the jail but its init, which ends when it has no children */
     _exit(EXIT_FAILURE);
 }
@@ -111,7 +131,7 @@ static void *run_loop(void *data)
 {
     while (virEventRunDefaultImpl() == 0)
         continue;
-    report("error libvirt's event loop broke");
+    tb_vmm_report("error libvirt's event loop broke");
     _exit(EXIT_FAILURE);
 }
 
@@ -153,7 +173,7 @@ static int on_life(virConnectPtr connection, virDomainPtr domain, int event, int
         return 0;
     bool clean = detail == VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN;
     g_autofree char *words = clean ? g_strdup("") : qemu_last_words();
-    report("stopped %s %s", stop_reason(detail), words);
+    tb_vmm_report("stopped %s %s", stop_reason(detail), words);
     pthread_mutex_lock(&life.mutex);
     life.stopped = true;
     pthread_cond_signal(&life.changed);
@@ -165,7 +185,7 @@ static void on_io_error(virConnectPtr connection, virDomainPtr domain, const cha
                         const char *device, int action, const char *reason, void *data)
 {
     if (action == VIR_DOMAIN_EVENT_IO_ERROR_PAUSE)
-        report("io-error %s", reason && *reason ? reason : "other");
+        tb_vmm_report("io-error %s", reason && *reason ? reason : "other");
 }
 
 static bool watch_events(virConnectPtr connection)
@@ -184,13 +204,14 @@ static void cap_console(void)
     if (fd < 0 || fstat(fd, &st) < 0 || st.st_size <= CONSOLE_LIMIT)
         return;
     if (ftruncate(fd, 0) < 0)
-        report("io-error console");
+        tb_vmm_report("io-error console");
 }
 
-static void wait_until_stopped(void)
+/* True: the host wants the machine frozen; false: it has stopped. */
+static bool wait_for_change(void)
 {
     pthread_mutex_lock(&life.mutex);
-    while (!life.stopped) {
+    while (!life.stopped && !life.freeze) {
         struct timespec next;
         clock_gettime(CLOCK_REALTIME, &next);
         next.tv_nsec += TICK_MS * 1000000L;
@@ -199,10 +220,13 @@ static void wait_until_stopped(void)
         if (pthread_cond_timedwait(&life.changed, &life.mutex, &next) == ETIMEDOUT)
             cap_console();
     }
+    bool freeze = life.freeze && !life.stopped;
+    life.freeze = false;
     pthread_mutex_unlock(&life.mutex);
+    return freeze;
 }
 
-static int run_domain(virConnectPtr connection)
+static TbDomainSpec domain_spec(virConnectPtr connection)
 {
     TbDomainSpec spec = {
         .name = arguments.name,
@@ -221,14 +245,37 @@ static int run_domain(virConnectPtr connection)
         .channel = TB_JAIL_DIR "/" TB_BOX_CHANNEL,
         .console = TB_JAIL_DIR "/" TB_BOX_CONSOLE,
     };
+    if (arguments.freezable) {
+        spec.memory_kind = TB_MEMORY_SHARED;
+        spec.memory_file = TB_JAIL_DIR "/" TB_BOX_MEMORY;
+    } else if (arguments.fork) {
+        spec.memory_kind = TB_MEMORY_PRIVATE;
+        spec.memory_file = TB_JAIL_MEMORY;
+        spec.memory_preload = tb_vmm_maps_read_only(connection) ? NULL : TB_JAIL_PRELOAD;
+        spec.backing = TB_JAIL_TEMPLATE_DISK;
+        spec.base = TB_JAIL_IMAGE;
+    }
+    return spec;
+}
+
+static int run_domain(virConnectPtr connection)
+{
     if (!watch_events(connection))
         return fail("cannot watch the VM");
+    TbDomainSpec spec = domain_spec(connection);
     g_autofree char *xml = tb_domain_xml(&spec);
-    g_autoptr(virDomain) domain = virDomainCreateXML(connection, xml, 0);
+    g_autoptr(virDomain) domain =
+        virDomainCreateXML(connection, xml, arguments.fork ? VIR_DOMAIN_START_PAUSED : 0);
     if (!domain)
         return fail("cannot start the VM");
-    report("running");
-    wait_until_stopped();
+    if (arguments.fork && !tb_vmm_thaw(domain))
+        return EXIT_FAILURE;
+    tb_vmm_report("running");
+    while (wait_for_change()) {
+        if (!tb_vmm_freeze(domain))
+            return EXIT_FAILURE;
+        tb_vmm_report("frozen");
+    }
     return EXIT_SUCCESS;
 }
 
@@ -246,9 +293,9 @@ static int run_probe(virConnectPtr connection)
     gsize length = 0;
     if (g_file_get_contents(path, &content, &length, &error) &&
         g_file_set_contents(TB_JAIL_DIR "/" TB_BOX_CAPABILITIES, content, (gssize)length, &error))
-        report("running");
+        tb_vmm_report("running");
     else
-        report("error %s", error->message);
+        tb_vmm_report("error %s", error->message);
     return EXIT_SUCCESS;
 }
 

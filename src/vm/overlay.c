@@ -37,12 +37,13 @@ bool tb_overlay_size(const char *image, uint64_t *size, GError **error)
     return true;
 }
 
-bool tb_overlay_create(int dir_fd, uint64_t size, GError **error)
+bool tb_overlay_create(int dir_fd, const char *name, const char *backing, uint64_t size,
+                       GError **error)
 {
     g_autofree char *folder = g_strdup_printf("/proc/%d/fd/%d", (int)getpid(), dir_fd);
     g_autoptr(TbCommand) command = tb_command_new("qemu-img");
-    tb_command_add(command, "create", "-q", "-f", "qcow2", "-u", "-b", TB_JAIL_IMAGE, "-F", "qcow2",
-                   TB_BOX_OVERLAY, NULL);
+    tb_command_add(command, "create", "-q", "-f", "qcow2", "-u", "-b", backing, "-F", "qcow2", name,
+                   NULL);
     tb_command_add_format(command, "%" G_GUINT64_FORMAT, size);
     tb_command_set_cwd(command, folder);
     tb_command_set_timeout(command, SECONDS);

@@ -14,6 +14,7 @@ struct TbSession {
     int watch_fd;
     TbWatchFn watch;
     void *watch_data;
+    bool clean; /* the first HELLO needs no padding */
     bool greeted;
     bool broken; /* the guest broke the protocol or is gone: every further call fails */
     bool stale;  /* OUTPUT, CREDIT and EXIT of a process nobody waits for may still come */

@@ -34,6 +34,11 @@ void tb_session_free(TbSession *session)
     g_free(session);
 }
 
+void tb_session_begin_clean(TbSession *session)
+{
+    session->clean = true;
+}
+
 void tb_session_set_watch(TbSession *session, int fd, TbWatchFn fn, void *data)
 {
     session->watch_fd = fd;
@@ -109,7 +114,9 @@ bool tb_session_hello(TbSession *session, int64_t deadline, TbGuestInfo *info, G
         return false;
     TbWriter writer = tb_writer(payload, sizeof payload);
     tb_encode_hello(&writer, &hello);
-    g_byte_array_append(session->out, padding, sizeof padding);
+    if (!session->clean)
+        g_byte_array_append(session->out, padding, sizeof padding);
+    session->clean = false;
     tb_session_queue(session, TB_MSG_HELLO, 0, payload, writer.length);
     tb_frame_decoder_reset(&session->decoder);
     return find_answer(session, hello.nonce, deadline, error) &&
@@ -155,6 +162,16 @@ bool tb_session_mount(TbSession *session, const TbMount *mount, int64_t deadline
     TbMountMessage message = {.name = mount->name, .filesystem = mount->filesystem};
     tb_encode_mount(&writer, &message);
     return request(session, TB_MSG_MOUNT, &writer, deadline, error);
+}
+
+bool tb_session_settle(TbSession *session, uint32_t uid, uint32_t gid, int64_t deadline,
+                       GError **error)
+{
+    uint8_t payload[8];
+    TbWriter writer = tb_writer(payload, sizeof payload);
+    tb_put_u32(&writer, uid);
+    tb_put_u32(&writer, gid);
+    return request(session, TB_MSG_SETTLE, &writer, deadline, error);
 }
 
 bool tb_session_seal(TbSession *session, int64_t deadline, GError **error)

@@ -21,6 +21,9 @@ typedef struct TbSession TbSession;
 /* Takes the descriptor. Free closes it. */
 TbSession *tb_session_new(int fd);
 void tb_session_free(TbSession *session);
+/* The guest is known to wait for a whole frame (it was frozen so): the first HELLO goes without the
+ * padding that ends a half one. */
+void tb_session_begin_clean(TbSession *session);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbSession, tb_session_free)
 
 typedef bool (*TbWatchFn)(void *data, GError **error); /* false: end with error */
@@ -118,3 +121,8 @@ bool tb_session_export_files(TbSession *session, const uint32_t *indices, size_t
 /* Asks the guest to remove what makes it unique (machine-id, host keys, seeds, apt lists), sync,
  * trim and power off: the end of an image build. Returns when the guest said it will. */
 bool tb_session_seal(TbSession *session, int64_t deadline, GError **error);
+
+/* Asks the guest to come to rest before it is frozen: it does what the setup of any task of this
+ * user would do again, waits until its processors idle, drops its caches and clears free memory. */
+bool tb_session_settle(TbSession *session, uint32_t uid, uint32_t gid, int64_t deadline,
+                       GError **error);
