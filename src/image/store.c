@@ -15,6 +15,7 @@
 #include <sys/file.h>
 #include "image/manifest.h"
 #include "image/store-private.h"
+#include "image/template.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -321,7 +322,7 @@ static bool drop_locked(int locks, const char *digest, GError **error)
     if (renameat(images, digest, images, trash) < 0 && errno != ENOENT)
         return tb_error_set_errno(error, errno, "cannot remove image '%.12s'", digest);
     tb_image_check_forget(digest);
-    return tb_remove_tree(images, trash, error) &&
+    return tb_template_remove_of(digest, error) && tb_remove_tree(images, trash, error) &&
            (unlinkat(locks, digest, 0) == 0 || errno == ENOENT ||
             tb_error_set_errno(error, errno, "cannot remove the lock of image '%.12s'", digest));
 }

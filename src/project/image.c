@@ -26,7 +26,6 @@
 #include "util/log.h"
 #include "util/paths.h"
 
-#define VIRTUAL_SIZE  ((off_t)64 << 30)
 #define FORMAT        "3" /* counts up when what goes into an image changes */
 #define COARSE_SLACK  2   /* seconds, where a file system knows no finer times */
 #define FINE_SLACK_NS 20000000
@@ -78,7 +77,7 @@ static int hold_kept(int dir, const TbManifest *manifest)
         return -1;
     tb_autofd fd = openat(dir, manifest->image, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size != VIRTUAL_SIZE ||
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size != TB_PROJECT_IMAGE_SIZE ||
         flock(fd, LOCK_SH | LOCK_NB) < 0)
         return -1;
     return tb_steal_fd(&fd);
@@ -91,7 +90,7 @@ static bool create_image(TbProjectImage *image, GError **error)
     tb_autofd fd =
         openat(image->dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) < 0 || fchmod(fd, 0644) < 0 ||
-        ftruncate(fd, VIRTUAL_SIZE) < 0) {
+        ftruncate(fd, TB_PROJECT_IMAGE_SIZE) < 0) {
         tb_error_set_errno(error, errno, "cannot create a project image in '%s'", image->key_path);
         unlinkat(image->dir, name, 0);
         return false;
@@ -319,7 +318,7 @@ bool tb_project_image_fill(TbProjectImage *image, TbScan *scan, GError **error)
         return true;
     g_autofree uint8_t *taken = g_malloc0(scan->items->len);
     g_autoptr(GError) reason = NULL;
-    if (!tb_erofs_write(image->fd, scan, (uint64_t)VIRTUAL_SIZE, taken, &reason)) {
+    if (!tb_erofs_write(image->fd, scan, (uint64_t)TB_PROJECT_IMAGE_SIZE, taken, &reason)) {
         if (!g_error_matches(reason, TB_ERROR, TB_ERROR_LIMIT)) {
             g_propagate_error(error, g_steal_pointer(&reason));
             return false;

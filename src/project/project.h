@@ -66,6 +66,8 @@ char **tb_project_alternates(TbProject *project, GError **error);
  * the same project are waited for or get an image of their own.
  */
 typedef struct TbProjectImage TbProjectImage;
+/* Bytes of every image, most of them a hole at its end. */
+#define TB_PROJECT_IMAGE_SIZE (INT64_C(64) << 30)
 /* `filesystems`: comma list of what the golden image's guest can mount. */
 TbProjectImage *tb_project_image_open(TbProject *project, const char *filesystems, GError **error);
 /* In place of an image: the project directory itself, shared read-only by 9p (mountType: 9p). The

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Making a template: one boot of the image with nothing of anybody in it. The project's disk is an
+ * empty placeholder of the size all project disks have. Once the guest has come to rest, what any
+ * task needs first is run once, so that it is in memory already; then the box is frozen.
+ *
+ * No identity is given before the freeze (that is SETUP's, in each fork), so none is shared.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "image/template-private.h"
+#include "util/auto.h"
+#include "util/error.h"
+#include "util/fs.h"
+#include "util/log.h"
+
+#define BOOT_SECONDS   300
+#define SETTLE_SECONDS 150
+#define WARM_SECONDS   120
+#define FREEZE_SECONDS 120
+#define PLACEHOLDER    "project"
+
+static int64_t in_seconds(int seconds)
+{
+    return g_get_monotonic_time() + (int64_t)seconds * G_USEC_PER_SEC;
+}
+
+static bool drop_output(int fd, const uint8_t *data, size_t length, void *user_data, GError **error)
+{
+    return true;
+}
+
+/* Runs a script of ours as root of the guest; how it ends does not matter. */
+static bool run_script(TbSession *session, const char *script, GError **error)
+{
+    const char *const argv[] = {"/bin/sh", "-c", script, NULL};
+    const TbExec exec = {.argv = argv, .cwd = "/", .as_root = true, .stdin_fd = -1};
+    const TbExecHandlers handlers = {.output = drop_output};
+    TbExecResult result;
+    return tb_session_exec(session, &exec, &handlers, in_seconds(WARM_SECONDS), &result, error);
+}
+
+/* The guest program answers before the boot is through; what is frozen must be past it. */
+static const char boot_to_its_end[] =
+    "if command -v systemctl; then timeout 100 systemctl is-system-running --wait;"
+    " systemctl stop '*.timer'; fi"; /* they would all be due when a fork's clock is set */
+
+/* A shell, git and what they load: read from the disk here once and not in each fork. */
+static const char warm_up[] = "cd /tmp && git --version && git status; ls / | grep -q usr; "
+                              "/bin/true; sed -n 1p /etc/passwd; sudo -n true; true";
+
+static bool settle(TbBox *box, const TbShape *shape, GError **error)
+{
+    TbGuestInfo info;
+    TbSession *session = tb_box_wait_hello(box, in_seconds(BOOT_SECONDS), &info, error);
+    return session && run_script(session, boot_to_its_end, error) &&
+           tb_session_settle(session, shape->uid ? shape->uid : 1000, shape->gid,
+                             in_seconds(SETTLE_SECONDS), error) &&
+           run_script(session, warm_up, error);
+}
+
+static bool make_placeholder(int dirfd, GError **error)
+{
+    tb_autofd fd =
+        openat(dirfd, PLACEHOLDER, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    return (fd >= 0 && fchmod(fd, 0644) == 0 && ftruncate(fd, TB_BOX_PROJECT_DISK_SIZE) == 0) ||
+           tb_error_set_errno(error, errno, "cannot make a placeholder for the project's disk");
+}
+
+static bool boot_and_freeze(const TbShape *shape, const char *key, const char *staging, int dirfd,
+                            GError **error)
+{
+    g_autofree char *id = g_strdup_printf("template-%.12s", key);
+    g_autofree char *dir = g_build_filename(staging, "box", NULL);
+    g_autofree char *project = g_build_filename(staging, PLACEHOLDER, NULL);
+    TbBoxSpec spec = {.id = id, .dir = dir, .project_disk = project, .freezable = true};
+    tb_shape_spec(shape, &spec);
+    g_autoptr(TbBox) box = tb_box_start(&spec, error);
+    if (!box || !settle(box, shape, error))
+        return false;
+    tb_status("making a template of image '%s': freezing", shape->image->name);
+    return tb_box_freeze(box, dirfd, in_seconds(FREEZE_SECONDS), error);
+}
+
+static bool finish(const TbShape *shape, const char *key, const char *machine, int dirfd,
+                   GError **error)
+{
+    static const char overlay[] = "overlay.qcow2";
+    return tb_box_template_overlay(dirfd, overlay, shape->disk, error) &&
+           (fchmodat(dirfd, overlay, 0444, 0) == 0 ||
+            tb_error_set_errno(error, errno, "cannot protect '%s'", overlay)) &&
+           tb_remove_tree(dirfd, PLACEHOLDER, error) &&
+           tb_template_manifest_write(shape, key, machine, dirfd, error);
+}
+
+bool tb_template_make(const TbShape *shape, const char *key, const char *machine,
+                      const char *staging, int dirfd, GError **error)
+{
+    tb_status("making a template of image '%s': booting (once for this shape)", shape->image->name);
+    bool ok = make_placeholder(dirfd, error) &&
+              boot_and_freeze(shape, key, staging, dirfd, error) &&
+              finish(shape, key, machine, dirfd, error);
+    tb_status_done();
+    return ok;
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * manifest.json of a template: what it was made of, and of each of its files the inode, size and
+ * ctime. Memory files are too large to hash at every fork; a write moves the ctime, which no call
+ * sets back, and a copy has another inode. The device number is left out: it may change at a boot.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <json-glib/json-glib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "image/template-private.h"
+#include "util/auto.h"
+#include "util/error.h"
+#include "util/fs.h"
+
+#define MANIFEST_LIMIT 65536
+
+const char *const tb_template_files[] = {"memory", "state", "disk.qcow2", "overlay.qcow2", NULL};
+
+/* ---- writing */
+
+static void set_text(JsonBuilder *json, const char *key, const char *value)
+{
+    json_builder_set_member_name(json, key);
+    json_builder_add_string_value(json, value);
+}
+
+static void set_number(JsonBuilder *json, const char *key, uint64_t value)
+{
+    json_builder_set_member_name(json, key);
+    json_builder_add_int_value(json, (gint64)value);
+}
+
+/* "INODE SIZE CTIME" of a file of the template; NULL when it is not one. g_free. */
+static char *seal_of(int dirfd, const char *name, uint64_t *bytes)
+{
+    struct stat st;
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+        (st.st_mode & 0222) || st.st_uid != geteuid())
+        return NULL;
+    *bytes += (uint64_t)st.st_blocks * 512;
+    return g_strdup_printf("%ju %jd %jd.%09ld", (uintmax_t)st.st_ino, (intmax_t)st.st_size,
+                           (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+}
+
+static bool set_seals(JsonBuilder *json, int dirfd, GError **error)
+{
+    uint64_t bytes = 0;
+    json_builder_set_member_name(json, "files");
+    json_builder_begin_object(json);
+    for (const char *const *name = tb_template_files; *name; name++) {
+        g_autofree char *seal = seal_of(dirfd, *name, &bytes);
+        if (!seal)
+            return tb_error_set(error, TB_ERROR_INTERNAL, "the template has no '%s'", *name);
+        set_text(json, *name, seal);
+    }
+    json_builder_end_object(json);
+    return true;
+}
+
+bool tb_template_manifest_write(const TbShape *shape, const char *key, const char *machine,
+                                int dirfd, GError **error)
+{
+    g_autoptr(JsonBuilder) json = json_builder_new();
+    json_builder_begin_object(json);
+    set_number(json, "format", TB_TEMPLATE_FORMAT);
+    set_text(json, "key", key);
+    set_text(json, "image", shape->image->name);
+    set_text(json, "imageDigest", shape->image->digest);
+    set_number(json, "cpus", shape->cpus);
+    set_number(json, "memory", shape->memory);
+    set_number(json, "disk", shape->disk);
+    set_text(json, "accelerator", tb_accel_name(shape->accel));
+    set_text(json, "machine", machine);
+    set_text(json, "taskbox", TB_VERSION);
+    set_number(json, "created", (uint64_t)(g_get_real_time() / G_USEC_PER_SEC));
+    if (!set_seals(json, dirfd, error))
+        return false;
+    json_builder_end_object(json);
+    g_autoptr(JsonNode) root = json_builder_get_root(json);
+    g_autofree char *text = json_to_string(root, TRUE);
+    g_autofree char *lines = g_strconcat(text, "\n", NULL);
+    return tb_write_atomic(dirfd, TB_TEMPLATE_MANIFEST, lines, strlen(lines), 0444, error);
+}
+
+/* ---- reading */
+
+static char *get_text(JsonObject *object, const char *key)
+{
+    JsonNode *node = json_object_get_member(object, key);
+    if (!node || !JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_STRING)
+        return NULL;
+    return g_strdup(json_node_get_string(node));
+}
+
+static uint64_t get_number(JsonObject *object, const char *key)
+{
+    JsonNode *node = json_object_get_member(object, key);
+    if (!node || !JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_INT64)
+        return 0;
+    return (uint64_t)MAX(json_node_get_int(node), 0);
+}
+
+void tb_template_free(TbTemplate *template)
+{
+    if (!template)
+        return;
+    g_free(template->key);
+    g_free(template->dir);
+    g_free(template->memory_path);
+    g_free(template->state_path);
+    g_free(template->disk_path);
+    g_free(template->overlay_path);
+    g_free(template->image_name);
+    g_free(template->image_digest);
+    g_free(template->accel);
+    g_free(template->machine);
+    g_free(template->taskbox);
+    g_free(template);
+}
+
+static TbTemplate *template_from(JsonObject *object, const char *dir)
+{
+    TbTemplate *t = g_new0(TbTemplate, 1);
+    t->dir = g_strdup(dir);
+    t->key = get_text(object, "key");
+    t->image_name = get_text(object, "image");
+    t->image_digest = get_text(object, "imageDigest");
+    t->accel = get_text(object, "accelerator");
+    t->machine = get_text(object, "machine");
+    t->taskbox = get_text(object, "taskbox");
+    t->cpus = (unsigned)get_number(object, "cpus");
+    t->memory = get_number(object, "memory");
+    t->disk = get_number(object, "disk");
+    t->created = (int64_t)get_number(object, "created");
+    t->memory_path = g_build_filename(dir, tb_template_files[0], NULL);
+    t->state_path = g_build_filename(dir, tb_template_files[1], NULL);
+    t->disk_path = g_build_filename(dir, tb_template_files[2], NULL);
+    t->overlay_path = g_build_filename(dir, tb_template_files[3], NULL);
+    t->files = (TbBoxTemplate){.memory = t->memory_path,
+                               .state = t->state_path,
+                               .disk = t->disk_path,
+                               .overlay = t->overlay_path};
+    return t;
+}
+
+static bool changed(const char *key, const char *file, GError **error)
+{
+    return tb_error_set(error, TB_ERROR_IMAGE, "template '%.12s' has changed since it was made: %s",
+                        key, file);
+}
+
+static bool check_files(JsonObject *object, const char *key, int dirfd, bool check, uint64_t *bytes,
+                        GError **error)
+{
+    JsonNode *node = json_object_get_member(object, "files");
+    JsonObject *seals = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+    for (const char *const *name = tb_template_files; *name; name++) {
+        g_autofree char *seal = seal_of(dirfd, *name, bytes);
+        g_autofree char *noted = seals ? get_text(seals, *name) : NULL;
+        if (check && (!seal || g_strcmp0(seal, noted) != 0))
+            return changed(key, *name, error);
+    }
+    return true;
+}
+
+TbTemplate *tb_template_manifest_read(const char *dir, const char *key, bool check, GError **error)
+{
+    tb_autofd fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        tb_error_set_errno(error, errno, "cannot open template '%.12s'", key);
+        return NULL;
+    }
+    g_autoptr(GBytes) data = tb_read_file_at(fd, TB_TEMPLATE_MANIFEST, MANIFEST_LIMIT, NULL);
+    g_autoptr(JsonParser) parser = json_parser_new_immutable();
+    JsonNode *root = NULL;
+    if (data && json_parser_load_from_data(parser, g_bytes_get_data(data, NULL),
+                                           (gssize)g_bytes_get_size(data), NULL))
+        root = json_parser_get_root(parser);
+    JsonObject *object = root && JSON_NODE_HOLDS_OBJECT(root) ? json_node_get_object(root) : NULL;
+    g_autoptr(TbTemplate) template = object ? template_from(object, dir) : NULL;
+    struct stat st;
+    if (!template || g_strcmp0(template->key, key) != 0 || !template->image_digest ||
+        !template->image_name || !template->machine || !template->accel || !template->taskbox ||
+        get_number(object, "format") != TB_TEMPLATE_FORMAT ||
+        fstatat(fd, TB_TEMPLATE_MANIFEST, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        changed(key, TB_TEMPLATE_MANIFEST, error);
+        return NULL;
+    }
+    template->used = st.st_mtim.tv_sec;
+    return check_files(object, key, fd, check, &template->bytes, error) ? g_steal_pointer(&template)
+                                                                        : NULL;
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The store of templates. A template gets to its place by one rename and leaves it by one; it is
+ * made under a lock of its key, so two tasks of one shape make one template.
+ */
+#include "image/template.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "image/store-private.h"
+#include "image/template-private.h"
+#include "util/auto.h"
+#include "util/error.h"
+#include "util/fs.h"
+#include "util/log.h"
+
+#define NEW          ".new-"
+#define GONE         ".gone-"
+#define FAILED       ".failed-"
+#define FAILED_FOR   3600 /* seconds */
+#define REASON_LIMIT 4096
+#define PREFIX_MIN   6
+
+void tb_shape_spec(const TbShape *shape, TbBoxSpec *spec)
+{
+    spec->disk = shape->image->disk;
+    spec->kernel = shape->image->kernel;
+    spec->initrd = shape->image->initrd;
+    spec->cmdline = shape->image->cmdline;
+    spec->cpus = shape->cpus;
+    spec->memory = shape->memory;
+    spec->disk_size = shape->disk;
+    spec->accel = shape->accel;
+}
+
+bool tb_shape_can_fork(const TbShape *shape)
+{
+    return shape->image->mount_type != TB_MOUNT_9P;
+}
+
+static char *key_of(const TbShape *shape, const char *machine)
+{
+    g_autofree char *text = g_strdup_printf(
+        "taskbox template %d\nimage %s\ncpus %u\nmemory %" G_GUINT64_FORMAT
+        "\ndisk %" G_GUINT64_FORMAT "\nproject disk %" G_GUINT64_FORMAT "\nmachine %s\n",
+        TB_TEMPLATE_FORMAT, shape->image->digest, shape->cpus, shape->memory, shape->disk,
+        (guint64)TB_BOX_PROJECT_DISK_SIZE, machine);
+    return g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
+}
+
+/* The directory's descriptor; *dir (g_free) is the template's path. */
+static int open_store(const char *key, char **dir, GError **error)
+{
+    g_autofree char *path = NULL;
+    int fd = tb_store_dir("templates", &path, error);
+    if (fd >= 0 && dir)
+        *dir = g_build_filename(path, key, NULL);
+    return fd;
+}
+
+/* ---- going away */
+
+static bool drop(int store, const char *key, GError **error)
+{
+    g_autofree char *gone = g_strconcat(GONE, key, NULL);
+    if (!tb_remove_tree(store, gone, error))
+        return false;
+    if (renameat(store, key, store, gone) < 0)
+        return errno == ENOENT ||
+               tb_error_set_errno(error, errno, "cannot remove template '%.12s'", key);
+    return tb_remove_tree(store, gone, error);
+}
+
+bool tb_template_remove(const char *key, GError **error)
+{
+    tb_autofd store = open_store(key, NULL, error);
+    return store >= 0 && drop(store, key, error);
+}
+
+/* ---- a failure that is remembered */
+
+static char *failed_name(const char *key)
+{
+    return g_strconcat(FAILED, key, NULL);
+}
+
+static void note_failure(int store, const char *key, const GError *why)
+{
+    if (g_error_matches(why, TB_ERROR, TB_ERROR_INTERRUPTED) ||
+        g_error_matches(why, TB_ERROR, TB_ERROR_NO_SPACE))
+        return; /* it may well go the next time */
+    g_autofree char *name = failed_name(key);
+    size_t length = MIN(strlen(why->message), REASON_LIMIT - 1);
+    g_autoptr(GError) ignored = NULL;
+    if (!tb_write_atomic(store, name, why->message, length, 0600, &ignored))
+        tb_debug("%s", ignored->message);
+}
+
+static bool failed_lately(int store, const char *key, GError **error)
+{
+    g_autofree char *name = failed_name(key);
+    struct stat st;
+    if (fstatat(store, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return false;
+    g_autoptr(GBytes) why = tb_read_file_at(store, name, REASON_LIMIT, NULL);
+    if (!why || time(NULL) - st.st_mtim.tv_sec > FAILED_FOR) {
+        unlinkat(store, name, 0);
+        return false;
+    }
+    tb_error_set(error, TB_ERROR_UNSUPPORTED,
+                 "no template could be made: %s (try again with 'taskbox template build')",
+                 (const char *)g_bytes_get_data(why, NULL));
+    return true;
+}
+
+/* ---- making */
+
+static bool publish(int store, const char *new_name, const char *key, int dirfd, GError **error)
+{
+    if (fchmod(dirfd, 0555) < 0 || fsync(dirfd) < 0 || renameat(store, new_name, store, key) < 0 ||
+        fsync(store) < 0)
+        return tb_error_set_errno(error, errno, "cannot keep template '%.12s'", key);
+    return true;
+}
+
+#define OUTDATED_AFTER 86400 /* seconds; two builds of taskbox may be in use at once */
+
+/* Of the same shape, but another QEMU or taskbox: nothing will be forked from them again. */
+static void drop_outdated(const TbTemplate *fresh)
+{
+    g_autoptr(GPtrArray) all = tb_template_list(NULL);
+    for (guint i = 0; all && i < all->len; i++) {
+        const TbTemplate *t = all->pdata[i];
+        if (fresh->created - t->used > OUTDATED_AFTER && t->cpus == fresh->cpus &&
+            t->memory == fresh->memory && t->disk == fresh->disk &&
+            strcmp(t->image_digest, fresh->image_digest) == 0 &&
+            strcmp(t->accel, fresh->accel) == 0 && strcmp(t->machine, fresh->machine) != 0)
+            tb_template_remove(t->key, NULL);
+    }
+}
+
+static bool make(const TbShape *shape, const char *key, const char *machine, const char *dir,
+                 int store, GError **error)
+{
+    g_autofree char *name = g_strconcat(NEW, key, NULL);
+    g_autofree char *parent = g_path_get_dirname(dir);
+    g_autofree char *staging = g_build_filename(parent, name, NULL);
+    if (!tb_remove_tree(store, name, error))
+        return false;
+    if (mkdirat(store, name, 0700) < 0)
+        return tb_error_set_errno(error, errno, "cannot make '%s'", staging);
+    tb_autofd fd = openat(store, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    g_autoptr(GError) why = NULL;
+    bool ok = fd >= 0 && tb_template_make(shape, key, machine, staging, fd, &why) &&
+              publish(store, name, key, fd, &why);
+    if (ok)
+        return true;
+    tb_remove_tree(store, name, NULL);
+    note_failure(store, key, why);
+    g_propagate_prefixed_error(error, g_steal_pointer(&why), "cannot make a template: ");
+    return false;
+}
+
+/* The template that is there and sound. NULL without an error: there is none (any more). */
+static TbTemplate *find(int store, const char *dir, const char *key)
+{
+    g_autoptr(GError) why = NULL;
+    TbTemplate *template = tb_template_manifest_read(dir, key, true, &why);
+    if (!template && !g_error_matches(why, TB_ERROR, TB_ERROR_NOT_FOUND)) {
+        tb_warn("%s; it is dropped", why->message);
+        drop(store, key, NULL);
+    }
+    return template;
+}
+
+static int lock_key(const char *key, GError **error)
+{
+    g_autofree char *name = g_strconcat("template-", key, NULL);
+    tb_autofd locks = tb_store_dir("locks", NULL, error);
+    if (locks < 0)
+        return -1;
+    int lock = tb_lock(locks, name, false, NULL);
+    if (lock >= 0)
+        return lock;
+    tb_info("another taskbox is making the template for this shape; waiting for it");
+    return tb_lock(locks, name, true, error);
+}
+
+TbTemplate *tb_template_get(const TbShape *shape, bool retry, bool *made, GError **error)
+{
+    g_autofree char *machine = tb_box_machine(shape->accel, error);
+    g_autofree char *key = machine ? key_of(shape, machine) : NULL;
+    g_autofree char *dir = NULL;
+    tb_autofd store = key ? open_store(key, &dir, error) : -1;
+    if (made)
+        *made = false;
+    if (store < 0)
+        return NULL;
+    TbTemplate *template = find(store, dir, key);
+    if (template || (!retry && failed_lately(store, key, error)))
+        return template;
+    tb_autofd lock = lock_key(key, error);
+    if (lock < 0)
+        return NULL;
+    template = find(store, dir, key);
+    if (template || (!retry && failed_lately(store, key, error)))
+        return template;
+    int64_t start = g_get_monotonic_time();
+    if (!make(shape, key, machine, dir, store, error))
+        return NULL;
+    template = tb_template_manifest_read(dir, key, true, error);
+    if (!template)
+        return NULL;
+    g_autofree char *failed = failed_name(key);
+    unlinkat(store, failed, 0);
+    drop_outdated(template);
+    tb_verbose("the template took %" G_GINT64_FORMAT " ms",
+               (g_get_monotonic_time() - start) / 1000);
+    if (made)
+        *made = true;
+    return template;
+}
+
+void tb_template_touch(const TbTemplate *template)
+{
+    tb_autofd fd = open(template->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        utimensat(fd, TB_TEMPLATE_MANIFEST, NULL, AT_SYMLINK_NOFOLLOW);
+}
+
+/* ---- looking */
+
+/* Names in the store; those that start with a dot too. */
+static GPtrArray *names_in(int store)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    tb_autofd fd = openat(store, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = fd >= 0 ? fdopendir(tb_steal_fd(&fd)) : NULL;
+    for (struct dirent *entry; stream && (entry = readdir(stream));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            g_ptr_array_add(names, g_strdup(entry->d_name));
+    if (stream)
+        closedir(stream);
+    return g_steal_pointer(&names);
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const TbTemplate *x = *(TbTemplate *const *)a, *y = *(TbTemplate *const *)b;
+    return x->created == y->created ? strcmp(x->key, y->key) : x->created < y->created ? 1 : -1;
+}
+
+GPtrArray *tb_template_list(GError **error)
+{
+    g_autofree char *path = NULL;
+    tb_autofd store = tb_store_dir("templates", &path, error);
+    if (store < 0)
+        return NULL;
+    g_autoptr(GPtrArray) names = names_in(store);
+    GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)tb_template_free);
+    for (guint i = 0; i < names->len; i++) {
+        const char *key = names->pdata[i];
+        g_autofree char *dir = g_build_filename(path, key, NULL);
+        TbTemplate *template =
+            tb_digest_valid(key) ? tb_template_manifest_read(dir, key, false, NULL) : NULL;
+        if (template)
+            g_ptr_array_add(list, template);
+    }
+    g_ptr_array_sort(list, newest_first);
+    return list;
+}
+
+TbTemplate *tb_template_open(const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) list = tb_template_list(error);
+    bool by_key = strlen(name) >= PREFIX_MIN && strspn(name, "0123456789abcdef") == strlen(name);
+    int found = -1;
+    for (guint i = 0; list && i < list->len; i++) {
+        const TbTemplate *t = list->pdata[i];
+        if (strcmp(t->image_name, name) != 0 && !(by_key && g_str_has_prefix(t->key, name)))
+            continue;
+        if (found >= 0) {
+            tb_error_set(error, TB_ERROR_USAGE,
+                         "'%s' means several templates (see 'taskbox template ls')", name);
+            return NULL;
+        }
+        found = (int)i;
+    }
+    if (!list)
+        return NULL;
+    if (found < 0) {
+        tb_error_set(error, TB_ERROR_NOT_FOUND, "no template '%s' (see 'taskbox template ls')",
+                     name);
+        return NULL;
+    }
+    return g_ptr_array_steal_index(list, (guint)found);
+}
+
+char *tb_template_manifest(const TbTemplate *template, GError **error)
+{
+    g_autofree char *path = g_build_filename(template->dir, TB_TEMPLATE_MANIFEST, NULL);
+    g_autoptr(GBytes) data = tb_read_file_at(AT_FDCWD, path, 65536, error);
+    return data ? g_strdup(g_bytes_get_data(data, NULL)) : NULL;
+}
+
+bool tb_template_remove_of(const char *image_digest, GError **error)
+{
+    g_autoptr(GPtrArray) list = tb_template_list(error);
+    for (guint i = 0; list && i < list->len; i++) {
+        const TbTemplate *t = list->pdata[i];
+        if (strcmp(t->image_digest, image_digest) == 0 && !tb_template_remove(t->key, error))
+            return false;
+    }
+    return list != NULL;
+}
+
+/* ---- garbage */
+
+/* Left by a killed taskbox: nobody holds the key's lock. */
+static bool gc_remains(int store, const char *name, bool apply, GPtrArray *found, GError **error)
+{
+    if (g_str_has_prefix(name, FAILED))
+        return true;
+    if (g_str_has_prefix(name, NEW)) {
+        g_autofree char *lock_name = g_strconcat("template-", name + strlen(NEW), NULL);
+        tb_autofd locks = tb_store_dir("locks", NULL, error);
+        tb_autofd lock = locks < 0 ? -1 : tb_lock(locks, lock_name, false, NULL);
+        if (lock < 0)
+            return locks >= 0;
+        g_ptr_array_add(found, g_strdup_printf("half-made template: %.12s", name + strlen(NEW)));
+        return !apply || tb_remove_tree(store, name, error);
+    }
+    g_ptr_array_add(found, g_strdup_printf("half-removed template: %.18s", name));
+    return !apply || tb_remove_tree(store, name, error);
+}
+
+static const char *why_useless(const TbTemplate *template, uint64_t max_age)
+{
+    TbAccel accel = strcmp(template->accel, "kvm") == 0 ? TB_ACCEL_KVM : TB_ACCEL_TCG;
+    g_autofree char *machine = tb_box_machine(accel, NULL);
+    if (!tb_store_has(template->image_digest))
+        return "its image is gone";
+    if (machine && strcmp(machine, template->machine) != 0)
+        return "made with another QEMU, libvirt or taskbox";
+    if (time(NULL) - template->used >= (time_t)max_age)
+        return "not used lately";
+    return NULL;
+}
+
+bool tb_template_gc(uint64_t max_age, bool apply, GPtrArray *found, GError **error)
+{
+    g_autofree char *path = NULL;
+    tb_autofd store = tb_store_dir("templates", &path, error);
+    if (store < 0)
+        return false;
+    g_autoptr(GPtrArray) names = names_in(store);
+    for (guint i = 0; i < names->len; i++) {
+        const char *name = names->pdata[i];
+        if (!tb_digest_valid(name)) {
+            if (!gc_remains(store, name, apply, found, error))
+                return false;
+            continue;
+        }
+        g_autofree char *dir = g_build_filename(path, name, NULL);
+        g_autoptr(TbTemplate) template = tb_template_manifest_read(dir, name, true, NULL);
+        const char *why = template ? why_useless(template, max_age) : "it has changed";
+        if (!why)
+            continue;
+        g_ptr_array_add(found, g_strdup_printf("template %.12s: %s", name, why));
+        if (apply && !drop(store, name, error))
+            return false;
+    }
+    return true;
+}
