@@ -9,7 +9,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include "cli/arguments.h"
-#include "task/store.h"
+#include "task/run.h"
 
 typedef struct TbSubcommand TbSubcommand;
 
@@ -50,11 +50,18 @@ char *tb_help_subcommand(const TbSubcommand *command);
 /* All of the program but the process itself: returns the exit status. */
 int tb_cli_main(int argc, char **argv);
 
+/* run.c: --image, --cpus, --memory and --disk. */
+bool tb_cli_read_shape(const TbArguments *arguments, TbRunOptions *options, GError **error);
+
 bool tb_cli_image_build(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_ls(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_show(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_verify(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_rm(TbCli *cli, int *status, GError **error);
+bool tb_cli_template_build(TbCli *cli, int *status, GError **error);
+bool tb_cli_template_ls(TbCli *cli, int *status, GError **error);
+bool tb_cli_template_show(TbCli *cli, int *status, GError **error);
+bool tb_cli_template_rm(TbCli *cli, int *status, GError **error);
 bool tb_cli_run(TbCli *cli, int *status, GError **error);
 bool tb_cli_ls(TbCli *cli, int *status, GError **error);
 bool tb_cli_show(TbCli *cli, int *status, GError **error);

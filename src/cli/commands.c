@@ -22,12 +22,19 @@
         '\0', "json", NULL, "print one JSON object"                                                \
     }
 
+/* What a box is: of run and template build. */
+#define SHAPE_OPTIONS                                                                              \
+    {'\0', "image", "NAME", "golden image (default: 'image' of the settings, else debian)"},       \
+        {'\0', "cpus", "N", "virtual processors"},                                                 \
+        {'\0', "memory", "SIZE", "memory of the box, like 2G"},                                    \
+    {                                                                                              \
+        '\0', "disk", "SIZE", "disk of the box, like 20G"                                          \
+    }
+
 static const TbOption run_options[] = {
     {'C', "directory", "DIR", "the project is found from here (default: the current directory)"},
-    {'\0', "image", "NAME", "golden image (default: 'image' of the settings, else debian)"},
-    {'\0', "cpus", "N", "virtual processors"},
-    {'\0', "memory", "SIZE", "memory of the box, like 2G"},
-    {'\0', "disk", "SIZE", "disk of the box, like 20G"},
+    SHAPE_OPTIONS,
+    {'\0', "cold", NULL, "boot the box instead of forking it from a template"},
     {'\0', "timeout", "DURATION",
      "stop the command after this time, like 30m; its changes are kept"},
     {'\0', "keep", "never|failed|always",
@@ -121,6 +128,32 @@ const TbSubcommand tb_subcommands[] = {
      .summary = "Remove an image",
      .usage = FORMS("IMAGE"),
      .run = tb_cli_image_rm},
+    {.name = "template build",
+     .group = "images",
+     .summary = "Boot an image once and freeze it, so that boxes can be forked from it",
+     .usage = FORMS("[OPTION...]"),
+     .details =
+         "The first task of a shape (image, cpus, memory, disk) makes its template by itself;\n"
+         "this makes it beforehand.",
+     .options = OPTIONS(SHAPE_OPTIONS),
+     .run = tb_cli_template_build},
+    {.name = "template ls",
+     .group = "images",
+     .summary = "List templates",
+     .usage = FORMS(""),
+     .run = tb_cli_template_ls},
+    {.name = "template show",
+     .group = "images",
+     .summary = "Print what a template was made of (JSON)",
+     .usage = FORMS("TEMPLATE"),
+     .details =
+         "TEMPLATE is the beginning of a key, or an image that has only one, here and below.",
+     .run = tb_cli_template_show},
+    {.name = "template rm",
+     .group = "images",
+     .summary = "Remove a template; boxes that were forked from it go on",
+     .usage = FORMS("TEMPLATE"),
+     .run = tb_cli_template_rm},
     {.name = "gc",
      .group = "housekeeping",
      .summary = "Find, and with --apply remove, what is no longer needed",

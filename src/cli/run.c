@@ -56,14 +56,21 @@ static bool read_size(const TbArguments *arguments, const char *name, uint64_t l
                         least_text);
 }
 
-static bool read_limits(const TbArguments *arguments, TbRunOptions *options, GError **error)
+bool tb_cli_read_shape(const TbArguments *arguments, TbRunOptions *options, GError **error)
 {
     uint64_t cpus = 0;
     const char *text = tb_arguments_value(arguments, "cpus");
     if (text && !tb_number_parse(text, "number of processors", 1, MAX_CPUS, &cpus, error))
         return false;
+    options->image = tb_arguments_value(arguments, "image");
     options->cpus = (unsigned)cpus;
-    text = tb_arguments_value(arguments, "timeout");
+    return read_size(arguments, "memory", MIN_MEMORY, &options->memory, error) &&
+           read_size(arguments, "disk", 1, &options->disk, error);
+}
+
+static bool read_limits(const TbArguments *arguments, TbRunOptions *options, GError **error)
+{
+    const char *text = tb_arguments_value(arguments, "timeout");
     if (text && !tb_duration_parse(text, &options->timeout, error)) {
         g_prefix_error(error, "--timeout: ");
         return false;
@@ -73,8 +80,8 @@ static bool read_limits(const TbArguments *arguments, TbRunOptions *options, GEr
     text = tb_arguments_value(arguments, "keep");
     if (text && !tb_keep_parse(text, &options->keep, error))
         return false;
-    return read_size(arguments, "memory", MIN_MEMORY, &options->memory, error) &&
-           read_size(arguments, "disk", 1, &options->disk, error);
+    options->cold = tb_arguments_flag(arguments, "cold");
+    return tb_cli_read_shape(arguments, options, error);
 }
 
 /* What is to be run: a command after "--", or one prompt. */
@@ -157,8 +164,7 @@ static bool print_record(TbCli *cli, const TbTask *task, GError **error)
 bool tb_cli_run(TbCli *cli, int *status, GError **error)
 {
     g_autoptr(TbSettings) settings = NULL;
-    TbRunOptions options = {.dir = tb_arguments_value(cli->arguments, "directory"),
-                            .image = tb_arguments_value(cli->arguments, "image")};
+    TbRunOptions options = {.dir = tb_arguments_value(cli->arguments, "directory")};
     if (!read_work(cli->arguments, &options, error) || !(settings = tb_settings_load(error)))
         return false;
     options.keep = settings->keep;

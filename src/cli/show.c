@@ -97,6 +97,7 @@ static char *describe(const TbTask *task)
     add_command(text, task);
     add(text, "image", image);
     add(text, "accelerator", task->accel);
+    add(text, "start", task->start);
     add_outcome(text, task);
     add(text, "log", g_file_test(log, G_FILE_TEST_EXISTS) ? log : NULL);
     add(text, "box", box);

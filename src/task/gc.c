@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "image/store.h"
+#include "image/template.h"
 #include "project/project.h"
 #include "util/auto.h"
 #include "util/error.h"
@@ -100,6 +101,8 @@ static bool collect_images(uint64_t max_age, bool apply, GPtrArray *items, GErro
         add_item(items, g_strdup_printf("%u unused project image%s", count, count == 1 ? "" : "s"),
                  bytes);
     g_autoptr(GPtrArray) images = tb_image_gc(apply, NULL, error);
+    if (images && !tb_template_gc(max_age, apply, images, error))
+        return false;
     for (guint i = 0; images && i < images->len; i++)
         add_item(items, g_strdup(images->pdata[i]), 0);
     return images != NULL;

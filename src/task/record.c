@@ -35,6 +35,7 @@ static const struct {
     {"image_name", offsetof(TbTask, image_name)},
     {"image_digest", offsetof(TbTask, image_digest)},
     {"accel", offsetof(TbTask, accel)},
+    {"start", offsetof(TbTask, start)},
     {"prompt", offsetof(TbTask, prompt)},
     {"agent", offsetof(TbTask, agent)},
     {"base_tree", offsetof(TbTask, base_tree)},
@@ -402,6 +403,7 @@ char *tb_task_record_json(const TbTask *task)
     add_text(json, "image", task->image_name);
     add_text(json, "image_digest", task->image_digest);
     add_text(json, "accelerator", task->accel);
+    add_text(json, "start", task->start);
     add_outcome(json, task);
     g_autofree char *log = task->dir ? tb_task_path(task, "log") : NULL;
     add_text(json, "log", log);

@@ -18,14 +18,17 @@
 #include "image/store.h"
 #include "patch/patch.h"
 #include "project/project.h"
+#include "task/start.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/interrupt.h"
 #include "util/log.h"
 #include "vm/box.h"
 
+_Static_assert(TB_PROJECT_IMAGE_SIZE == TB_BOX_PROJECT_DISK_SIZE,
+               "a fork cannot learn another size");
+
 #define SECOND         G_USEC_PER_SEC
-#define BOOT_DEADLINE  (300 * SECOND) /* emulated and on a busy machine a boot can take a minute */
 #define SETUP_DEADLINE (120 * SECOND)
 #define COPY_DEADLINE  (1800 * SECOND)
 #define MOUNT_DEADLINE (120 * SECOND)
@@ -40,9 +43,11 @@ typedef struct {
     TbProject *project;
     TbImage *image;
     TbAccel accel;
+    TbStart start;
     const TbAgent *agent; /* the settings'; NULL with a plain command */
     char **argv;
     TbProjectImage *project_image;
+    char *box_dir;
     TbBox *box;
     TbSession *session; /* the box's */
     TbScan *scan;
@@ -58,6 +63,7 @@ typedef struct {
 static void run_clear(Run *run)
 {
     g_clear_pointer(&run->box, tb_box_free);
+    tb_start_clear(&run->start);
     g_clear_pointer(&run->changes, tb_changes_free);
     g_clear_pointer(&run->log, tb_task_log_free);
     g_clear_pointer(&run->delta, tb_delta_free);
@@ -68,6 +74,7 @@ static void run_clear(Run *run)
     g_clear_pointer(&run->image, tb_image_free);
     g_clear_pointer(&run->project, tb_project_free);
     g_clear_pointer(&run->base_index, g_free);
+    g_clear_pointer(&run->box_dir, g_free);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Run, run_clear)
 
@@ -123,8 +130,7 @@ static bool prepare(Run *run, GError **error)
     task->project_root = g_strdup(tb_project_root(run->project));
     task->project_subdir = g_strdup(tb_project_subdir(run->project));
     task->project_name = g_strdup(tb_project_name(run->project));
-    const char *name = options->image ? options->image : run->settings->image;
-    run->image = tb_image_open(name ? name : "debian", error);
+    run->image = tb_image_open(tb_start_image(options, run->settings), error);
     if (!run->image)
         return false;
     task->image_name = g_strdup(run->image->name);
@@ -138,48 +144,31 @@ static bool prepare(Run *run, GError **error)
     return tb_task_save(task, TB_TASK_STARTING, error);
 }
 
-static uint64_t first_set(uint64_t a, uint64_t b, uint64_t c)
-{
-    return a ? a : b ? b : c;
-}
-
-/* The VM starts here and boots by itself while read_project works. */
+/* The VM starts here and comes up by itself while read_project works. */
 static bool start_box(Run *run, GError **error)
 {
-    const TbRunOptions *options = run->options;
-    const TbSettings *settings = run->settings;
+    TbStart *start = &run->start;
     bool shared = run->image->mount_type == TB_MOUNT_9P;
+    start->cold = run->options->cold;
+    if (!tb_start_shape(run->options, run->settings, run->image, run->accel, &start->shape, error))
+        return false;
+    start->shape.uid = tb_project_uid(run->project);
+    start->shape.gid = tb_project_gid(run->project);
+    if (!tb_start_prepare(start, error))
+        return false;
+    if (start->made)
+        phase_end(run, "template");
     run->project_image = shared
                              ? tb_project_image_live(run->project)
                              : tb_project_image_open(run->project, run->image->filesystems, error);
     if (!run->project_image)
         return false;
-    g_autofree char *dir = tb_task_path(run->task, "box");
-    uint64_t disk = first_set(options->disk, settings->disk, run->image->disk_size);
-    if (disk < run->image->disk_size) {
-        if (options->disk)
-            return tb_error_set(error, TB_ERROR_USAGE,
-                                "cannot make a box with a disk of %" G_GUINT64_FORMAT
-                                " MiB: the image's has %" G_GUINT64_FORMAT
-                                " MiB (give --disk a larger size)",
-                                disk >> 20, run->image->disk_size >> 20);
-        disk = run->image->disk_size;
-    }
-    TbBoxSpec spec = {
-        .id = run->task->id,
-        .dir = dir,
-        .disk = run->image->disk,
-        .kernel = run->image->kernel,
-        .initrd = run->image->initrd,
-        .cmdline = run->image->cmdline,
-        .project_disk = tb_project_image_path(run->project_image),
-        .project_dir = shared ? tb_project_root(run->project) : NULL,
-        .cpus = (unsigned)first_set(options->cpus, settings->cpus, run->image->cpus),
-        .memory = first_set(options->memory, settings->memory, run->image->memory),
-        .disk_size = disk,
-        .accel = run->accel,
-    };
-    run->box = tb_box_start(&spec, error);
+    run->box_dir = tb_task_path(run->task, "box");
+    start->spec.id = run->task->id;
+    start->spec.dir = run->box_dir;
+    start->spec.project_disk = tb_project_image_path(run->project_image);
+    start->spec.project_dir = shared ? tb_project_root(run->project) : NULL;
+    run->box = tb_start_box(start, error);
     phase_end(run, "start");
     return run->box != NULL;
 }
@@ -219,10 +208,11 @@ static bool read_project(Run *run, GError **error)
 static bool enter_box(Run *run, GError **error)
 {
     TbGuestInfo info;
-    run->session = tb_box_wait_hello(run->box, deadline_in(BOOT_DEADLINE), &info, error);
+    run->session = tb_start_hello(&run->start, &run->box, &info, error);
     if (!run->session)
         return false;
-    phase_end(run, "boot");
+    run->task->start = g_strdup(tb_start_how(&run->start));
+    phase_end(run, run->task->start);
     TbSetup setup = {
         .hostname = run->task->id,
         .uid = tb_project_uid(run->project),
@@ -297,7 +287,7 @@ static bool run_command(Run *run, GError **error)
                    .cwd = cwd,
                    .stdin_fd = stdin_fd};
     TbExecHandlers handlers = {.output = on_output, .interrupt = on_interrupt, .data = run};
-    uint64_t timeout = first_set(run->options->timeout, run->settings->timeout, 0);
+    uint64_t timeout = run->options->timeout ? run->options->timeout : run->settings->timeout;
     int64_t deadline = timeout ? deadline_in((int64_t)timeout * SECOND) : 0;
     TbExecResult result = {0};
     g_autoptr(GError) why = NULL;

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "config/settings.h"
+#include "image/template.h"
 #include "task/store.h"
 
 typedef struct {
@@ -19,6 +20,7 @@ typedef struct {
     const char *prompt;      /* for an agent */
     const char *agent;       /* NULL: the settings' default */
     bool pass_stdin;         /* our stdin is the command's */
+    bool cold;               /* boot the box, even where it could be forked */
 } TbRunOptions;
 
 typedef struct {
@@ -26,6 +28,12 @@ typedef struct {
     bool (*output)(int fd, const uint8_t *data, size_t length, void *user_data, GError **error);
     void *user_data;
 } TbRunOutput;
+
+/* The template that a run with these options would fork its box from (image, cpus, memory and disk
+ * are looked at), made when there is none; *made says whether it was. Free with tb_template_free.
+ */
+TbTemplate *tb_task_template(const TbSettings *settings, const TbRunOptions *options, bool *made,
+                             GError **error);
 
 /* Runs one task. *out is the task as soon as it has an id, on failure too (NULL before); free with
  * tb_task_free. True: the export is done and the patch is there, whatever the command's exit code

@@ -57,6 +57,7 @@ typedef struct {
     char *project_name;
     char *image_name, *image_digest;
     char *accel;    /* "kvm", "tcg"; NULL until known */
+    char *start;    /* how the box came to run: "fork", "boot"; NULL until it does */
     char **command; /* as asked for; NULL with a prompt */
     char *prompt, *agent;
     bool exited;     /* the command came to an end: exit_code and exit_signal hold */
