@@ -360,9 +360,10 @@ static int set_up(void *data)
 
 START_TEST(test_child_state)
 {
-    /* A shell starts what it puts in the background with these two ignored. */
+    /* A shell starts what it puts in the background with the first two ignored, nohup the third. */
     signal(SIGINT, SIG_DFL);
     signal(SIGQUIT, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
     sigset_t blocked;
     sigemptyset(&blocked);
