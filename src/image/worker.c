@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * libguestfs's calls block, its launch for ten seconds and more, and nothing can end them from
- * outside but the end of the process. So it works in a child: killing the child's group takes
- * libguestfs's QEMU along, and when we are killed ourselves libguestfs's own watcher does.
+ * outside but the end of the process. So it works in a child, which leads a process group, and all
+ * that libguestfs starts stays in it. Between the child and us stands a keeper: it waits until we
+ * close our end of a pipe, as the kernel does for us when we are killed, and then kills the group
+ * and removes what a killed libguestfs leaves.
  *
  * The child answers with one byte ('+' or an error's code) and a text.
  */
@@ -17,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "image/sockets.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -25,22 +28,57 @@
 
 #define ANSWER_LIMIT (1024 * 1024)
 
-_Noreturn static void run_child(TbWorkFn work, void *data, int fd, pid_t parent)
+typedef struct {
+    TbWorkFn work;
+    void *data;
+    int answer; /* the child writes it */
+    int life;   /* at its end when we are gone or want no more */
+} Job;
+
+_Noreturn static void run_child(const Job *job, pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setpgid(0, 0);
     if (getppid() != parent)
         _exit(1);
+    close(job->life);
     GError *error = NULL;
     GString *out = g_string_new(NULL);
-    bool ok = work(data, out, &error);
+    bool ok = job->work(job->data, out, &error);
     tb_status_done();
     const char *text = ok ? out->str : error->message;
     char mark = ok ? '+' : (char)('A' + tb_error_code(error));
-    bool told = tb_write_all(fd, &mark, 1, "the answer", NULL) &&
-                tb_write_all(fd, text, strlen(text), "the answer", NULL);
+    bool told = tb_write_all(job->answer, &mark, 1, "the answer", NULL) &&
+                tb_write_all(job->answer, text, strlen(text), "the answer", NULL);
     /* no atexit handlers: they are the parent's */
     _exit(told ? 0 : 1);
+}
+
+static void wait_for(pid_t pid)
+{
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+}
+
+_Noreturn static void run_keeper(const Job *job)
+{
+    setpgid(0, 0); /* out of reach of a terminal's Ctrl-C */
+    g_autoptr(GHashTable) sockets = tb_guestfs_sockets();
+    pid_t keeper = getpid();
+    pid_t child = fork();
+    if (child == 0)
+        run_child(job, keeper);
+    close(job->answer);
+    char byte;
+    while (child > 0 && read(job->life, &byte, 1) < 0 && errno == EINTR)
+        continue;
+    if (child > 0) {
+        setpgid(child, child); /* whoever of us is first */
+        kill(-child, SIGKILL); /* what it left running, too */
+        wait_for(child);
+        tb_guestfs_sockets_remove(sockets);
+    }
+    _exit(0);
 }
 
 /* True at the end of the stream; false on an interrupt. */
@@ -79,22 +117,26 @@ static bool judge(const GString *answer, GString *out, GError **error)
 
 bool tb_worker_run(TbWorkFn work, void *data, GString *out, GError **error)
 {
-    int fds[2];
-    if (pipe2(fds, O_CLOEXEC) < 0)
+    int answers[2], lives[2];
+    if (pipe2(answers, O_CLOEXEC) < 0)
         return tb_error_set_errno(error, errno, "cannot make a pipe");
-    tb_autofd from = fds[0], to = fds[1];
-    pid_t parent = getpid();
-    pid_t child = fork();
-    if (child < 0)
+    tb_autofd from = answers[0], to = answers[1];
+    if (pipe2(lives, O_CLOEXEC) < 0)
+        return tb_error_set_errno(error, errno, "cannot make a pipe");
+    tb_autofd life = lives[0], ours = lives[1];
+    pid_t keeper = fork();
+    if (keeper < 0)
         return tb_error_set_errno(error, errno, "cannot start a process");
-    if (child == 0)
-        run_child(work, data, to, parent);
-    setpgid(child, child); /* whoever of us is first */
+    if (keeper == 0) {
+        tb_clear_fd(&ours);
+        tb_clear_fd(&from);
+        const Job job = {.work = work, .data = data, .answer = to, .life = life};
+        run_keeper(&job);
+    }
     tb_clear_fd(&to);
     g_autoptr(GString) answer = g_string_new(NULL);
     bool ended = collect(from, answer);
-    kill(-child, SIGKILL); /* what it left running, too */
-    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-        continue;
+    tb_clear_fd(&ours);
+    wait_for(keeper);
     return ended ? judge(answer, out, error) : tb_interrupt_check(error);
 }

@@ -9,5 +9,6 @@
 typedef bool (*TbWorkFn)(void *data, GString *out, GError **error);
 
 /* Forks, calls `work` in the child and gives back what it gave: text appended to `out`, or the
- * error. An interrupt, and our own death, kill the child's whole process group. */
+ * error. An interrupt, and our own death, kill the child's whole process group; what libguestfs
+ * left of itself is removed. */
 bool tb_worker_run(TbWorkFn work, void *data, GString *out, GError **error);
