@@ -141,8 +141,10 @@ need_cloud_image() {
     cloud=$test_home/cloud-$(basename "$(dirname "$disk")" | cut -c1-20).qcow2
     [ ! -e "$cloud" ] || return 0
     qemu-img create -q -f qcow2 "$T/cloud.qcow2" 3G
-    # Without KVM, for one that only seems to work makes the appliance crash.
-    LIBGUESTFS_BACKEND=direct LIBGUESTFS_BACKEND_SETTINGS=force_tcg guestfish >"$T/out" 2>"$T/err" <<FISH ||
+    # Without KVM, for one that only seems to work makes the appliance crash. Its appliance is kept
+    # in TMPDIR, so that must be one of its own.
+    mkdir "$T/guestfish"
+    TMPDIR=$T/guestfish LIBGUESTFS_BACKEND=direct LIBGUESTFS_BACKEND_SETTINGS=force_tcg guestfish >"$T/out" 2>"$T/err" <<FISH ||
 add "$disk" readonly:true format:qcow2
 add "$T/cloud.qcow2" format:qcow2
 run
@@ -156,6 +158,7 @@ mount /dev/sdb1 /to
 cp-a /from/. /to
 FISH
         fail "cannot make a cloud image"
+    rm -rf "$T/guestfish"
     mv "$T/cloud.qcow2" "$cloud.new"
     mv "$cloud.new" "$cloud"
 }
