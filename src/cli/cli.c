@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/exit.h"
 #include "cli/output.h"
+#include "image/store.h"
 #include "util/error.h"
 #include "util/escape.h"
 #include "util/interrupt.h"
@@ -76,6 +77,7 @@ static bool open_store(TbCli *cli, GError **error)
 {
     if (cli->command->no_store)
         return true;
+    tb_image_clean();
     cli->store = tb_store_open(error);
     return cli->store && tb_store_reconcile(cli->store, error);
 }

@@ -244,6 +244,8 @@ void tb_bootstrap_clean(bool apply, GPtrArray *found)
 {
     g_autofree char *base = tb_path_cache();
     g_autofree char *path = g_build_filename(base, "bootstrap", NULL);
+    if (!g_file_test(path, G_FILE_TEST_IS_DIR))
+        return;
     tb_autofd cache = tb_open_private_dir(path, NULL);
     GDir *dir = cache < 0 ? NULL : g_dir_open(path, 0, NULL);
     const char *name;

@@ -11,6 +11,10 @@
 /* A directory of the store ("images", "names", "locks"), made when it is not there. The descriptor
  * or -1; *path (g_free, may be NULL). */
 int tb_store_dir(const char *sub, char **path, GError **error);
+/* Entries of a directory of the store, sorted; what starts with a dot only with `hidden`. */
+GPtrArray *tb_store_entries(const char *sub, bool hidden, GError **error);
+/* digest -> first name that means it */
+GHashTable *tb_store_names_by_digest(GError **error);
 bool tb_digest_valid(const char *digest);
 /* Shared lock on an image; -1 with TB_ERROR_BUSY while somebody removes it. */
 int tb_store_lock_shared(const char *digest, GError **error);

@@ -94,8 +94,7 @@ bool tb_store_set_name(const char *name, const char *digest, GError **error)
     return tb_write_atomic(names, name, text, strlen(text), 0600, error);
 }
 
-/* Entries of a directory of the store, sorted; what starts with a dot only with `hidden`. */
-static GPtrArray *entries(const char *sub, bool hidden, GError **error)
+GPtrArray *tb_store_entries(const char *sub, bool hidden, GError **error)
 {
     g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
     tb_autofd fd = tb_store_dir(sub, NULL, error);
@@ -128,7 +127,7 @@ static bool no_image(const char *name, GError **error)
 
 static char *by_prefix(const char *prefix, GError **error)
 {
-    g_autoptr(GPtrArray) images = entries("images", false, error);
+    g_autoptr(GPtrArray) images = tb_store_entries("images", false, error);
     if (!images)
         return NULL;
     const char *found = NULL;
@@ -189,12 +188,11 @@ int tb_store_lock_shared(const char *digest, GError **error)
     return -1;
 }
 
-/* digest -> first name that means it */
-static GHashTable *names_by_digest(GError **error)
+GHashTable *tb_store_names_by_digest(GError **error)
 {
     g_autoptr(GHashTable) table = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     tb_autofd dir = tb_store_dir("names", NULL, error);
-    g_autoptr(GPtrArray) names = dir < 0 ? NULL : entries("names", false, error);
+    g_autoptr(GPtrArray) names = dir < 0 ? NULL : tb_store_entries("names", false, error);
     if (!names)
         return NULL;
     for (unsigned i = 0; i < names->len; i++) {
@@ -220,7 +218,7 @@ static char *name_for(const char *digest, const char *asked)
 {
     if (!g_str_has_prefix(digest, asked))
         return g_strdup(asked);
-    g_autoptr(GHashTable) names = names_by_digest(NULL);
+    g_autoptr(GHashTable) names = tb_store_names_by_digest(NULL);
     const char *name = names ? g_hash_table_lookup(names, digest) : NULL;
     return name ? g_strdup(name) : g_strndup(digest, 12);
 }
@@ -254,8 +252,8 @@ TbImage *tb_image_open(const char *name, GError **error)
 
 GPtrArray *tb_image_list(GError **error)
 {
-    g_autoptr(GHashTable) names = names_by_digest(error);
-    g_autoptr(GPtrArray) digests = names ? entries("images", false, error) : NULL;
+    g_autoptr(GHashTable) names = tb_store_names_by_digest(error);
+    g_autoptr(GPtrArray) digests = names ? tb_store_entries("images", false, error) : NULL;
     if (!digests)
         return NULL;
     GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)tb_image_free);
@@ -349,7 +347,7 @@ static unsigned other_names(const char *digest, const char *name)
 {
     unsigned count = 0;
     tb_autofd dir = tb_store_dir("names", NULL, NULL);
-    g_autoptr(GPtrArray) names = dir < 0 ? NULL : entries("names", false, NULL);
+    g_autoptr(GPtrArray) names = dir < 0 ? NULL : tb_store_entries("names", false, NULL);
     for (unsigned i = 0; names && i < names->len; i++) {
         g_autofree char *other = read_name(dir, g_ptr_array_index(names, i));
         count += g_strcmp0(other, digest) == 0 && !g_str_equal(g_ptr_array_index(names, i), name);
@@ -361,7 +359,7 @@ static unsigned other_names(const char *digest, const char *name)
 static bool remove_names(const char *digest, const char *name, GError **error)
 {
     tb_autofd dir = tb_store_dir("names", NULL, error);
-    g_autoptr(GPtrArray) names = dir < 0 ? NULL : entries("names", false, error);
+    g_autoptr(GPtrArray) names = dir < 0 ? NULL : tb_store_entries("names", false, error);
     if (!names)
         return false;
     bool by_digest = g_str_has_prefix(digest, name);
@@ -385,61 +383,4 @@ bool tb_image_remove(const char *name, GError **error)
     if (!by_digest && other_names(digest, name) > 0)
         return remove_names(digest, name, error);
     return tb_store_drop(digest, error) && remove_names(digest, name, error);
-}
-
-/* A build that is going on holds its lock. */
-static bool gc_staging(int images, const char *entry, bool apply, GPtrArray *found, GError **error)
-{
-    tb_autofd locks = tb_store_dir("locks", NULL, error);
-    if (locks < 0)
-        return false;
-    const char *digest = entry + strlen(TB_STAGING_PREFIX);
-    g_autofree char *name = g_strconcat("build-", digest, NULL);
-    tb_autofd lock = tb_lock(locks, name, false, NULL);
-    if (lock < 0)
-        return true;
-    g_ptr_array_add(found, g_strdup_printf("image build that was killed: %.12s", digest));
-    return !apply || (tb_remove_tree(images, entry, error) &&
-                      (unlinkat(locks, name, 0) == 0 || errno == ENOENT));
-}
-
-static bool gc_image(const char *digest, bool apply, GPtrArray *found, GError **error)
-{
-    g_autoptr(GError) why = NULL;
-    if (apply && !tb_store_drop(digest, &why)) {
-        if (g_error_matches(why, TB_ERROR, TB_ERROR_BUSY))
-            return true;
-        g_propagate_error(error, g_steal_pointer(&why));
-        return false;
-    }
-    g_ptr_array_add(found, g_strdup_printf("image without a name: %.12s", digest));
-    return true;
-}
-
-GPtrArray *tb_image_gc(bool apply, GHashTable *keep, GError **error)
-{
-    g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GHashTable) names = names_by_digest(error);
-    tb_autofd images = names ? tb_store_dir("images", NULL, error) : -1;
-    g_autoptr(GPtrArray) list = images < 0 ? NULL : entries("images", true, error);
-    if (!list)
-        return NULL;
-    for (unsigned i = 0; i < list->len; i++) {
-        const char *entry = g_ptr_array_index(list, i);
-        bool ok = true;
-        if (g_str_has_prefix(entry, TB_STAGING_PREFIX)) {
-            ok = gc_staging(images, entry, apply, found, error);
-        } else if (g_str_has_prefix(entry, TB_TRASH_PREFIX)) {
-            g_ptr_array_add(found, g_strdup_printf("half-removed image: %.12s",
-                                                   entry + strlen(TB_TRASH_PREFIX)));
-            ok = !apply || tb_remove_tree(images, entry, error);
-        } else if (tb_digest_valid(entry) && !g_hash_table_contains(names, entry) &&
-                   !(keep && g_hash_table_contains(keep, entry))) {
-            ok = gc_image(entry, apply, found, error);
-        }
-        if (!ok)
-            return NULL;
-    }
-    tb_bootstrap_clean(apply, found);
-    return g_steal_pointer(&found);
 }

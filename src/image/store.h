@@ -60,3 +60,7 @@ bool tb_image_remove(const char *name, GError **error);
 /* Finds what killed builds left and images that no name means; `keep` (may be NULL) is a set of
  * digests still wanted. With `apply` removes them. Returns a GPtrArray of strings that say what. */
 GPtrArray *tb_image_gc(bool apply, GHashTable *keep, GError **error);
+
+/* Removes what killed builds and removals left; what cannot be removed is warned of. Cheap; every
+ * command starts with it. */
+void tb_image_clean(void);

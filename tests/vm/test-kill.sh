@@ -103,6 +103,17 @@ need_cloud_image
 cloud_recipe stopped "$(sha256sum "$cloud" | cut -d' ' -f1)" 'echo "the script runs"; sleep 600'
 export XDG_DATA_HOME=$T/data
 a_little_later() { sleep "$delay"; }
+# libguestfs has its sockets in directories of /tmp; those of builds that go on elsewhere are alive.
+dead_sockets() {
+    local directory
+    for directory in /tmp/libguestfs??????; do
+        [ -d "$directory" ] && ! grep -qF "$directory/" /proc/net/unix && printf '%s\n' "$directory"
+    done
+    true
+}
+dead_before=$(dead_sockets)
+sockets_of_builds() { comm -13 <(printf '%s\n' "$dead_before") <(dead_sockets); }
+no_sockets_left() { [ -z "$(sockets_of_builds)" ]; }
 script_runs() { grep -aqs 'the script runs' "$T/err"; }
 for signal in INT TERM KILL; do
     for moment in a_little_later script_runs; do
@@ -122,6 +133,7 @@ for signal in INT TERM KILL; do
         [ $((SECONDS - stopped)) -le 10 ] || fail "it took $((SECONDS - stopped)) s to stop a build"
         wait_for 10 no_processes ||
             fail "processes left by SIG$signal at build: $(processes_of_test | tr '\n' ';')"
+        wait_for 2 no_sockets_left || fail "sockets left by SIG$signal at build: $(sockets_of_builds)"
         expect 0 tb image ls
         holds_not "$T/out" 'stopped' "images after SIG$signal during a build"
         equal '' "$(find "$XDG_DATA_HOME" -type f -size +64k)" "files left in the store by SIG$signal"

@@ -312,6 +312,39 @@ START_TEST(gc_takes_what_nobody_wants)
 }
 END_TEST
 
+START_TEST(leftovers_go_by_themselves)
+{
+    make_image("one", DIGEST_A);
+    make_image("two", DIGEST_B);
+    ck_assert(tb_store_set_name("two", DIGEST_A, NULL)); /* B has no name now */
+    g_autofree char *killed = in_store("images", TB_STAGING_PREFIX DIGEST_A, "work");
+    g_autofree char *trash = in_store("images", TB_TRASH_PREFIX DIGEST_A, NULL);
+    g_autofree char *running = in_store("images", TB_STAGING_PREFIX DIGEST_B, "work");
+    ck_assert_int_eq(g_mkdir_with_parents(killed, 0700), 0);
+    ck_assert_int_eq(g_mkdir_with_parents(trash, 0700), 0);
+    ck_assert_int_eq(g_mkdir_with_parents(running, 0700), 0);
+    tb_autofd locks = tb_store_dir("locks", NULL, NULL);
+    tb_autofd build = tb_lock(locks, "build-" DIGEST_B, false, NULL);
+    ck_assert_int_ge(build, 0);
+    tb_image_clean();
+    g_autofree char *staging = in_store("images", TB_STAGING_PREFIX DIGEST_A, NULL);
+    ck_assert(!g_file_test(staging, G_FILE_TEST_EXISTS));
+    ck_assert(!g_file_test(trash, G_FILE_TEST_EXISTS));
+    ck_assert(g_file_test(running, G_FILE_TEST_IS_DIR));
+    ck_assert(tb_store_has(DIGEST_A) && tb_store_has(DIGEST_B));
+}
+END_TEST
+
+START_TEST(cleaning_makes_nothing)
+{
+    g_autofree char *images = in_store("images", NULL, NULL);
+    g_autofree char *cache = g_build_filename(root, "cache", "taskbox", "bootstrap", NULL);
+    tb_image_clean();
+    ck_assert(!g_file_test(images, G_FILE_TEST_EXISTS));
+    ck_assert(!g_file_test(cache, G_FILE_TEST_EXISTS));
+}
+END_TEST
+
 START_TEST(gc_leaves_builds_and_users_alone)
 {
     make_image("one", DIGEST_A);
@@ -323,8 +356,10 @@ START_TEST(gc_leaves_builds_and_users_alone)
     tb_autofd locks = tb_store_dir("locks", NULL, NULL);
     tb_autofd build = tb_lock(locks, "build-" DIGEST_B, false, NULL);
     ck_assert_int_ge(build, 0);
-    g_autoptr(GPtrArray) removed = tb_image_gc(true, NULL, NULL);
-    ck_assert_uint_eq(removed->len, 0);
+    for (int apply = 0; apply < 2; apply++) {
+        g_autoptr(GPtrArray) found = tb_image_gc(apply, NULL, NULL);
+        ck_assert_uint_eq(found->len, 0);
+    }
     ck_assert(tb_store_has(DIGEST_A));
     ck_assert(g_file_test(staging, G_FILE_TEST_IS_DIR));
 }
@@ -353,6 +388,8 @@ int main(void)
     tcase_add_test(tcase, two_names_may_mean_one_image);
     tcase_add_test(tcase, lists_show_damaged_and_nameless_ones);
     tcase_add_test(tcase, gc_takes_what_nobody_wants);
+    tcase_add_test(tcase, leftovers_go_by_themselves);
+    tcase_add_test(tcase, cleaning_makes_nothing);
     tcase_add_test(tcase, gc_leaves_builds_and_users_alone);
     tcase_add_test(tcase, the_manifest_is_shown_as_it_is);
     tcase_add_loop_test(tcase, a_flipped_byte_is_noticed_before_use, 0, 5);
