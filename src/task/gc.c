@@ -71,27 +71,41 @@ static bool drop_kept_box(TbTask *task, GError **error)
     return tb_box_clean(box, error) && tb_task_save(task, task->state, error);
 }
 
-static bool collect_task(TbStore *store, TbTask *task, uint64_t max_age, bool apply,
-                         GPtrArray *items, GError **error)
+/* What goes of a task that nobody works on. */
+typedef enum { GOES_NOTHING, GOES_BOX, GOES_TASK } Goes;
+
+static Goes what_goes(const TbTask *task, uint64_t max_age)
 {
-    g_autoptr(GError) busy = NULL;
-    if (tb_task_state_unfinished(task->state) || !tb_task_lock(task, &busy))
-        return true;
     bool old = is_old(task, max_age);
     bool ended = task->state == TB_TASK_FAILED || task->state == TB_TASK_APPLIED;
-    if (task->state == TB_TASK_DISCARDED || (ended && old)) {
+    if (task->state == TB_TASK_DISCARDED || (ended && old))
+        return GOES_TASK;
+    return task->keep && old ? GOES_BOX : GOES_NOTHING;
+}
+
+/* The disk of a box that stays lies on its image's: the image is added to `images`. */
+static bool collect_task(TbStore *store, TbTask *task, uint64_t max_age, bool apply,
+                         GPtrArray *items, GHashTable *images, GError **error)
+{
+    g_autoptr(GError) busy = NULL;
+    bool ours = !tb_task_state_unfinished(task->state) && tb_task_lock(task, &busy);
+    Goes goes = ours ? what_goes(task, max_age) : GOES_NOTHING;
+    if (goes == GOES_TASK) {
         add_item(items, g_strdup_printf("task %s (%s)", task->id, tb_task_state_name(task->state)),
                  bytes_of(task, "."));
         return !apply || tb_task_remove(store, task, error);
     }
-    if (task->keep && old) {
+    if (goes == GOES_BOX) {
         add_item(items, g_strdup_printf("kept box of task %s", task->id), bytes_of(task, "box"));
         return !apply || drop_kept_box(task, error);
     }
+    if (task->keep && task->image_digest)
+        g_hash_table_add(images, g_strdup(task->image_digest));
     return true;
 }
 
-static bool collect_images(uint64_t max_age, bool apply, GPtrArray *items, GError **error)
+static bool collect_images(uint64_t max_age, bool apply, GHashTable *keep, GPtrArray *items,
+                           GError **error)
 {
     unsigned count = 0;
     uint64_t bytes = 0;
@@ -100,7 +114,7 @@ static bool collect_images(uint64_t max_age, bool apply, GPtrArray *items, GErro
     if (count > 0)
         add_item(items, g_strdup_printf("%u unused project image%s", count, count == 1 ? "" : "s"),
                  bytes);
-    g_autoptr(GPtrArray) images = tb_image_gc(apply, NULL, error);
+    g_autoptr(GPtrArray) images = tb_image_gc(apply, keep, error);
     if (images && !tb_template_gc(max_age, apply, images, error))
         return false;
     for (guint i = 0; images && i < images->len; i++)
@@ -114,10 +128,11 @@ GPtrArray *tb_gc(TbStore *store, uint64_t max_age, bool apply, GError **error)
     g_autoptr(GPtrArray) tasks = tb_task_list(store, error);
     if (!tasks)
         return NULL;
+    g_autoptr(GHashTable) keep = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     for (guint i = 0; i < tasks->len; i++) {
         g_autoptr(GError) why = NULL; /* one that stays does not keep the others */
-        if (!collect_task(store, tasks->pdata[i], max_age, apply, items, &why))
+        if (!collect_task(store, tasks->pdata[i], max_age, apply, items, keep, &why))
             tb_warn("%s", why->message);
     }
-    return collect_images(max_age, apply, items, error) ? g_steal_pointer(&items) : NULL;
+    return collect_images(max_age, apply, keep, items, error) ? g_steal_pointer(&items) : NULL;
 }

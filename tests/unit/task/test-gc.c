@@ -17,6 +17,9 @@ static void set_up_away(void)
     g_setenv("XDG_CONFIG_HOME", root, TRUE);
 }
 
+#define DIGEST_NEW "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define DIGEST_OLD "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
 /* A task that ended `days` ago; returns its id. */
 static char *task_of_age(TbTaskState state, int days, bool kept)
 {
@@ -86,6 +89,55 @@ START_TEST(test_kept_boxes)
 }
 END_TEST
 
+/* The directory of an image that no name means. */
+static char *make_nameless(const char *digest)
+{
+    char *dir = g_build_filename(root, "taskbox", "images", digest, NULL);
+    ck_assert_int_eq(g_mkdir_with_parents(dir, 0700), 0);
+    return dir;
+}
+
+static void set_image(const char *id, const char *digest)
+{
+    g_autoptr(TbTask) task = tb_task_open(store, id, NULL);
+    ck_assert(task && tb_task_lock(task, NULL));
+    task->image_digest = g_strdup(digest);
+    ck_assert(tb_task_save(task, task->state, NULL));
+}
+
+START_TEST(test_image_of_a_kept_box)
+{
+    g_autofree char *old = task_of_age(TB_TASK_READY, 20, true);
+    g_autofree char *new = task_of_age(TB_TASK_READY, 2, true);
+    g_autofree char *image_old = make_nameless(DIGEST_OLD), *image_new = make_nameless(DIGEST_NEW);
+    set_image(old, DIGEST_OLD);
+    set_image(new, DIGEST_NEW);
+    for (int apply = 0; apply < 2; apply++) {
+        g_autoptr(GPtrArray) items = tb_gc(store, 14 * DAY, apply, NULL);
+        ck_assert_uint_eq(items->len, 2);
+        ck_assert(mentions(items, old));
+        ck_assert(mentions(items, "image without a name: bbbbbbbbbbbb"));
+        ck_assert(g_file_test(image_new, G_FILE_TEST_IS_DIR));
+        ck_assert_int_eq(g_file_test(image_old, G_FILE_TEST_IS_DIR), !apply);
+    }
+}
+END_TEST
+
+/* Somebody is at the task now: what it needs stays, too. */
+START_TEST(test_image_of_a_busy_task)
+{
+    g_autoptr(TbTask) task = new_task();
+    task->keep = true;
+    task->image_digest = g_strdup(DIGEST_OLD);
+    task->ended = 1;
+    ck_assert(tb_task_save(task, TB_TASK_READY, NULL));
+    g_autofree char *image = make_nameless(DIGEST_OLD);
+    g_autoptr(GPtrArray) items = tb_gc(store, 0, true, NULL);
+    ck_assert_uint_eq(items->len, 0);
+    ck_assert(g_file_test(image, G_FILE_TEST_IS_DIR));
+}
+END_TEST
+
 START_TEST(test_busy_stays)
 {
     g_autoptr(TbTask) task = new_task();
@@ -103,5 +155,7 @@ int main(void)
     tcase_add_test(cases, test_dry_run_says_what_apply_does);
     tcase_add_test(cases, test_kept_boxes);
     tcase_add_test(cases, test_busy_stays);
+    tcase_add_test(cases, test_image_of_a_kept_box);
+    tcase_add_test(cases, test_image_of_a_busy_task);
     return run_suite("task gc", cases);
 }
