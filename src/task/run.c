@@ -387,6 +387,15 @@ static void keep_or_drop_box(Run *run, bool ok)
     g_clear_pointer(&run->box, tb_box_free);
 }
 
+/* Nothing was started: there is nothing to show, and nothing for a reviewer to ponder. */
+static void forget_refused(TbStore *store, TbTask **task)
+{
+    g_autoptr(GError) error = NULL;
+    if (!tb_task_remove(store, *task, &error))
+        tb_warn("%s", error->message);
+    g_clear_pointer(task, tb_task_free);
+}
+
 bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions *options,
                  const TbRunOutput *output, TbTask **out, GError **error)
 {
@@ -399,6 +408,11 @@ bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions 
     bool ok = prepare(&run, &why) && start_box(&run, &why) && read_project(&run, &why) &&
               enter_box(&run, &why) && run_command(&run, &why) && export_changes(&run, &why) &&
               write_patch(&run, &why);
+    if (!ok && run.task->state == TB_TASK_CREATED) {
+        forget_refused(store, out);
+        g_propagate_error(error, g_steal_pointer(&why));
+        return false;
+    }
     keep_or_drop_box(&run, ok);
     phase_end(&run, "teardown");
     if (!ok) {

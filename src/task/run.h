@@ -37,6 +37,8 @@ TbTemplate *tb_task_template(const TbSettings *settings, const TbRunOptions *opt
 
 /* Runs one task. *out is the task as soon as it has an id, on failure too (NULL before); free with
  * tb_task_free. True: the export is done and the patch is there, whatever the command's exit code
- * (task->exit_code). False: taskbox failed; the record says so, and the error. */
+ * (task->exit_code). False: taskbox failed; the record says so, and the error. What is refused
+ * before anything was started (no such image, agent or project) leaves no task: *out is NULL then.
+ */
 bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions *options,
                  const TbRunOutput *output, TbTask **out, GError **error);

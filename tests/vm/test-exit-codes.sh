@@ -67,6 +67,7 @@ holds "$T/log" '^said$' "log of a task that ran into its timeout"
 
 say "taskbox's own failures cannot be taken for the command's"
 before=$(boxes_left)
+tasks=$(tb ls --json)
 expect 125 tb run -C "$project" --image no-such-image -- true
 one_error_line "no-such-image"
 expect 125 tb run -C "$T/not/there" -- true
@@ -81,6 +82,7 @@ holds "$T/error" 'no-such-image' "error in the object"
 expect 125 tb run -C "$project" --memory 12parsecs -- true
 one_error_line "12parsecs"
 expect 125 tb run -C / -- true
+equal "$tasks" "$(tb ls --json)" "tasks after refusals"
 equal "$before" "$(boxes_left)" "boxes after failures"
 
 say "and the other commands'"

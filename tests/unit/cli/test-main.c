@@ -98,6 +98,14 @@ static const struct {
     {"run -C nowhere -- true", 125, NULL, "nowhere"},
 };
 
+/* A refused line leaves no task behind. */
+static void no_tasks(void)
+{
+    g_autoptr(TbStore) store = tb_store_open(NULL);
+    g_autoptr(GPtrArray) tasks = tb_task_list(store, NULL);
+    ck_assert_uint_eq(tasks->len, 0);
+}
+
 START_TEST(test_line)
 {
     g_autofree char *out = NULL, *err = NULL;
@@ -110,6 +118,7 @@ START_TEST(test_line)
         ck_assert_msg(strstr(err, lines[_i].err) != NULL, "stderr: %s", err);
     else
         ck_assert_str_eq(err, "");
+    no_tasks();
 }
 END_TEST
 
@@ -135,6 +144,7 @@ START_TEST(test_json_failure)
     JsonObject *error = json_object_get_object_member(object, "error");
     ck_assert_str_eq(json_object_get_string_member(error, "class"), failures[_i].class);
     ck_assert_ptr_nonnull(strstr(err, "taskbox: "));
+    no_tasks();
 }
 END_TEST
 
