@@ -25,7 +25,8 @@ struct TbBox {
     gid_t lent_gid;
 };
 
-/* The last line of the console, safe to show (g_free); "" when there is none. */
+/* The last line of the console that says something (of a kernel's panic its first), safe to show
+ * (g_free); "" when there is none. */
 char *tb_console_last_line(int dir_fd);
 
 /* The virtual size of a qcow2 file of ours. */

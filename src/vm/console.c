@@ -14,6 +14,7 @@
 
 #define TAIL       4096
 #define LINE_LIMIT 200
+#define PANIC      "Kernel panic"
 
 static size_t trimmed(const char *text, size_t length)
 {
@@ -31,6 +32,12 @@ char *tb_console_last_line(int dir_fd)
         return g_strdup("");
     ssize_t got = pread(fd, text, sizeof text, MAX(0, st.st_size - TAIL));
     size_t end = trimmed(text, (size_t)MAX(got, 0));
+    const char *panic = memmem(text, end, PANIC, strlen(PANIC));
+    if (panic) { /* what comes after it is a call trace */
+        size_t rest = end - (size_t)(panic - text);
+        const char *over = memchr(panic, '\n', rest);
+        end = trimmed(text, over ? (size_t)(over - text) : end);
+    }
     const char *newline = memrchr(text, '\n', end);
     size_t start = newline ? (size_t)(newline - text) + 1 : 0;
     return tb_escape_terminal(text + start, MIN(end - start, LINE_LIMIT), false);

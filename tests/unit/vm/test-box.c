@@ -38,6 +38,11 @@ START_TEST(last_line_of_console)
     assert_line("");
     put("console.log", "", 0);
     assert_line("");
+    put("console.log",
+        "boot\r\n[1] Kernel panic - not syncing: why\r\n[2] Call Trace:\r\n[3]  </TASK>\n", -1);
+    assert_line("[1] Kernel panic - not syncing: why");
+    put("console.log", "Kernel panic: cut off", -1);
+    assert_line("Kernel panic: cut off");
 }
 END_TEST
 
