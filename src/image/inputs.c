@@ -13,7 +13,7 @@
 #include "util/fs.h"
 #include "util/paths.h"
 
-#define CONTENT_VERSION 1
+#define CONTENT_VERSION 2
 
 void tb_build_free(TbBuild *build)
 {
