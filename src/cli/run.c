@@ -98,6 +98,8 @@ static bool read_work(const TbArguments *arguments, TbRunOptions *options, GErro
                                 words[0]);
         options->prompt =
             tb_arguments_sole(arguments, "a prompt in quotes, or '-- COMMAND',", error);
+        if (options->prompt && !options->prompt[strspn(options->prompt, " \t\r\n")])
+            return tb_error_set(error, TB_ERROR_USAGE, "the prompt is empty");
         return options->prompt != NULL;
     }
     if (words[0])

@@ -116,7 +116,8 @@ GPtrArray *tb_store_entries(const char *sub, bool hidden, GError **error)
 
 static bool no_image(const char *name, GError **error)
 {
-    if (tb_image_name_valid(name))
+    g_autofree char *recipe = tb_image_name_valid(name) ? tb_recipe_find(name, NULL) : NULL;
+    if (recipe && g_file_test(recipe, G_FILE_TEST_EXISTS))
         return tb_error_set(error, TB_ERROR_NOT_FOUND,
                             "no image '%s' (run 'taskbox image build %s')", name, name);
     return tb_error_set(error, TB_ERROR_NOT_FOUND,
@@ -382,5 +383,12 @@ bool tb_image_remove(const char *name, GError **error)
     bool by_digest = g_str_has_prefix(digest, name);
     if (!by_digest && other_names(digest, name) > 0)
         return remove_names(digest, name, error);
-    return tb_store_drop(digest, error) && remove_names(digest, name, error);
+    g_autoptr(GError) why = NULL;
+    if (tb_store_drop(digest, &why))
+        return remove_names(digest, name, error);
+    if (g_error_matches(why, TB_ERROR, TB_ERROR_BUSY))
+        return tb_error_set(error, TB_ERROR_BUSY,
+                            "image '%s' is in use by a task (wait until it has ended)", name);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return false;
 }

@@ -151,6 +151,9 @@ START_TEST(what_is_not_there_says_what_to_do)
     ck_assert_ptr_null(tb_image_open("debian", &error));
     expect(error, TB_ERROR_NOT_FOUND, "run 'taskbox image build debian'");
     g_clear_error(&error);
+    ck_assert_ptr_null(tb_image_open("no-such-recipe", &error)); /* then that would not help */
+    expect(error, TB_ERROR_NOT_FOUND, "see 'taskbox image ls'");
+    g_clear_error(&error);
     ck_assert_ptr_null(tb_image_open("../../etc/passwd", &error));
     expect(error, TB_ERROR_NOT_FOUND, "no image");
     g_clear_error(&error);
@@ -233,7 +236,7 @@ START_TEST(an_image_in_use_is_not_removed)
     ck_assert_ptr_nonnull(second);
     g_autoptr(GError) error = NULL;
     ck_assert(!tb_image_remove("one", &error));
-    expect(error, TB_ERROR_BUSY, "in use");
+    expect(error, TB_ERROR_BUSY, "image 'one' is in use");
     g_clear_pointer(&first, tb_image_free);
     ck_assert(!tb_image_remove("one", NULL));
     g_clear_pointer(&second, tb_image_free);
