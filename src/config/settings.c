@@ -128,6 +128,17 @@ static bool read_agents(TbYaml *yaml, const yaml_node_t *node, void *field, GErr
                              error);
 }
 
+static const TbYamlKey capacity_keys[] = {
+    {"cpus", YAML_SCALAR_NODE, tb_yaml_count, offsetof(TbCapacity, cpus)},
+    {"memory", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbCapacity, memory)},
+    {0},
+};
+
+static bool read_capacity(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
+{
+    return tb_yaml_map(yaml, node, capacity_keys, field, error);
+}
+
 static const TbYamlKey settings_keys[] = {
     {"image", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbSettings, image)},
     {"cpus", YAML_SCALAR_NODE, tb_yaml_count, offsetof(TbSettings, cpus)},
@@ -137,6 +148,7 @@ static const TbYamlKey settings_keys[] = {
     {"keep", YAML_SCALAR_NODE, read_keep, offsetof(TbSettings, keep)},
     {"agent", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbSettings, agent)},
     {"agents", YAML_MAPPING_NODE, read_agents, offsetof(TbSettings, agents)},
+    {"capacity", YAML_MAPPING_NODE, read_capacity, offsetof(TbSettings, capacity)},
     {0},
 };
 

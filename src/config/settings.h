@@ -19,6 +19,12 @@ typedef struct {
     char **env;        /* "K=V"; may be empty, never NULL */
 } TbAgent;
 
+/* What all boxes that run at once may take together. 0: not set. */
+typedef struct {
+    unsigned cpus;
+    uint64_t memory; /* bytes */
+} TbCapacity;
+
 typedef struct {
     char *path;        /* the file that was read; NULL: there was none */
     char *image;       /* "debian" when not set */
@@ -29,6 +35,7 @@ typedef struct {
     TbKeep keep;       /* TB_KEEP_NEVER when not set */
     char *agent;       /* default agent's name or NULL */
     GPtrArray *agents; /* of TbAgent * */
+    TbCapacity capacity;
 } TbSettings;
 
 /* Reads tb_path_config ()/config.yaml; no file: all unset. */

@@ -18,7 +18,8 @@ START_TEST(reads_all_keys)
         parse("image: ubuntu-24.04\ncpus: 3\nmemory: 4G\ndisk: 30GiB\ntimeout: 2h\nkeep: failed\n"
               "agent: two\nagents:\n"
               "  one: {command: [one, -p, '{prompt}']}\n"
-              "  two:\n    command: [two]\n    stdin: prompt\n    env: {KEY: v=w, EMPTY: ''}\n",
+              "  two:\n    command: [two]\n    stdin: prompt\n    env: {KEY: v=w, EMPTY: ''}\n"
+              "capacity: {cpus: 12, memory: 20GiB}\n",
               &error);
     ck_assert_msg(s != NULL, "%s", error ? error->message : "");
     ck_assert_str_eq(s->image, "ubuntu-24.04");
@@ -26,6 +27,8 @@ START_TEST(reads_all_keys)
     ck_assert_uint_eq(s->memory, 4ULL << 30);
     ck_assert_uint_eq(s->disk, 30ULL << 30);
     ck_assert_uint_eq(s->timeout, 7200);
+    ck_assert_uint_eq(s->capacity.cpus, 12);
+    ck_assert_uint_eq(s->capacity.memory, 20ULL << 30);
     ck_assert_int_eq(s->keep, TB_KEEP_FAILED);
     const TbAgent *agent = tb_settings_agent(s, NULL, &error);
     ck_assert_ptr_nonnull(agent);
@@ -52,6 +55,8 @@ START_TEST(no_file_means_defaults)
     ck_assert_ptr_null(s->path);
     ck_assert_str_eq(s->image, "debian");
     ck_assert_uint_eq(s->cpus, 0);
+    ck_assert_uint_eq(s->capacity.cpus, 0);
+    ck_assert_uint_eq(s->capacity.memory, 0);
     ck_assert_int_eq(s->keep, TB_KEEP_NEVER);
     ck_assert_ptr_null(tb_settings_agent(s, NULL, &error));
     ck_assert_ptr_nonnull(strstr(error->message, "needs none"));
@@ -94,6 +99,9 @@ static const struct {
     {"agents: {a: {command: ['{prompt}'], env: {1X: a}}}\n", "c.yaml:1:43: bad variable name"},
     {"agents: {a: {command: ['{prompt}']}, a: {command: ['{prompt}']}}\n",
      "c.yaml:1:38: duplicate key 'a' (first at line 1)"},
+    {"capacity: {cpu: 2}\n", "c.yaml:1:12: unknown key 'cpu' (did you mean 'cpus'?)"},
+    {"capacity: {cpus: 0}\n", "c.yaml:1:18: "},
+    {"capacity: 4\n", "c.yaml:1:11: "},
     {"imgae: debian\n", "c.yaml:1:1: unknown key 'imgae' (did you mean 'image'?)"},
 };
 
