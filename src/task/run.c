@@ -18,6 +18,7 @@
 #include "image/store.h"
 #include "patch/patch.h"
 #include "project/project.h"
+#include "task/admission.h"
 #include "task/start.h"
 #include "util/auto.h"
 #include "util/error.h"
@@ -46,6 +47,7 @@ typedef struct {
     TbStart start;
     const TbAgent *agent; /* the settings'; NULL with a plain command */
     char **argv;
+    TbAdmission *admission; /* the box's */
     TbProjectImage *project_image;
     char *box_dir;
     TbBox *box;
@@ -64,6 +66,7 @@ static void run_clear(Run *run)
 {
     g_clear_pointer(&run->box, tb_box_free);
     tb_start_clear(&run->start);
+    g_clear_pointer(&run->admission, tb_admission_free);
     g_clear_pointer(&run->changes, tb_changes_free);
     g_clear_pointer(&run->log, tb_task_log_free);
     g_clear_pointer(&run->delta, tb_delta_free);
@@ -144,6 +147,16 @@ static bool prepare(Run *run, GError **error)
     return tb_task_save(task, TB_TASK_STARTING, error);
 }
 
+/* Waits until there is room for the box; nothing is held and nothing of the project read till then.
+ */
+static bool admit(Run *run, GError **error)
+{
+    const TbShape *shape = &run->start.shape;
+    run->admission = tb_admission_take(&run->settings->capacity, shape->cpus, shape->memory, error);
+    phase_end(run, "admission");
+    return run->admission != NULL;
+}
+
 /* The VM starts here and comes up by itself while read_project works. */
 static bool start_box(Run *run, GError **error)
 {
@@ -154,7 +167,7 @@ static bool start_box(Run *run, GError **error)
         return false;
     start->shape.uid = tb_project_uid(run->project);
     start->shape.gid = tb_project_gid(run->project);
-    if (!tb_start_prepare(start, error))
+    if (!admit(run, error) || !tb_start_prepare(start, error))
         return false;
     if (start->made)
         phase_end(run, "template");
