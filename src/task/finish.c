@@ -54,13 +54,22 @@ static bool check_root(const TbTask *task, GError **error)
     return true;
 }
 
-static bool apply_with_journal(TbTask *task, TbGit *git, bool check, TbApplyOutcome *outcome,
-                               GPtrArray **drift, GError **error)
+/* Where the journal will be; marked, so that a crash is noticed. */
+static bool make_scratch(TbStore *store, const TbTask *task, const char *path, GError **error)
+{
+    tb_autofd lock = tb_store_lock(store, error);
+    if (lock < 0 || !tb_mark_set(store, task->id, error))
+        return false;
+    return mkdir(path, 0700) == 0 || errno == EEXIST ||
+           tb_error_set_errno(error, errno, "cannot create '%s'", path);
+}
+
+static bool apply_with_journal(TbStore *store, TbTask *task, TbGit *git, bool check,
+                               TbApplyOutcome *outcome, GPtrArray **drift, GError **error)
 {
     g_autofree char *scratch = tb_task_path(task, "apply");
-    if (mkdir(scratch, 0700) < 0 && errno != EEXIST)
-        return tb_error_set_errno(error, errno, "cannot create '%s'", scratch);
-    if (!tb_apply_recover(task->project_root, scratch, error))
+    if (!make_scratch(store, task, scratch, error) ||
+        !tb_apply_recover(task->project_root, scratch, error))
         return false;
     g_autoptr(GError) why = NULL;
     if (tb_apply(git, task->base_tree, task->result_tree, task->project_root, scratch, check,
@@ -83,7 +92,7 @@ bool tb_task_apply(TbStore *store, TbTask *task, bool check, TbApplyOutcome *out
     if (!git || !check_root(task, error))
         return false;
     tb_autofd one_at_a_time = tb_lock(store->dirfd, TB_STORE_APPLY, true, error);
-    if (one_at_a_time < 0 || !apply_with_journal(task, git, check, outcome, drift, error))
+    if (one_at_a_time < 0 || !apply_with_journal(store, task, git, check, outcome, drift, error))
         return false;
     return check || tb_task_save(task, TB_TASK_APPLIED, error);
 }

@@ -4,11 +4,10 @@
  *
  * The kernel gives the lock of a dead process back, and its jail died with it. So a task that is
  * unfinished and whose lock can be had is nobody's: it becomes a failed one, keeps its log, loses
- * its box. An apply that was cut off is put back as well.
+ * its box. An apply that was cut off is put back as well. Only marked tasks are looked at.
  */
 #include "task/store-private.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -61,52 +60,64 @@ static bool mend(TbStore *store, TbTask *task, GError **error)
     return true;
 }
 
+static bool exists(TbStore *store, const char *name)
+{
+    struct stat st;
+    return fstatat(store->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
+/* What a killed create or remove left. Under the store's lock nobody else is at it. */
+static bool remove_remains(TbStore *store, const char *id, GError **error)
+{
+    static const char *const prefixes[] = {TB_STORE_NEW, TB_STORE_GONE};
+    for (size_t i = 0; i < G_N_ELEMENTS(prefixes); i++) {
+        g_autofree char *name = g_strconcat(prefixes[i], id, NULL);
+        if (!exists(store, name))
+            continue;
+        tb_autofd lock = tb_store_lock(store, error);
+        if (lock < 0 || !tb_remove_tree(store->dirfd, name, error))
+            return false;
+    }
+    return true;
+}
+
+/* Nothing to be done now; whoever begins something marks the task again, under the same lock. */
+static bool take_off_mark(TbStore *store, const char *id, GError **error)
+{
+    tb_autofd lock = tb_store_lock(store, error);
+    if (lock < 0)
+        return false;
+    if (exists(store, id)) {
+        g_autoptr(TbTask) task = tb_store_load(store, id, error);
+        if (!task || needs_work(task))
+            return task != NULL;
+    }
+    return tb_mark_take_off(store, id, error);
+}
+
 static void reconcile_task(TbStore *store, const char *id)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(TbTask) task = tb_store_load(store, id, &error);
-    if (task && !needs_work(task))
-        return;
-    if (task && tb_task_lock(task, &error)) {
-        if (needs_work(task)) /* may have changed until we had the lock */
-            mend(store, task, &error);
+    bool ok = remove_remains(store, id, &error);
+    g_autoptr(TbTask) task = ok && exists(store, id) ? tb_store_load(store, id, &error) : NULL;
+    if (task && needs_work(task)) {
+        ok = tb_task_lock(task, &error);
+        if (ok && needs_work(task)) /* may have changed until we had the lock */
+            ok = mend(store, task, &error);
     }
+    if (ok && !error)
+        take_off_mark(store, id, &error);
     if (error && tb_error_code(error) != TB_ERROR_BUSY &&
         tb_error_code(error) != TB_ERROR_NOT_FOUND)
         tb_warn("cannot clean up after task '%s': %s", id, error->message);
 }
 
-/* What a killed create or remove left. Under the store's lock nobody else is at it. */
-static bool remove_remains(TbStore *store, GError **error)
-{
-    tb_autofd fd = openat(store->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!stream)
-        return tb_error_set_errno(error, errno, "cannot read directory '%s'", store->path);
-    tb_steal_fd(&fd); /* the stream's now */
-    g_autoptr(GPtrArray) remains = g_ptr_array_new_with_free_func(g_free);
-    for (struct dirent *entry; (entry = readdir(stream));)
-        if (g_str_has_prefix(entry->d_name, TB_STORE_NEW) ||
-            g_str_has_prefix(entry->d_name, TB_STORE_GONE))
-            g_ptr_array_add(remains, g_strdup(entry->d_name));
-    closedir(stream);
-    if (remains->len == 0)
-        return true;
-    tb_autofd lock = tb_store_lock(store, error);
-    bool ok = lock >= 0;
-    for (guint i = 0; ok && i < remains->len; i++)
-        ok = tb_remove_tree(store->dirfd, remains->pdata[i], error);
-    return ok;
-}
-
 bool tb_store_reconcile(TbStore *store, GError **error)
 {
-    if (!remove_remains(store, error))
-        return false;
-    g_autoptr(GPtrArray) names = tb_store_names(store, error);
-    for (guint i = 0; names && i < names->len; i++)
-        reconcile_task(store, names->pdata[i]);
-    return names != NULL;
+    g_autoptr(GPtrArray) marked = tb_store_marked(store, error);
+    for (guint i = 0; marked && i < marked->len; i++)
+        reconcile_task(store, marked->pdata[i]);
+    return marked != NULL;
 }
 
 bool tb_task_remove(TbStore *store, TbTask *task, GError **error)
@@ -117,10 +128,10 @@ bool tb_task_remove(TbStore *store, TbTask *task, GError **error)
             return false;
     }
     tb_autofd lock = tb_store_lock(store, error);
-    if (lock < 0)
+    if (lock < 0 || !tb_mark_set(store, task->id, error))
         return false;
     g_autofree char *gone = g_strconcat(TB_STORE_GONE, task->id, NULL);
     if (renameat(store->dirfd, task->id, store->dirfd, gone) < 0)
         return tb_error_set_errno(error, errno, "cannot remove task '%s'", task->id);
-    return tb_remove_tree(store->dirfd, gone, error);
+    return tb_remove_tree(store->dirfd, gone, error) && tb_mark_take_off(store, task->id, error);
 }

@@ -130,7 +130,7 @@ static TbTask *create_as(TbStore *store, const char *id, bool *taken, GError **e
 {
     struct stat st;
     *taken = fstatat(store->dirfd, id, &st, AT_SYMLINK_NOFOLLOW) == 0;
-    if (*taken)
+    if (*taken || !tb_mark_set(store, id, error))
         return NULL;
     g_autofree char *staging = g_strconcat(TB_STORE_NEW, id, NULL);
     g_autoptr(TbTask) task = stage(store, id, staging, error);
@@ -232,20 +232,32 @@ bool tb_task_is_locked(TbTask *task)
     return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
-GPtrArray *tb_store_names(TbStore *store, GError **error)
+GPtrArray *tb_dir_names(int dirfd, const char *path, GError **error)
 {
-    int fd = openat(store->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
     if (!stream) {
-        tb_error_set_errno(error, errno, "cannot read directory '%s'", store->path);
+        tb_error_set_errno(error, errno, "cannot read directory '%s'", path);
         tb_clear_fd(&fd);
         return NULL;
     }
     GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
     for (struct dirent *entry; (entry = readdir(stream));)
-        if (entry->d_name[0] != '.')
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             g_ptr_array_add(names, g_strdup(entry->d_name));
     closedir(stream);
+    return names;
+}
+
+GPtrArray *tb_store_names(TbStore *store, GError **error)
+{
+    GPtrArray *names = tb_dir_names(store->dirfd, store->path, error);
+    for (guint i = 0; names && i < names->len;) {
+        if (*(const char *)names->pdata[i] == '.')
+            g_ptr_array_remove_index_fast(names, i);
+        else
+            i++;
+    }
     return names;
 }
 

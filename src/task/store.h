@@ -10,6 +10,8 @@
  *     box/          the box, while it runs (or kept on purpose)
  *     lock          held (flock) by the taskbox that works on the task
  *
+ * Beside them, .marks-BOOT/ID says that a task is unfinished or may be (task/marks.c).
+ *
  * A task in an unfinished state whose lock is free has lost its taskbox: tb_store_reconcile makes
  * it a failed one.
  */
@@ -118,8 +120,9 @@ char *tb_task_path(const TbTask *task, const char *name);
 GPtrArray *tb_task_list(TbStore *store, GError **error);
 
 /* Marks what lost its taskbox as failed ("taskbox was killed while STATE"), removes its box,
- * removes what a killed tb_task_create or tb_task_remove left. Cheap; every command starts with
- * it. A task that cannot be cleaned is warned of. */
+ * removes what a killed tb_task_create or tb_task_remove left. Every command starts with it; it
+ * reads the records of unfinished tasks and of those that ended since the last command. A task that
+ * cannot be cleaned is warned of. */
 bool tb_store_reconcile(TbStore *store, GError **error);
 
 /* Removes a locked task for good. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "task/finish.h"
+#include "task/store-private.h"
 #include "util/git.h"
 
 static char *project;
@@ -98,6 +99,19 @@ START_TEST(test_apply_twice)
     ck_assert_str_eq(added, "new\n");
     ck_assert_int_eq(apply(task, false), TB_APPLY_ALREADY);
     ck_assert_int_eq(apply(task, true), TB_APPLY_ALREADY);
+}
+END_TEST
+
+/* Marked as long as there may be a journal: the next command looks at the task. */
+START_TEST(test_apply_is_marked)
+{
+    g_autoptr(TbTask) task = ready_task();
+    ck_assert(tb_store_reconcile(store, NULL));
+    g_autoptr(GPtrArray) before = tb_store_marked(store, NULL);
+    ck_assert_uint_eq(before->len, 0);
+    apply(task, true);
+    g_autoptr(GPtrArray) after = tb_store_marked(store, NULL);
+    ck_assert_uint_eq(after->len, 1);
 }
 END_TEST
 
@@ -197,6 +211,7 @@ int main(void)
     tcase_set_timeout(cases, 30);
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, test_apply_twice);
+    tcase_add_test(cases, test_apply_is_marked);
     tcase_add_test(cases, test_drift);
     tcase_add_test(cases, test_busy);
     tcase_add_test(cases, test_project_gone);
