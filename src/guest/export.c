@@ -25,7 +25,8 @@ struct TbExport {
     uint32_t count;
     int root, file;
     uint64_t left;
-    TbSha256 hash;
+    TbSha256 hash; /* of the file */
+    TbSha256 manifest;
 };
 
 TbExport *tb_export_new(void)
@@ -95,6 +96,7 @@ static void make_list(TbGuest *guest)
     snprintf(upper, sizeof upper, "%s/upper", guest->config->state);
     merged_path(guest, merged, sizeof merged);
     export->next = 0;
+    tb_sha256_init(&export->manifest);
     export->state = TB_EXPORT_LIST;
     if (tb_list_make(&export->list, upper, merged, export->limit, &fault)) {
         if (export->list.count > 0)
@@ -111,13 +113,16 @@ static void send_list(TbGuest *guest)
     while (export->next < export->list.count && tb_guest_room(guest) >= TB_ROOM_BULK) {
         size_t length;
         const uint8_t *entry = tb_list_entry(&export->list, export->next++, &length);
+        tb_sha256_add(&export->manifest, entry, length);
         tb_guest_send(guest, TB_MSG_ENTRY, 0, entry, length);
     }
     if (export->next < export->list.count || tb_guest_room(guest) < TB_ROOM_BULK)
         return;
-    uint8_t payload[4];
+    uint8_t payload[4 + TB_HASH_SIZE], hash[TB_HASH_SIZE];
     TbWriter writer = tb_writer(payload, sizeof payload);
     tb_put_u32(&writer, export->list.count);
+    tb_sha256_end(&export->manifest, hash);
+    tb_put_raw(&writer, hash, sizeof hash);
     tb_guest_send(guest, TB_MSG_LIST_END, 0, payload, writer.length);
     export->state = TB_EXPORT_IDLE;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The export. Nothing the guest says is taken further than its form here: lengths, order, counts
- * and hashes. What a path or a mode means is the patch's business.
+ * and hashes. The list ends with the hash of all its entries (kind, mode, size, time, path,
+ * target), each file with the hash of its bytes, so what was lost or altered on the way is noticed.
+ * What a path or a mode means is the patch's business.
  */
 #include <string.h>
 
@@ -9,20 +11,33 @@
 #include "util/error.h"
 #include "vm/session-private.h"
 
+/* The guest's own count and hash of the list. */
+static bool check_list_end(TbSession *session, const TbFrame *frame, uint32_t count,
+                           TbSha256 *manifest, GError **error)
+{
+    uint8_t mine[TB_HASH_SIZE];
+    TbReader reader = tb_reader(frame->payload, frame->length);
+    uint32_t told = tb_get_u32(&reader);
+    const uint8_t *hash = tb_get_raw(&reader, sizeof mine);
+    if (!tb_reader_done(&reader) || told != count)
+        return tb_session_breach(session, error, "a list with another count");
+    tb_sha256_end(manifest, mine);
+    return memcmp(hash, mine, sizeof mine) == 0 ||
+           tb_session_breach(session, error, "a list with another hash");
+}
+
 static bool take_list(TbSession *session, uint32_t max_entries, TbEntryFn fn, void *data,
                       int64_t deadline, GError **error)
 {
+    TbSha256 manifest;
+    tb_sha256_init(&manifest);
     for (uint32_t count = 0;; count++) {
         TbFrame frame;
         TbEntry entry;
         if (!tb_session_next_frame(session, &frame, deadline, error))
             return false;
-        if (frame.type == TB_MSG_LIST_END) {
-            TbReader reader = tb_reader(frame.payload, frame.length);
-            if (tb_get_u32(&reader) != count || !tb_reader_done(&reader))
-                return tb_session_breach(session, error, "a list with another count");
-            return true;
-        }
+        if (frame.type == TB_MSG_LIST_END)
+            return check_list_end(session, &frame, count, &manifest, error);
         if (frame.type != TB_MSG_ENTRY)
             return tb_session_breach(session, error, "frame 0x%02x in a list", frame.type);
         if (count >= max_entries) {
@@ -32,6 +47,7 @@ static bool take_list(TbSession *session, uint32_t max_entries, TbEntryFn fn, vo
         }
         if (!tb_decode_entry(frame.payload, frame.length, &entry))
             return tb_session_breach(session, error, "an entry that makes no sense");
+        tb_sha256_add(&manifest, frame.payload, frame.length);
         if (!fn(&entry, data, error)) {
             session->broken = true; /* the rest of the list is still under way */
             return false;

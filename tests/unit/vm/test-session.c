@@ -494,11 +494,79 @@ static void list_breaks(uint32_t max, TbErrorCode code)
     g_clear_error(&error);
 }
 
+static void put_list_end(uint32_t count, const uint8_t hash[TB_HASH_SIZE])
+{
+    uint8_t payload[4 + TB_HASH_SIZE];
+    TbWriter writer = tb_writer(payload, sizeof payload);
+    tb_put_u32(&writer, count);
+    tb_put_raw(&writer, hash, TB_HASH_SIZE);
+    put_frame(TB_MSG_LIST_END, 0, payload, writer.length);
+}
+
+static void hash_entry(const TbEntry *entry, uint8_t hash[TB_HASH_SIZE])
+{
+    uint8_t wire[TB_ENTRY_WIRE_LIMIT];
+    TbWriter writer = tb_writer(wire, sizeof wire);
+    TbSha256 sum;
+    tb_encode_entry(&writer, entry);
+    tb_sha256_init(&sum);
+    tb_sha256_add(&sum, wire, writer.length);
+    tb_sha256_end(&sum, hash);
+}
+
 START_TEST(list_with_wrong_count)
 {
     put_entry(TB_ENTRY_FILE, "a", 1);
-    PUT(TB_MSG_LIST_END, 2);
+    put_list_end(2, (uint8_t[TB_HASH_SIZE]){0});
     list_breaks(10, TB_ERROR_GUEST);
+}
+END_TEST
+
+static TbEntry list_entry(void)
+{
+    return (TbEntry){.kind = TB_ENTRY_FILE,
+                     .mode = 0644,
+                     .size = 1,
+                     .path = (const uint8_t *)"a",
+                     .path_length = 1};
+}
+
+/* What the guest says it sent differs in a path, a mode, a size or a target from what arrived. */
+START_TEST(list_with_wrong_hash)
+{
+    uint8_t hash[TB_HASH_SIZE];
+    TbEntry entry = list_entry();
+    switch (_i) {
+    case 0:
+        entry.path = (const uint8_t *)"b";
+        break;
+    case 1:
+        entry.mode = 0755;
+        break;
+    default:
+        entry.size = 2;
+        break;
+    }
+    hash_entry(&entry, hash);
+    put_entry(TB_ENTRY_FILE, "a", 1);
+    put_list_end(1, hash);
+    list_breaks(10, TB_ERROR_GUEST);
+}
+END_TEST
+
+START_TEST(list_with_its_hash)
+{
+    GError *error = NULL;
+    uint32_t count = 0;
+    uint8_t hash[TB_HASH_SIZE];
+    TbEntry entry = list_entry();
+    hash_entry(&entry, hash);
+    put_entry(TB_ENTRY_FILE, "a", 1);
+    put_list_end(1, hash);
+    g_autoptr(TbSession) session = greeted(&polite);
+    bool ok = tb_session_export_list(session, 10, on_entry, &count, in_seconds(5), &error);
+    ck_assert_msg(ok, "%s", error ? error->message : "");
+    ck_assert_uint_eq(count, 1);
 }
 END_TEST
 
@@ -592,6 +660,7 @@ int main(void)
                                   output_before_start,
                                   started_twice,
                                   list_with_wrong_count,
+                                  list_with_its_hash,
                                   list_without_end,
                                   list_refused_by_the_caller,
                                   entry_that_makes_no_sense,
@@ -605,6 +674,7 @@ int main(void)
         tcase_add_test(tcase, tests[i]);
     tcase_add_loop_test(tcase, output_on_other_streams, 0, 3);
     tcase_add_loop_test(tcase, impossible_credit, 0, 2);
+    tcase_add_loop_test(tcase, list_with_wrong_hash, 0, 3);
     tcase_add_loop_test(tcase, impossible_exit, 0, 5);
     tcase_add_loop_test(tcase, files_that_make_no_sense, 0, TOO_LITTLE + 1);
     suite_add_tcase(suite, tcase);
