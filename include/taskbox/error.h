@@ -28,6 +28,7 @@ typedef enum {
     TASKBOX_ERROR_DENIED,      /* permission or policy */
     TASKBOX_ERROR_NO_SPACE,    /* disk full or quota */
     TASKBOX_ERROR_IO,          /* any other failure of a system call */
+    TASKBOX_ERROR_VERIFY,      /* a patch is not what it says */
     TASKBOX_ERROR_INTERRUPTED, /* a signal, after taskbox_interrupt_install */
 } TaskboxError;
 

@@ -11,7 +11,8 @@ const TbExitClass tb_exit_classes[TB_EXIT_CLASSES] = {
     {TB_ERROR_UNSUPPORTED, 6}, {TB_ERROR_DEPENDENCY, 5}, {TB_ERROR_IMAGE, 1},
     {TB_ERROR_VM, 1},          {TB_ERROR_GUEST, 1},      {TB_ERROR_TIMEOUT, TB_EXIT_TIMEOUT},
     {TB_ERROR_LIMIT, 1},       {TB_ERROR_CONFLICT, 11},  {TB_ERROR_DENIED, 8},
-    {TB_ERROR_NO_SPACE, 10},   {TB_ERROR_IO, 1},         {TB_ERROR_INTERRUPTED, 0},
+    {TB_ERROR_NO_SPACE, 10},   {TB_ERROR_IO, 1},         {TB_ERROR_VERIFY, 12},
+    {TB_ERROR_INTERRUPTED, 0},
 };
 
 static int status_of_signal(void)

@@ -60,6 +60,9 @@ static void add_outcome(GString *text, const TbTask *task)
         g_autofree char *patch = tb_task_path(task, "patch");
         add(text, "changes", changes);
         add(text, "patch", patch);
+        add(text, "verified",
+            task->verified ? "yes: on the base tree it gives the result tree"
+                           : "no (see 'taskbox patch verify')");
     }
     add(text, "base tree", task->base_tree);
     add(text, "result tree", task->result_tree);

@@ -3,7 +3,8 @@
  * From, Date, Subject and body, so that git am reads back just what was meant. The prompt is
  * anybody's text: in the subject it is one line of visible characters, encoded by RFC 2047 when it
  * is not ASCII; in the body every line of it is indented, so that none can pass for a header, a
- * "From " line or the "---" that ends the message.
+ * "From " line or the "---" that ends the message. What is written here parse.c reads, and nothing
+ * else.
  */
 #include "patch/mail.h"
 
@@ -166,7 +167,17 @@ static void append_trailer(GString *mail, const char *key, const char *value)
         g_string_append_printf(mail, "%s: %s\n", key, visible);
 }
 
-char *mail_head(const TbPatchHeader *header)
+static void append_trailers(GString *mail, const TbPatchHeader *header)
+{
+    g_autofree char *room = g_strnfill(MAIL_HASH_DIGITS, '0');
+    append_trailer(mail, "Taskbox-Task", header->task_id);
+    append_trailer(mail, "Taskbox-Image", header->image_digest);
+    append_trailer(mail, "Taskbox-Base-Tree", header->base_tree);
+    append_trailer(mail, "Taskbox-Result-Tree", header->result_tree);
+    append_trailer(mail, "Taskbox-Diff-SHA256", room);
+}
+
+char *mail_head(const TbPatchHeader *header, size_t *hash_at)
 {
     GString *mail = g_string_new("From 0000000000000000000000000000000000000000 "
                                  "Mon Sep 17 00:00:00 2001\n");
@@ -179,10 +190,8 @@ char *mail_head(const TbPatchHeader *header)
                           "Content-Transfer-Encoding: 8bit\n\n");
     if (incomplete)
         append_prompt(mail, header->subject);
-    append_trailer(mail, "Taskbox-Task", header->task_id);
-    append_trailer(mail, "Taskbox-Image", header->image_digest);
-    append_trailer(mail, "Taskbox-Base-Tree", header->base_tree);
-    append_trailer(mail, "Taskbox-Result-Tree", header->result_tree);
+    append_trailers(mail, header);
+    *hash_at = mail->len - 1 - MAIL_HASH_DIGITS;
     g_string_append(mail, "---\n");
     return g_string_free(mail, FALSE);
 }

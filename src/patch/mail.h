@@ -5,5 +5,8 @@
 #include <glib.h>
 #include "patch/patch.h"
 
-/* All up to and with the "---" line; ASCII headers, UTF-8 body. g_free. */
-char *mail_head(const TbPatchHeader *header);
+#define MAIL_HASH_DIGITS 64
+
+/* All up to and with the "---" line; ASCII headers, UTF-8 body. g_free. The hash of the diff is not
+ * known yet: *hash_at is where its MAIL_HASH_DIGITS digits, zeros until then, begin. */
+char *mail_head(const TbPatchHeader *header, size_t *hash_at);

@@ -68,10 +68,32 @@ typedef struct {
 
 /* Writes the mail-style patch (git am and git apply take it; git am wants --keep-cr for files with
  * CRLF line ends, and its author and date are the header's) to `name` in `dirfd`, atomically.
- * An empty difference writes an empty-bodied patch with files == 0. Then proves it: applied to the
- * base in a private index it must give the result tree, else TB_ERROR_INTERNAL. */
+ * An empty difference writes an empty-bodied patch with files == 0. Before it gets its name it is
+ * read back and proved like any other (tb_patch_prove); a patch that is there is verified. */
 bool tb_patch_write(TbGit *git, const char *base_index, const TbPatchHeader *header,
                     const TbPatchLimits *limits, int dirfd, const char *name, TbPatchStat *stat,
+                    GError **error);
+
+/* What a patch file says of itself, its head and end read strictly (parse.h), and where its diff
+ * part is: the bytes between the "---" line and the signature. */
+typedef struct {
+    char *task_id, *image_digest; /* claims; image_digest may be NULL */
+    char *base_tree, *result_tree;
+    char *sha256;            /* of the diff part, as told; it is what the bytes give */
+    uint64_t offset, length; /* of the diff part */
+} TbPatchInfo;
+
+/* Reads the patch in regular file `fd` and compares the hash of its diff part. TB_ERROR_VERIFY when
+ * it is no patch of ours or was altered, TB_ERROR_LIMIT when it is larger than limits->max_patch
+ * (`limits` may be NULL). */
+TbPatchInfo *tb_patch_info_read(int fd, const TbPatchLimits *limits, GError **error);
+void tb_patch_info_free(TbPatchInfo *info);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbPatchInfo, tb_patch_info_free)
+
+/* Applies the diff part, as it is in `fd`, to the base in a private index and requires the result
+ * tree and paths that tb_path_check lets through; else TB_ERROR_VERIFY. `base_index` is an index
+ * file that holds the base tree. */
+bool tb_patch_prove(TbGit *git, const char *base_index, const TbPatchInfo *info, int fd,
                     GError **error);
 
 /* Per-file changes between two trees, from diff-tree --raw -z -M-less. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The patch file. It is streamed to a temporary file, proved there, and only then takes its name:
- * a patch that exists has been shown to turn the base tree into the result tree. The limit on its
+ * The patch file. It is streamed to a temporary file, read back and proved there (verify.c), and
+ * only then takes its name: a patch that exists has been shown to turn the base tree into the
+ * result tree. The limit on its
  * size fails the whole; a patch is never cut.
  *
  * diff-tree runs in a directory without a work tree, so no .gitattributes has a say in what is
@@ -17,7 +18,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "patch/base.h"
 #include "patch/files.h"
 #include "patch/mail.h"
 #include "util/auto.h"
@@ -25,11 +25,10 @@
 #include "util/fs.h"
 #include "util/units.h"
 
-#define PROOF_INDEX "taskbox-proof-index"
-
 typedef struct {
     int fd;
     uint64_t written, limit;
+    GChecksum *sum; /* of the diff part while that is written; NULL else */
 } Sink;
 
 static bool sink_write(const uint8_t *data, size_t length, void *user_data, GError **error)
@@ -40,6 +39,8 @@ static bool sink_write(const uint8_t *data, size_t length, void *user_data, GErr
         return tb_error_set(error, TB_ERROR_LIMIT, "cannot write the patch: larger than %s", limit);
     }
     sink->written += length;
+    if (sink->sum)
+        g_checksum_update(sink->sum, data, (gssize)length);
     return tb_write_all(sink->fd, data, length, "the patch", error);
 }
 
@@ -62,42 +63,38 @@ static bool write_diff(TbGit *git, const TbPatchHeader *header, Sink *sink, GErr
     return tb_command_run(command, NULL, error);
 }
 
+/* The hash goes to the head once the diff is written. */
 static bool write_patch(TbGit *git, const TbPatchHeader *header, bool empty, Sink *sink,
                         GError **error)
 {
-    g_autofree char *head = mail_head(header);
-    return sink_text(sink, head, error) && (empty || write_diff(git, header, sink, error)) &&
-           sink_text(sink, "-- \ntaskbox " TB_VERSION "\n\n", error);
+    size_t hash_at = 0;
+    g_autofree char *head = mail_head(header, &hash_at);
+    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+    if (!sink_text(sink, head, error))
+        return false;
+    sink->sum = sum;
+    bool done = empty || write_diff(git, header, sink, error);
+    sink->sum = NULL;
+    if (!done || !sink_text(sink, "-- \ntaskbox " TB_VERSION "\n\n", error))
+        return false;
+    const char *digits = g_checksum_get_string(sum);
+    if (pwrite(sink->fd, digits, MAIL_HASH_DIGITS, (off_t)hash_at) != MAIL_HASH_DIGITS)
+        return tb_error_set_errno(error, errno, "cannot write the patch");
+    return true;
 }
 
-/* The patch on the base index gives the result tree. */
+/* Read back from the disk: it says what it should, and is what it says. */
 static bool prove(TbGit *git, const char *base_index, const TbPatchHeader *header, int fd,
                   GError **error)
 {
-    g_autofree char *index = g_build_filename(tb_git_path(git), PROOF_INDEX, NULL);
-    if (!tb_index_copy(base_index, index, error))
+    g_autoptr(TbPatchInfo) info =
+        tb_patch_info_read(fd, &(TbPatchLimits){.max_patch = UINT64_MAX}, error);
+    if (!info)
         return false;
-    if (lseek(fd, 0, SEEK_SET) != 0)
-        return tb_error_set_errno(error, errno, "cannot read the patch again");
-    g_autoptr(TbCommand) apply = tb_git_command(git, "apply", NULL, index);
-    tb_command_add(apply, "--cached", "--binary", "--whitespace=nowarn", "-", NULL);
-    tb_command_set_stdin_fd(apply, fd);
-    int status = 0;
-    if (!tb_command_run_status(apply, NULL, &status, error))
-        return false;
-    if (status != 0)
-        return tb_error_set(error, TB_ERROR_INTERNAL,
-                            "the patch does not apply to its base: git apply ended with %d",
-                            status);
-    g_autoptr(TbCommand) command = tb_git_command(git, "write-tree", NULL, index);
-    g_autofree char *tree = tb_git_run_oid(git, command, error);
-    unlink(index);
-    if (!tree)
-        return false;
-    return strcmp(tree, header->result_tree) == 0 ||
-           tb_error_set(error, TB_ERROR_INTERNAL,
-                        "the patch makes tree %s of its base, not the result tree %s", tree,
-                        header->result_tree);
+    if (strcmp(info->base_tree, header->base_tree) != 0 ||
+        strcmp(info->result_tree, header->result_tree) != 0)
+        return tb_error_set(error, TB_ERROR_VERIFY, "the patch names other trees than the task's");
+    return tb_patch_prove(git, base_index, info, fd, error);
 }
 
 static void add_up(const GPtrArray *files, TbPatchStat *stat)
@@ -143,7 +140,7 @@ bool tb_patch_write(TbGit *git, const char *base_index, const TbPatchHeader *hea
         return tb_error_set_errno(error, errno, "cannot create '%s'", temporary);
     Sink sink = {.fd = fd, .limit = limits ? limits->max_patch : tb_patch_limits_default.max_patch};
     bool done = write_patch(git, header, files->len == 0, &sink, error) &&
-                (files->len == 0 || prove(git, base_index, header, fd, error)) &&
+                prove(git, base_index, header, fd, error) &&
                 publish(fd, dirfd, temporary, name, error);
     if (!done) {
         unlinkat(dirfd, temporary, 0);

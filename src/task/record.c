@@ -192,6 +192,7 @@ char *tb_record_format(const TbTask *task)
         add_number(json, "removed", (int64_t)task->stat.removed);
         add_number(json, "binary", task->stat.binary);
         add_number(json, "bytes", (int64_t)task->stat.bytes);
+        add_flag(json, "verified", task->verified);
         json_builder_end_object(json);
     }
     add_lists(json, task);
@@ -312,6 +313,7 @@ bool tb_record_parse(TbTask *task, const char *text, size_t length, GError **err
                                    .removed = (uint64_t)read_number(stat, "removed"),
                                    .binary = (uint32_t)read_number(stat, "binary"),
                                    .bytes = (uint64_t)read_number(stat, "bytes")};
+        task->verified = read_flag(stat, "verified");
     }
     read_lists(task, object);
     return true;
@@ -358,6 +360,11 @@ static void add_outcome(JsonBuilder *json, const TbTask *task)
     add_text(json, "result_tree", task->result_tree);
     g_autofree char *patch = task->has_patch ? tb_task_path(task, "patch") : NULL;
     add_text(json, "patch", patch);
+    json_builder_set_member_name(json, "verified");
+    if (task->has_patch)
+        json_builder_add_boolean_value(json, task->verified);
+    else
+        json_builder_add_null_value(json);
     add_optional_number(json, "patch_bytes", task->has_patch, (int64_t)task->stat.bytes);
     add_optional_number(json, "files", task->has_patch, task->stat.files);
     add_optional_number(json, "binary_files", task->has_patch, task->stat.binary);

@@ -384,7 +384,7 @@ static bool write_patch(Run *run, GError **error)
     if (!tb_patch_write(run->git, run->base_index, &header, &tb_patch_limits_default, task->dirfd,
                         "patch", &task->stat, error))
         return false;
-    task->has_patch = true;
+    task->has_patch = task->verified = true;
     phase_end(run, "patch");
     return tb_task_save(task, TB_TASK_READY, error);
 }

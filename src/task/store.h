@@ -67,6 +67,7 @@ typedef struct {
     int exit_signal; /* 0: none */
     char *base_tree, *result_tree;
     bool has_patch; /* stat holds and the patch file is there */
+    bool verified; /* the patch file was applied to the base and gave the result */
     TbPatchStat stat;
     GPtrArray *notes;   /* char *: lines for a reviewer, already escaped; never NULL */
     GPtrArray *timings; /* TbTiming *, in order; never NULL */

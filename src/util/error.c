@@ -23,6 +23,7 @@ static const char *const code_names[] = {
     [TB_ERROR_DENIED] = "denied",
     [TB_ERROR_NO_SPACE] = "no-space",
     [TB_ERROR_IO] = "io",
+    [TB_ERROR_VERIFY] = "verify",
     [TB_ERROR_INTERRUPTED] = "interrupted",
 };
 

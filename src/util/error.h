@@ -26,6 +26,7 @@ typedef enum {
     TB_ERROR_DENIED,      /* permission or policy */
     TB_ERROR_NO_SPACE,    /* disk full or quota */
     TB_ERROR_IO,          /* any other failure of a system call */
+    TB_ERROR_VERIFY,      /* a patch is not what it says */
     TB_ERROR_INTERRUPTED, /* SIGINT, SIGTERM or SIGHUP arrived */
 } TbErrorCode;
 

@@ -63,6 +63,14 @@ static char *read_text(const char *path)
     return text;
 }
 
+/* SHA-256 of what stands between the first `from` and the last `to`. */
+static char *hash_between(const char *text, const char *from, const char *to)
+{
+    const char *start = strstr(text, from) + strlen(from);
+    const char *end = g_strrstr(text, to);
+    return g_compute_checksum_for_string(G_CHECKSUM_SHA256, start, end - start);
+}
+
 START_TEST(every_kind_of_change)
 {
     edit_box();
@@ -81,13 +89,15 @@ START_TEST(every_kind_of_change)
     g_autofree char *message = NULL;
     g_autofree char *mailed = tree_by_git_am(&f, patch, &message);
     ck_assert_str_eq(mailed, expected);
+    g_autofree char *text = read_text(patch);
+    g_autofree char *hash = hash_between(text, "\n---\n", "-- \ntaskbox ");
     g_autofree char *wanted = g_strdup_printf("AI Agent <agent@internal.sandbox> 1700000000\n"
                                               "Change everything\n\n"
                                               "Taskbox-Task: abc123\nTaskbox-Image: sha256:0123\n"
-                                              "Taskbox-Base-Tree: %s\nTaskbox-Result-Tree: %s\n",
-                                              f.base_tree, expected);
+                                              "Taskbox-Base-Tree: %s\nTaskbox-Result-Tree: %s\n"
+                                              "Taskbox-Diff-SHA256: %s\n",
+                                              f.base_tree, expected, hash);
     ck_assert_str_eq(message, wanted);
-    g_autofree char *text = read_text(patch);
     /* Shown as text in spite of "-diff", with a stat that names it. */
     ck_assert_ptr_nonnull(strstr(text, "+$Id$\n"));
     ck_assert_ptr_nonnull(strstr(text, " hidden.c "));
@@ -224,11 +234,11 @@ START_TEST(proof_fails)
     g_free(GIT(&f, f.project, other, "add", "extra"));
     g_autoptr(GError) error = NULL;
     ck_assert(!write_limited(other, tree, 1 << 20, &error));
-    ck_assert_int_eq(tb_error_code(error), TB_ERROR_INTERNAL);
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_VERIFY);
     g_clear_error(&error);
     g_free(GIT(&f, f.project, other, "rm", "-q", "--cached", "extra", "a"));
     ck_assert(!write_limited(other, tree, 1 << 20, &error));
-    ck_assert_int_eq(tb_error_code(error), TB_ERROR_INTERNAL);
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_VERIFY);
     ck_assert(!is_in_dir("limited.patch"));
 }
 END_TEST
