@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include "cli/arguments.h"
 #include "task/run.h"
+#include "cli/output.h"
 
 typedef struct TbSubcommand TbSubcommand;
 
@@ -52,6 +53,8 @@ int tb_cli_main(int argc, char **argv);
 
 /* run.c: --image, --cpus, --memory and --disk. */
 bool tb_cli_read_shape(const TbArguments *arguments, TbRunOptions *options, GError **error);
+/* diff.c: the patch file of a task; TB_ERROR_NOT_FOUND when it has none. */
+bool tb_print_patch(const TbTask *task, TbScreen *screen, GError **error);
 
 bool tb_cli_image_build(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_ls(TbCli *cli, int *status, GError **error);
@@ -68,6 +71,8 @@ bool tb_cli_show(TbCli *cli, int *status, GError **error);
 bool tb_cli_logs(TbCli *cli, int *status, GError **error);
 bool tb_cli_diff(TbCli *cli, int *status, GError **error);
 bool tb_cli_apply(TbCli *cli, int *status, GError **error);
+bool tb_cli_patch(TbCli *cli, int *status, GError **error);
+bool tb_cli_patch_verify(TbCli *cli, int *status, GError **error);
 bool tb_cli_discard(TbCli *cli, int *status, GError **error);
 bool tb_cli_gc(TbCli *cli, int *status, GError **error);
 bool tb_cli_doctor(TbCli *cli, int *status, GError **error);

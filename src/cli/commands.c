@@ -94,6 +94,25 @@ const TbSubcommand tb_subcommands[] = {
                 "written, the files that differ are named, and the exit code is 11.",
      .options = OPTIONS({'\0', "check", NULL, "only say whether it would apply"}),
      .run = tb_cli_apply},
+    {.name = "patch",
+     .group = "review",
+     .summary = "Print a task's patch file, or write it to a file",
+     .usage = FORMS("[-o FILE] TASK"),
+     .details = "Byte for byte, but for a terminal, as with 'taskbox diff'.",
+     .options = OPTIONS({'o', "output", "FILE", "write it to FILE ('-': stdout)"}),
+     .run = tb_cli_patch},
+    {.name = "patch verify",
+     .group = "review",
+     .summary = "Check that a patch file is what it says",
+     .usage = FORMS("[-C DIR] FILE"),
+     .details =
+         "Its diff must have the hash that its head names, and turn the base tree into the result\n"
+         "tree. The base is looked for in the repository of DIR; where it is not, the files as\n"
+         "they are must be the base. Exit code 12: the patch is not what it says.",
+     .options =
+         OPTIONS({'C', "directory", "DIR", "where the base is (default: the current directory)"}),
+     .no_store = true,
+     .run = tb_cli_patch_verify},
     {.name = "discard",
      .group = "review",
      .summary = "Say that a task's patch is not wanted",

@@ -18,7 +18,7 @@ static bool put(TbScreen *screen, const char *text, GError **error)
     return tb_screen_write(screen, text, strlen(text), error);
 }
 
-static bool print_patch(const TbTask *task, TbScreen *screen, GError **error)
+bool tb_print_patch(const TbTask *task, TbScreen *screen, GError **error)
 {
     if (!task->has_patch)
         return tb_error_set(error, TB_ERROR_NOT_FOUND,
@@ -87,7 +87,7 @@ bool tb_cli_diff(TbCli *cli, int *status, GError **error)
         return false;
     g_autoptr(TbScreen) screen = tb_screen_new(STDOUT_FILENO);
     if (!stat && !names)
-        return print_patch(task, screen, error);
+        return tb_print_patch(task, screen, error);
     g_autoptr(GPtrArray) files = tb_task_files(task, error);
     return files &&
            (names ? print_names(files, screen, error) : print_stat(task, files, screen, error));

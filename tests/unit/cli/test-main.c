@@ -83,6 +83,12 @@ static const struct {
     {"show nobody", 1, NULL, "no task 'nobody'"},
     {"logs @last", 1, NULL, "no task yet"},
     {"diff --stat --name-only x", 2, NULL, "do not go together"},
+    {"patch", 2, NULL, "a task is missing"},
+    {"patch nobody", 1, NULL, "no task 'nobody'"},
+    {"patch verify", 2, NULL, "a patch file is missing"},
+    {"patch verify nothing", 1, NULL, "cannot open 'nothing'"},
+    {"patch verify .", 2, NULL, "no regular file"},
+    {"patch verify /proc/self/cmdline", 12, NULL, "does not begin like a patch of taskbox"},
     {"discard", 2, NULL, "a task is missing"},
     {"image show nothing", 1, NULL, "nothing"},
     {"run", 2, NULL, "a prompt in quotes"},
@@ -170,6 +176,33 @@ START_TEST(test_show_escapes)
 }
 END_TEST
 
+/* Byte for byte, to stdout and to a file. */
+START_TEST(test_patch_bytes)
+{
+    static const char bytes[] = "any\033[31m\xff\0bytes\r\n";
+    g_autoptr(TbStore) store = tb_store_open(NULL);
+    g_autoptr(TbTask) task = tb_task_create(store, NULL);
+    g_autofree char *out = NULL, *err = NULL, *again = NULL, *none = NULL, *file = NULL;
+    ck_assert(tb_task_save(task, TB_TASK_READY, NULL));
+    ck_assert_int_eq(run("patch @last -o file", &none, &err), 1);
+    ck_assert(!g_file_test("file", G_FILE_TEST_EXISTS));
+    g_autofree char *path = tb_task_path(task, "patch");
+    ck_assert(g_file_set_contents(path, bytes, sizeof bytes, NULL));
+    task->has_patch = true;
+    ck_assert(tb_task_save(task, TB_TASK_READY, NULL));
+    g_clear_pointer(&err, g_free);
+    ck_assert_int_eq(run("patch @last", &out, &err), 0);
+    ck_assert_mem_eq(out, bytes, sizeof bytes);
+    g_clear_pointer(&err, g_free);
+    ck_assert_int_eq(run("patch @last -o file", &again, &err), 0);
+    ck_assert_str_eq(again, "");
+    gsize size = 0;
+    ck_assert(g_file_get_contents("file", &file, &size, NULL));
+    ck_assert_uint_eq(size, sizeof bytes);
+    ck_assert_mem_eq(file, bytes, sizeof bytes);
+}
+END_TEST
+
 int main(void)
 {
     TCase *cases = tcase_create("main");
@@ -178,5 +211,6 @@ int main(void)
     tcase_add_loop_test(cases, test_line, 0, G_N_ELEMENTS(lines));
     tcase_add_loop_test(cases, test_json_failure, 0, G_N_ELEMENTS(failures));
     tcase_add_test(cases, test_show_escapes);
+    tcase_add_test(cases, test_patch_bytes);
     return run_suite("cli main", cases);
 }

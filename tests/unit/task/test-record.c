@@ -24,7 +24,7 @@ static void fill(TbTask *task)
     task->exit_signal = 11;
     task->base_tree = g_strdup("aa");
     task->result_tree = g_strdup("bb");
-    task->has_patch = true;
+    task->has_patch = task->verified = true;
     task->stat = (TbPatchStat){3, UINT64_C(1) << 40, 2, 1, 77};
     task->error_code = g_strdup("vm");
     task->error_message = g_strdup("it \x01 broke");
@@ -52,7 +52,7 @@ START_TEST(test_round_trip)
     ck_assert_str_eq(seen->error_message, "it \x01 broke");
     ck_assert_uint_eq(seen->stat.added, UINT64_C(1) << 40);
     ck_assert_uint_eq(seen->timings->len, 2);
-    ck_assert(seen->keep && seen->exited && seen->has_patch);
+    ck_assert(seen->keep && seen->exited && seen->has_patch && seen->verified);
 }
 END_TEST
 
@@ -74,6 +74,7 @@ START_TEST(test_json_for_others)
     JsonObject *object = parse(parser, text);
     ck_assert_str_eq(json_object_get_string_member(object, "id"), task->id);
     ck_assert_str_eq(json_object_get_string_member(object, "status"), "ready");
+    ck_assert(json_object_get_boolean_member(object, "verified"));
     ck_assert_int_eq(json_object_get_int_member(object, "exit_code"), 139);
     ck_assert_str_eq(json_object_get_string_member(object, "base_tree"), "aa");
     ck_assert_str_eq(json_object_get_string_member(object, "result_tree"), "bb");

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* taskbox patch and taskbox patch verify */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/output.h"
+#include "task/verify.h"
+#include "util/auto.h"
+#include "util/error.h"
+#include "util/escape.h"
+#include "util/fs.h"
+
+static bool cannot(const char *what, const char *path, GError **error)
+{
+    int err = errno;
+    g_autofree char *name = tb_escape_name(path);
+    return tb_error_set_errno(error, err, "cannot %s '%s'", what, name);
+}
+
+static bool write_file(const TbTask *task, const char *path, GError **error)
+{
+    tb_autofd from = openat(task->dirfd, "patch", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (from < 0)
+        return tb_error_set_errno(error, errno, "cannot open the patch of task '%s'", task->id);
+    tb_autofd to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
+    if (to < 0)
+        return cannot("create", path, error);
+    if (!tb_copy_file(from, to, path, error))
+        return false;
+    int fd = tb_steal_fd(&to);
+    return close(fd) == 0 || cannot("write", path, error);
+}
+
+bool tb_cli_patch(TbCli *cli, int *status, GError **error)
+{
+    const char *name = tb_arguments_sole(cli->arguments, "a task", error);
+    g_autoptr(TbTask) task = name ? tb_task_open(cli->store, name, error) : NULL;
+    if (!task)
+        return false;
+    const char *path = tb_arguments_value(cli->arguments, "output");
+    if (path && strcmp(path, "-") != 0 && task->has_patch)
+        return write_file(task, path, error);
+    g_autoptr(TbScreen) screen = tb_screen_new(STDOUT_FILENO);
+    return tb_print_patch(task, screen, error);
+}
+
+bool tb_cli_patch_verify(TbCli *cli, int *status, GError **error)
+{
+    const char *path = tb_arguments_sole(cli->arguments, "a patch file", error);
+    if (!path)
+        return false;
+    tb_autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return cannot("open", path, error);
+    const char *dir = tb_arguments_value(cli->arguments, "directory");
+    bool from_files = false;
+    g_autoptr(TbPatchInfo) info = tb_verify_patch(fd, dir ? dir : ".", &from_files, error);
+    return info && tb_print_format(error,
+                                   "verified: on base tree %s%s the patch gives result tree %s\n"
+                                   "it says it is of task %s, image %s\n",
+                                   info->base_tree, from_files ? " (the files as they are)" : "",
+                                   info->result_tree, info->task_id,
+                                   info->image_digest ? info->image_digest : "unknown");
+}
