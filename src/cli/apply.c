@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* taskbox apply [--check] */
+/* taskbox apply and undo */
 #include <stdio.h>
 
 #include "cli/command.h"
@@ -41,4 +41,21 @@ bool tb_cli_apply(TbCli *cli, int *status, GError **error)
     }
     g_autofree char *stat = tb_stat_format(&task->stat);
     return tb_print_format(error, "%s: %s\n", outcome_text(outcome), stat);
+}
+
+bool tb_cli_undo(TbCli *cli, int *status, GError **error)
+{
+    const char *name = tb_arguments_sole(cli->arguments, "a task", error);
+    g_autoptr(TbTask) task = name ? tb_task_open(cli->store, name, error) : NULL;
+    if (!task)
+        return false;
+    TbApplyOutcome outcome = TB_APPLY_DONE;
+    g_autoptr(GPtrArray) drift = NULL;
+    if (!tb_task_undo(cli->store, task, &outcome, &drift, error)) {
+        print_drift(drift);
+        return false;
+    }
+    return tb_print_format(error, "%s\n",
+                           outcome == TB_APPLY_DONE ? "undone: all is as before the apply"
+                                                    : "nothing to undo: it is not applied");
 }

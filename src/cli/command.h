@@ -73,6 +73,7 @@ bool tb_cli_diff(TbCli *cli, int *status, GError **error);
 bool tb_cli_apply(TbCli *cli, int *status, GError **error);
 bool tb_cli_patch(TbCli *cli, int *status, GError **error);
 bool tb_cli_patch_verify(TbCli *cli, int *status, GError **error);
+bool tb_cli_undo(TbCli *cli, int *status, GError **error);
 bool tb_cli_discard(TbCli *cli, int *status, GError **error);
 bool tb_cli_gc(TbCli *cli, int *status, GError **error);
 bool tb_cli_doctor(TbCli *cli, int *status, GError **error);

@@ -113,6 +113,13 @@ const TbSubcommand tb_subcommands[] = {
          OPTIONS({'C', "directory", "DIR", "where the base is (default: the current directory)"}),
      .no_store = true,
      .run = tb_cli_patch_verify},
+    {.name = "undo",
+     .group = "review",
+     .summary = "Take an apply back, all of it or nothing",
+     .usage = FORMS("TASK"),
+     .details = "Every file must be as the apply left it, else nothing is written, the files that\n"
+                "differ are named, and the exit code is 11.",
+     .run = tb_cli_undo},
     {.name = "discard",
      .group = "review",
      .summary = "Say that a task's patch is not wanted",

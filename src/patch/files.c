@@ -138,3 +138,30 @@ GPtrArray *tb_patch_files(TbGit *git, const char *base_tree, const char *result_
     }
     return g_steal_pointer(&files);
 }
+
+bool tb_patch_keep(TbGit *git, const char *from, const char *to, GError **error)
+{
+    g_autoptr(TbCommand) command = diff_tree(git, "-t", from, to);
+    g_autoptr(GBytes) out = NULL;
+    if (!tb_command_run(command, &out, error))
+        return false;
+    gsize size = 0;
+    const char *at = g_bytes_get_data(out, &size), *end = at + size;
+    g_autoptr(GString) oids = g_string_new(from);
+    g_string_append_c(oids, '\n');
+    while (at < end) {
+        const char *meta = next_field(&at, end);
+        const char *path = meta ? next_field(&at, end) : NULL;
+        TbPatchFile *file = path ? raw_parse(meta, path, tb_git_oid_length(git)) : NULL;
+        if (!file)
+            return tb_error_set(error, TB_ERROR_INTERNAL, "cannot read what git diff-tree says");
+        if (file->old_mode && file->old_mode != TB_MODE_GITLINK)
+            g_string_append_printf(oids, "%s\n", file->old_oid);
+        file_free(file);
+    }
+    g_autoptr(TbCommand) pack = tb_git_command(git, "pack-objects", NULL, NULL);
+    tb_command_add(pack, "-q", "--window=0", NULL);
+    tb_command_add_format(pack, "%s/objects/pack/pack", tb_git_path(git));
+    tb_command_set_stdin_bytes(pack, oids->str, oids->len);
+    return tb_command_run(pack, NULL, error);
+}

@@ -16,7 +16,7 @@
 #include "util/fs.h"
 
 #define JOURNAL       "apply-journal"
-#define MAGIC         "taskbox apply journal 1"
+#define MAGIC         "taskbox apply journal 2"
 #define JOURNAL_LIMIT ((size_t)1 << 30)
 #define STAGING       ".taskbox-apply-"
 
@@ -42,6 +42,7 @@ void plan_free(Plan *plan)
     g_ptr_array_unref(plan->steps);
     g_free(plan->root);
     g_free(plan->staging);
+    g_free(plan->note);
     g_free(plan);
 }
 
@@ -77,6 +78,7 @@ bool journal_write(const Plan *plan, int scratch, GError **error)
     g_string_append_c(out, '\0');
     put(out, plan->root);
     put(out, plan->staging);
+    put(out, plan->note ? plan->note : "");
     /* Only the middle phase needs the steps. */
     for (guint i = 0; plan->phase == PHASE_MOVE && i < plan->steps->len; i++)
         put_step(out, plan->steps->pdata[i]);
@@ -120,14 +122,15 @@ static bool take_step(Plan *plan, const char *numbers, const char *path)
 static Plan *journal_parse(const char *at, const char *end)
 {
     const char *magic = take(&at, end), *phase = take(&at, end), *root = take(&at, end);
-    const char *staging = take(&at, end);
-    if (!staging || strcmp(magic, MAGIC) != 0 || !*phase || !strchr("smd", *phase) ||
-        !g_str_has_prefix(staging, STAGING) || strchr(staging, '/'))
+    const char *staging = take(&at, end), *note = take(&at, end);
+    if (!note || strchr(note, '/') || strcmp(magic, MAGIC) != 0 || !*phase ||
+        !strchr("smd", *phase) || !g_str_has_prefix(staging, STAGING) || strchr(staging, '/'))
         return NULL;
     g_autoptr(Plan) plan = plan_new(root);
     plan->phase = (Phase)*phase;
     g_free(plan->staging);
     plan->staging = g_strdup(staging);
+    plan->note = *note ? g_strdup(note) : NULL;
     for (const char *field; (field = take(&at, end));) {
         if (strcmp(field, "end") == 0)
             return g_steal_pointer(&plan);
@@ -161,4 +164,11 @@ bool journal_remove(int scratch, GError **error)
         return tb_error_set_errno(error, errno, "cannot remove the journal of the apply");
     return fsync(scratch) == 0 ||
            tb_error_set_errno(error, errno, "cannot store the end of the apply");
+}
+
+bool journal_drop_note(const Plan *plan, int scratch, GError **error)
+{
+    if (!plan->note || unlinkat(scratch, plan->note, 0) == 0 || errno == ENOENT)
+        return true;
+    return tb_error_set_errno(error, errno, "cannot remove the record of the apply");
 }

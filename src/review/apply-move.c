@@ -100,7 +100,8 @@ static bool backup(const Step *step, int parent, const char *name, int staging, 
 static bool make_dir(const Step *step, int root, int parent, const char *name, GError **error)
 {
     struct stat owner;
-    if (mkdirat(parent, name, 0777) != 0)
+    if (mkdirat(parent, name, 0777) != 0 ||
+        (step->st.st_mode && fchmodat(parent, name, step->st.st_mode & 07777, 0) != 0))
         return step_failed(step, "make directory", error);
     if (geteuid() == 0 &&
         (fstat(root, &owner) != 0 ||

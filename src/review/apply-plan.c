@@ -43,7 +43,8 @@ static bool matches(const Look *look, uint32_t mode, const char *oid)
     }
 }
 
-static const char *describe(const TbPatchFile *file, const Look *look)
+/* NULL: it is of the right kind, but not the same. */
+static const char *describe(const Survey *survey, const TbPatchFile *file, const Look *look)
 {
     bool is_result = matches(look, file->new_mode, file->new_oid);
     if (file->old_mode == 0)
@@ -62,12 +63,24 @@ static const char *describe(const TbPatchFile *file, const Look *look)
         break;
     }
     if (is_result)
-        return "is already as the patch makes it";
+        return survey->restore ? "is already as it was before the apply"
+                               : "is already as the patch makes it";
     if ((look->kind == LOOK_LINK) != (file->old_mode == TB_MODE_SYMLINK))
         return look->kind == LOOK_LINK ? "is a symbolic link now" : "is no symbolic link any more";
-    return strcmp(look->oid, file->old_oid) == 0 ? "has another executable bit than when the task "
-                                                   "started"
-                                                 : "has other content than when the task started";
+    return NULL;
+}
+
+static void drift_file(const Survey *survey, const TbPatchFile *file, const Look *look,
+                       GPtrArray *drift)
+{
+    const char *text = describe(survey, file, look);
+    g_autofree char *same_kind =
+        text ? NULL
+             : g_strdup_printf("has %s than %s",
+                               strcmp(look->oid, file->old_oid) == 0 ? "another executable bit"
+                                                                     : "other content",
+                               survey->since);
+    drift_add(drift, file->path, text ? text : same_kind);
 }
 
 static bool is_removed(const Survey *survey, const char *path)
@@ -141,7 +154,7 @@ bool survey_take(Survey *survey, bool *base, bool *result, GPtrArray *drift, GEr
         g_array_append_val(survey->looks, look);
         *result &= matches(&look, file->new_mode, file->new_oid);
         if (!matches(&look, file->old_mode, file->old_oid))
-            drift_add(drift, file->path, describe(file, &look));
+            drift_file(survey, file, &look, drift);
         else if (file->old_mode == 0 && !check_place(survey, file, &look, drift, error))
             return false;
     }
@@ -186,8 +199,11 @@ static bool plan_rmdirs(const Survey *survey, Plan *plan, GHashTable *needed, GE
             continue;
         if (!look_at(survey->root, at->data, 0, &look, error))
             return false;
-        if (look.kind == LOOK_DIR)
-            plan_add(plan, STEP_RMDIR, at->data)->st = look.st;
+        if (look.kind != LOOK_DIR)
+            continue;
+        plan_add(plan, STEP_RMDIR, at->data)->st = look.st;
+        if (survey->record)
+            tb_undo_add_mode(survey->record, at->data, true, look.st.st_mode);
     }
     return true;
 }
@@ -200,10 +216,31 @@ static bool plan_mkdirs(const Survey *survey, Plan *plan, GHashTable *needed, GE
         Look look;
         if (!look_at(survey->root, at->data, 0, &look, error))
             return false;
-        if (look.kind != LOOK_DIR)
-            plan_add(plan, STEP_MKDIR, at->data);
+        if (look.kind == LOOK_DIR && survey->record)
+            tb_undo_add_mode(survey->record, at->data, true, look.st.st_mode);
+        if (look.kind == LOOK_DIR)
+            continue;
+        Step *step = plan_add(plan, STEP_MKDIR, at->data);
+        step->st = (struct stat){0};
+        if (survey->restore)
+            step->st.st_mode = tb_undo_mode(survey->restore, at->data, true, 0);
     }
     return true;
+}
+
+/* Directories that were there before an apply that is taken back. */
+static void need_restored(const Survey *survey, GHashTable *needed)
+{
+    GHashTableIter iter;
+    gpointer key;
+    if (!survey->restore)
+        return;
+    g_hash_table_iter_init(&iter, survey->restore->modes);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        size_t length = strlen(key);
+        if (((const char *)key)[length - 1] == '/')
+            g_hash_table_add(needed, g_strndup(key, length - 1));
+    }
 }
 
 bool survey_plan(const Survey *survey, Plan *plan, GError **error)
@@ -218,7 +255,10 @@ bool survey_plan(const Survey *survey, Plan *plan, GError **error)
         Step *step = plan_add(plan, STEP_BACKUP, file->path);
         step->number = i;
         step->st = g_array_index(survey->looks, Look, i).st;
+        if (survey->record && file->old_mode != TB_MODE_SYMLINK)
+            tb_undo_add_mode(survey->record, file->path, false, step->st.st_mode);
     }
+    need_restored(survey, needed);
     if (!plan_rmdirs(survey, plan, needed, error) || !plan_mkdirs(survey, plan, needed, error))
         return false;
     for (guint i = 0; i < survey->files->len; i++) {

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 #include "patch/files.h"
+#include "review/undo.h"
 #include "util/git.h"
 
 typedef enum {
@@ -46,7 +47,7 @@ typedef struct {
     StepKind kind;
     uint32_t number; /* of the file in staging: "o7" for backups, "n7" for new */
     char *path;
-    struct stat st; /* BACKUP, PLACE: the file (ino, size, mtime); RMDIR: mode */
+    struct stat st; /* BACKUP, PLACE: the file (ino, size, mtime); RMDIR: mode; MKDIR: mode or 0 */
 } Step;
 
 typedef enum { PHASE_STAGE = 's', PHASE_MOVE = 'm', PHASE_DONE = 'd' } Phase;
@@ -56,6 +57,7 @@ typedef struct {
     Phase phase;
     char *root;
     char *staging; /* a name in root */
+    char *note;    /* name of the caller's file in scratch; NULL: none */
     GPtrArray *steps;
 } Plan;
 
@@ -71,6 +73,9 @@ typedef struct {
     GHashTable *cleared;    /* directories that make way for a file, with all below them */
     int root;
     unsigned oid_length;
+    const char *since; /* for the drift */
+    TbUndo *record;    /* see TbApplyOptions */
+    const TbUndo *restore;
 } Survey;
 
 /* Compares the disk with both trees. *base and *result: all paths are as in it; drift lines. */
@@ -91,6 +96,8 @@ bool journal_write(const Plan *plan, int scratch, GError **error);
 /* *plan stays NULL when there is none. */
 bool journal_read(int scratch, Plan **plan, GError **error);
 bool journal_remove(int scratch, GError **error);
+/* Removes the plan's note, if there is one. */
+bool journal_drop_note(const Plan *plan, int scratch, GError **error);
 
 /* A place where a test may end the process or make a step fail. */
 bool apply_fault_point(GError **error);

@@ -17,6 +17,8 @@
 #include "util/escape.h"
 #include "util/fs.h"
 
+#define NO_MODE UINT32_MAX
+
 typedef struct {
     const Survey *survey;
     GPtrArray *places; /* PLACE steps in the order they were asked for */
@@ -56,10 +58,11 @@ static bool file_open(Stage *stage, GError **error)
         openat(stage->staging, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     if (stage->fd < 0)
         return stage_failed(stage, error);
-    if (old->kind == LOOK_FILE && file->old_mode == file->new_mode &&
-        fchmod(stage->fd, old->st.st_mode & 0777) != 0)
-        return stage_failed(stage, error);
-    return true;
+    bool same = old->kind == LOOK_FILE && file->old_mode == file->new_mode;
+    uint32_t keep = same ? old->st.st_mode & 0777 : NO_MODE;
+    if (stage->survey->restore)
+        keep = tb_undo_mode(stage->survey->restore, file->path, false, keep);
+    return keep == NO_MODE || fchmod(stage->fd, keep) == 0 || stage_failed(stage, error);
 }
 
 static bool blob_begin(Stage *stage, GError **error)

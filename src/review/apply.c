@@ -82,10 +82,18 @@ static void survey_init(Survey *survey, TbGit *git, const GPtrArray *files, int 
                             files->pdata[i]);
 }
 
-/* Staging goes, then the journal: all is as before, or all is as after. */
+/* Staging goes, then the journal: all is as before, or all is as after. A note stays only after. */
 static bool finish(const Plan *plan, int root, int scratch, GError **error)
 {
+    if (plan->phase != PHASE_DONE && !journal_drop_note(plan, scratch, error))
+        return false;
     return tb_remove_tree(root, plan->staging, error) && journal_remove(scratch, error);
+}
+
+static void give_up_journal(const Plan *plan, int scratch)
+{
+    journal_drop_note(plan, scratch, NULL);
+    journal_remove(scratch, NULL);
 }
 
 /* Back to how it was. When somebody has changed things in between, what is left stays in staging
@@ -98,12 +106,11 @@ static bool put_back(const Plan *plan, int root, int scratch, GError **error)
             /* Removed by hand: nothing can be put back any more, and saying so once is enough. */
             g_autoptr(GError) later = NULL;
             if (errno == ENOENT)
-                journal_remove(scratch, &later);
+                give_up_journal(plan, scratch);
             return false;
         }
         if (!move_back(plan, root, staging, error)) {
-            g_autoptr(GError) later = NULL;
-            journal_remove(scratch, &later);
+            give_up_journal(plan, scratch);
             return false;
         }
     }
@@ -147,10 +154,22 @@ static bool sync_project(int root, GError **error)
     return syncfs(root) == 0 || tb_error_set_errno(error, errno, "cannot store the new files");
 }
 
-static bool move_all(Plan *plan, int root, int scratch, GError **error)
+static bool write_note(const Plan *plan, const Survey *survey, int scratch, GError **error)
 {
+    if (!plan->note)
+        return true;
+    g_autoptr(GBytes) bytes =
+        survey->record ? tb_undo_format(survey->record) : g_bytes_new_static("", 0);
+    gsize size = 0;
+    const void *data = g_bytes_get_data(bytes, &size);
+    return tb_write_atomic(scratch, plan->note, data, size, 0600, error);
+}
+
+static bool move_all(Plan *plan, const Survey *survey, int scratch, GError **error)
+{
+    int root = survey->root;
     tb_autofd staging = open_staging(plan, root, error);
-    if (staging < 0 || !sync_project(root, error))
+    if (staging < 0 || !sync_project(root, error) || !write_note(plan, survey, scratch, error))
         return false;
     plan->phase = PHASE_MOVE;
     if (!journal_write(plan, scratch, error) || !apply_fault_point(error) ||
@@ -174,14 +193,15 @@ static bool give_up(const Plan *plan, int root, int scratch, GError *reason, GEr
 }
 
 static bool apply_now(TbGit *git, const Survey *survey, const char *root, const char *scratch,
-                      GError **error)
+                      const char *note, GError **error)
 {
     tb_autofd dir = tb_open_private_dir(scratch, error);
     if (dir < 0)
         return false;
     g_autoptr(Plan) plan = plan_new(root);
+    plan->note = g_strdup(note);
     GError *reason = NULL;
-    if (!prepare(git, survey, plan, dir, &reason) || !move_all(plan, survey->root, dir, &reason))
+    if (!prepare(git, survey, plan, dir, &reason) || !move_all(plan, survey, dir, &reason))
         return give_up(plan, survey->root, dir, reason, error);
     /* Done from here on: what fails now is only cleaning, which the next recover does. */
     g_autoptr(GError) later = NULL;
@@ -199,13 +219,13 @@ static bool drifted(GPtrArray *lines, GPtrArray **drift, GError **error)
     return false;
 }
 
-bool tb_apply(TbGit *git, const char *base_tree, const char *result_tree, const char *root,
-              const char *scratch, bool check, TbApplyOutcome *outcome, GPtrArray **drift,
-              GError **error)
+bool tb_apply_with(TbGit *git, const char *base_tree, const char *result_tree, const char *root,
+                   const char *scratch, const TbApplyOptions *options, TbApplyOutcome *outcome,
+                   GPtrArray **drift, GError **error)
 {
     if (drift)
         *drift = NULL;
-    if (!check && !tb_apply_recover(root, scratch, error))
+    if (!options->check && !tb_apply_recover(root, scratch, error))
         return false;
     g_autoptr(GPtrArray) files = tb_patch_raw(git, base_tree, result_tree, error);
     if (!files || !check_files(files, error))
@@ -213,7 +233,9 @@ bool tb_apply(TbGit *git, const char *base_tree, const char *result_tree, const 
     tb_autofd fd = open_root(root, error);
     if (fd < 0)
         return false;
-    g_auto(Survey) survey = {0};
+    g_auto(Survey) survey = {.since = options->since ? options->since : "when the task started",
+                             .record = options->record,
+                             .restore = options->restore};
     survey_init(&survey, git, files, fd);
     g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
     bool is_base = false, is_result = false;
@@ -225,6 +247,14 @@ bool tb_apply(TbGit *git, const char *base_tree, const char *result_tree, const 
     }
     if (!is_base)
         return drifted(lines, drift, error);
-    *outcome = check ? TB_APPLY_CLEAN : TB_APPLY_DONE;
-    return check || apply_now(git, &survey, root, scratch, error);
+    *outcome = options->check ? TB_APPLY_CLEAN : TB_APPLY_DONE;
+    return options->check || apply_now(git, &survey, root, scratch, options->note, error);
+}
+
+bool tb_apply(TbGit *git, const char *base_tree, const char *result_tree, const char *root,
+              const char *scratch, bool check, TbApplyOutcome *outcome, GPtrArray **drift,
+              GError **error)
+{
+    return tb_apply_with(git, base_tree, result_tree, root, scratch,
+                         &(TbApplyOptions){.check = check}, outcome, drift, error);
 }

@@ -4,6 +4,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include "review/undo.h"
 #include "util/git.h"
 
 typedef enum {
@@ -22,5 +23,20 @@ typedef enum {
 bool tb_apply(TbGit *git, const char *base_tree, const char *result_tree, const char *root,
               const char *scratch, bool check, TbApplyOutcome *outcome, GPtrArray **drift,
               GError **error);
+typedef struct {
+    bool check;
+    /* What the paths are compared with, for the drift: "when the task started" (NULL). */
+    const char *since;
+    /* A file of the caller's in scratch, written before anything moves; it stays there when, and
+     * only when, all has moved. NULL: none. It holds `record`, or nothing. */
+    const char *note;
+    TbUndo *record;        /* gets what was there: modes, directories. May be NULL */
+    const TbUndo *restore; /* modes and directories that are to be as noted. May be NULL */
+} TbApplyOptions;
+
+/* tb_apply with more to say. */
+bool tb_apply_with(TbGit *git, const char *base_tree, const char *result_tree, const char *root,
+                   const char *scratch, const TbApplyOptions *options, TbApplyOutcome *outcome,
+                   GPtrArray **drift, GError **error);
 /* Puts back what an apply that was killed in the middle had moved. No journal: nothing to do. */
 bool tb_apply_recover(const char *root, const char *scratch, GError **error);

@@ -142,6 +142,16 @@ bool taskbox_task_apply(TaskboxStore *store, TaskboxTask *task, bool check,
     return ok;
 }
 
+bool taskbox_task_undo(TaskboxStore *store, TaskboxTask *task, TaskboxApplyOutcome *outcome,
+                       GPtrArray **drift, GError **error)
+{
+    TbApplyOutcome ours = TB_APPLY_DONE;
+    bool ok = tb_task_undo(store_of(store), task_of(task), &ours, drift, error);
+    if (ok && outcome)
+        *outcome = (TaskboxApplyOutcome)ours;
+    return ok;
+}
+
 bool taskbox_task_discard(TaskboxTask *task, GError **error)
 {
     return tb_task_discard(task_of(task), error);

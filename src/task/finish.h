@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a human decides on a task: apply it, or discard it. Both lock the task. */
+/* What a human decides on a task: apply it, take that back, discard it. All lock the task. */
 #pragma once
 
 #include <glib.h>
@@ -13,6 +13,12 @@
  * TB_APPLY_ALREADY the task is applied. */
 bool tb_task_apply(TbStore *store, TbTask *task, bool check, TbApplyOutcome *outcome,
                    GPtrArray **drift, GError **error);
+
+/* Takes an apply back: exactly what was there before, or, when a file has changed since, nothing
+ * (TB_ERROR_CONFLICT, *drift names each). The task is ready again. TB_APPLY_ALREADY: nothing is
+ * applied (any more). */
+bool tb_task_undo(TbStore *store, TbTask *task, TbApplyOutcome *outcome, GPtrArray **drift,
+                  GError **error);
 
 /* The task is not wanted: drops its box and its objects, keeps record, log and patch until the
  * next gc. Discarding twice is fine. */

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "review/apply.h"
+#include "task/write-project.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -37,9 +37,7 @@ static bool needs_work(const TbTask *task)
 static bool put_back(TbStore *store, TbTask *task, GError **error)
 {
     tb_autofd one_at_a_time = tb_lock(store->dirfd, TB_STORE_APPLY, true, error);
-    g_autofree char *scratch = tb_task_path(task, "apply");
-    return one_at_a_time >= 0 && tb_apply_recover(task->project_root, scratch, error) &&
-           tb_remove_tree(task->dirfd, "apply", error);
+    return one_at_a_time >= 0 && tb_project_recover(task, error);
 }
 
 static bool mend(TbStore *store, TbTask *task, GError **error)

@@ -40,6 +40,7 @@ static const struct {
     {"agent", offsetof(TbTask, agent)},
     {"base_tree", offsetof(TbTask, base_tree)},
     {"result_tree", offsetof(TbTask, result_tree)},
+    {"applied_tree", offsetof(TbTask, applied_tree)},
     {"error_code", offsetof(TbTask, error_code)},
     {"error_message", offsetof(TbTask, error_message)},
     {"cause", offsetof(TbTask, cause)},
@@ -358,6 +359,7 @@ static void add_outcome(JsonBuilder *json, const TbTask *task)
     add_text(json, "cause", task->cause);
     add_text(json, "base_tree", task->base_tree);
     add_text(json, "result_tree", task->result_tree);
+    add_text(json, "applied_tree", task->applied_tree);
     g_autofree char *patch = task->has_patch ? tb_task_path(task, "patch") : NULL;
     add_text(json, "patch", patch);
     json_builder_set_member_name(json, "verified");

@@ -7,6 +7,7 @@
  *     patch         the result, once it is ready
  *     git/          private git directory with the base and the result objects
  *     apply/        journal of an apply
+ *     undo          what it takes to take the apply back
  *     box/          the box, while it runs (or kept on purpose)
  *     lock          held (flock) by the taskbox that works on the task
  *
@@ -66,8 +67,9 @@ typedef struct {
     int exit_code;   /* 0..255, 128 + signal */
     int exit_signal; /* 0: none */
     char *base_tree, *result_tree;
-    bool has_patch; /* stat holds and the patch file is there */
-    bool verified; /* the patch file was applied to the base and gave the result */
+    char *applied_tree; /* what the last apply made of its base; NULL: not applied */
+    bool has_patch;     /* stat holds and the patch file is there */
+    bool verified;      /* the patch file was applied to the base and gave the result */
     TbPatchStat stat;
     GPtrArray *notes;   /* char *: lines for a reviewer, already escaped; never NULL */
     GPtrArray *timings; /* TbTiming *, in order; never NULL */

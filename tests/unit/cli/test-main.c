@@ -83,6 +83,8 @@ static const struct {
     {"show nobody", 1, NULL, "no task 'nobody'"},
     {"logs @last", 1, NULL, "no task yet"},
     {"diff --stat --name-only x", 2, NULL, "do not go together"},
+    {"undo", 2, NULL, "a task is missing"},
+    {"undo nobody", 1, NULL, "no task 'nobody'"},
     {"patch", 2, NULL, "a task is missing"},
     {"patch nobody", 1, NULL, "no task 'nobody'"},
     {"patch verify", 2, NULL, "a patch file is missing"},

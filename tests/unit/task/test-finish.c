@@ -3,7 +3,9 @@
 #include "fixture.h"
 
 #include <string.h>
+#include <sys/wait.h>
 
+#include "review/apply-testing.h"
 #include "task/finish.h"
 #include "task/store-private.h"
 #include "util/git.h"
@@ -115,6 +117,99 @@ START_TEST(test_apply_is_marked)
 }
 END_TEST
 
+static TbApplyOutcome undo(TbTask *task)
+{
+    TbApplyOutcome outcome = (TbApplyOutcome)-1;
+    GError *error = NULL;
+    bool ok = tb_task_undo(store, task, &outcome, NULL, &error);
+    ck_assert_msg(ok, "%s", error ? error->message : "");
+    return outcome;
+}
+
+START_TEST(test_undo)
+{
+    g_autoptr(TbTask) task = ready_task();
+    ck_assert_int_eq(undo(task), TB_APPLY_ALREADY);
+    ck_assert_int_eq(apply(task, false), TB_APPLY_DONE);
+    ck_assert_str_eq(task->applied_tree, task->result_tree);
+    for (int twice = 0; twice < 2; twice++) {
+        ck_assert_int_eq(undo(task), twice ? TB_APPLY_ALREADY : TB_APPLY_DONE);
+        ck_assert_int_eq(task->state, TB_TASK_READY);
+        ck_assert_ptr_null(task->applied_tree);
+        g_autofree char *text = read_project("text"), *added = read_project("added");
+        ck_assert_str_eq(text, "one\n");
+        ck_assert_ptr_null(added);
+    }
+    ck_assert_int_eq(apply(task, false), TB_APPLY_DONE);
+    write_project("text", "mine\n");
+    g_autoptr(GPtrArray) drift = NULL;
+    g_autoptr(GError) error = NULL;
+    TbApplyOutcome outcome;
+    ck_assert(!tb_task_undo(store, task, &outcome, &drift, &error));
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_CONFLICT);
+    ck_assert_uint_eq(drift->len, 1);
+    ck_assert_int_eq(task->state, TB_TASK_APPLIED);
+}
+END_TEST
+
+/* Taken back by hand: then the undo has nothing more to do. */
+START_TEST(test_undo_by_hand)
+{
+    g_autoptr(TbTask) task = ready_task();
+    ck_assert_int_eq(apply(task, false), TB_APPLY_DONE);
+    write_project("text", "one\n");
+    g_autofree char *added = g_build_filename(project, "added", NULL);
+    ck_assert_int_eq(unlink(added), 0);
+    ck_assert_int_eq(undo(task), TB_APPLY_ALREADY);
+    ck_assert_int_eq(task->state, TB_TASK_READY);
+}
+END_TEST
+
+/* Killed at any moment of apply and undo: the next command finds a task that says what the project
+ * is, and the undo still works. */
+static bool killed_at(const char *id, bool back, int point)
+{
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        TbApplyOutcome outcome;
+        TbTask *task = tb_task_open(store, id, NULL);
+        tb_apply_testing_fault(point, true);
+        if (back)
+            tb_task_undo(store, task, &outcome, NULL, NULL);
+        else
+            tb_task_apply(store, task, false, &outcome, NULL, NULL);
+        _exit(0);
+    }
+    int status = 0;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status);
+}
+
+START_TEST(test_killed)
+{
+    g_autofree char *id = NULL;
+    {
+        g_autoptr(TbTask) task = ready_task();
+        id = g_strdup(task->id);
+    }
+    int points = 0;
+    bool moved = false;
+    for (int back = 0; back < 2; back++, moved = false) {
+        for (int point = 0; !moved; point++, points++) {
+            ck_assert(killed_at(id, back, point));
+            ck_assert(tb_store_reconcile(store, NULL));
+            g_autoptr(TbTask) task = tb_task_open(store, id, NULL);
+            g_autofree char *text = read_project("text");
+            bool applied = strcmp(text, "two\n") == 0;
+            ck_assert_int_eq(task->state, applied ? TB_TASK_APPLIED : TB_TASK_READY);
+            moved = applied != back;
+        }
+    }
+    ck_assert_int_gt(points, 12);
+}
+END_TEST
+
 START_TEST(test_drift)
 {
     g_autoptr(TbTask) task = ready_task();
@@ -208,10 +303,13 @@ END_TEST
 int main(void)
 {
     TCase *cases = tcase_create("finish");
-    tcase_set_timeout(cases, 30);
+    tcase_set_timeout(cases, 120);
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, test_apply_twice);
     tcase_add_test(cases, test_apply_is_marked);
+    tcase_add_test(cases, test_undo);
+    tcase_add_test(cases, test_undo_by_hand);
+    tcase_add_test(cases, test_killed);
     tcase_add_test(cases, test_drift);
     tcase_add_test(cases, test_busy);
     tcase_add_test(cases, test_project_gone);

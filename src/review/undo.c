@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The record of an apply as a file: fields that end with a NUL byte, as in the journal. */
+#include "review/undo.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "patch/path.h"
+#include "util/error.h"
+
+#define MAGIC "taskbox undo 1"
+
+TbUndo *tb_undo_new(const char *from, const char *to)
+{
+    TbUndo *undo = g_new0(TbUndo, 1);
+    undo->from = g_strdup(from);
+    undo->to = g_strdup(to);
+    undo->modes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    return undo;
+}
+
+void tb_undo_free(TbUndo *undo)
+{
+    if (!undo)
+        return;
+    g_free(undo->from);
+    g_free(undo->to);
+    g_hash_table_unref(undo->modes);
+    g_free(undo);
+}
+
+static char *key_of(const char *path, bool directory)
+{
+    return g_strconcat(path, directory ? "/" : "", NULL);
+}
+
+void tb_undo_add_mode(TbUndo *undo, const char *path, bool directory, uint32_t mode)
+{
+    g_autofree char *key = key_of(path, directory);
+    if (!g_hash_table_contains(undo->modes, key))
+        g_hash_table_insert(undo->modes, g_steal_pointer(&key), GUINT_TO_POINTER(mode & 07777));
+}
+
+uint32_t tb_undo_mode(const TbUndo *undo, const char *path, bool directory, uint32_t otherwise)
+{
+    g_autofree char *key = key_of(path, directory);
+    gpointer mode = NULL;
+    return g_hash_table_lookup_extended(undo->modes, key, NULL, &mode) ? GPOINTER_TO_UINT(mode)
+                                                                       : otherwise;
+}
+
+static void put(GByteArray *out, const char *text)
+{
+    g_byte_array_append(out, (const guint8 *)text, (guint)strlen(text) + 1);
+}
+
+GBytes *tb_undo_format(const TbUndo *undo)
+{
+    GByteArray *out = g_byte_array_new();
+    GHashTableIter iter;
+    gpointer path, mode;
+    put(out, MAGIC);
+    put(out, undo->from);
+    put(out, undo->to);
+    g_hash_table_iter_init(&iter, undo->modes);
+    while (g_hash_table_iter_next(&iter, &path, &mode)) {
+        g_autofree char *digits = g_strdup_printf("%o", GPOINTER_TO_UINT(mode));
+        put(out, digits);
+        put(out, path);
+    }
+    put(out, "end");
+    return g_byte_array_free_to_bytes(out);
+}
+
+static const char *take(const char **at, const char *end)
+{
+    const char *field = *at;
+    const char *nul = field < end ? memchr(field, '\0', (size_t)(end - field)) : NULL;
+    if (!nul)
+        return NULL;
+    *at = nul + 1;
+    return field;
+}
+
+static bool take_mode(TbUndo *undo, const char *digits, const char *path)
+{
+    size_t length = path ? strlen(path) : 0;
+    bool directory = length > 0 && path[length - 1] == '/';
+    g_autofree char *name = g_strndup(path ? path : "", directory ? length - 1 : length);
+    char *rest = NULL;
+    unsigned long mode = strtoul(digits, &rest, 8);
+    if (tb_path_check((const uint8_t *)name, strlen(name)) != TB_PATH_OK || *rest || mode > 07777)
+        return false;
+    tb_undo_add_mode(undo, name, directory, (uint32_t)mode);
+    return true;
+}
+
+static bool is_oid(const char *text)
+{
+    size_t length = strspn(text, "0123456789abcdef");
+    return (length == 40 || length == 64) && text[length] == '\0';
+}
+
+TbUndo *tb_undo_parse(GBytes *bytes, GError **error)
+{
+    gsize size = 0;
+    const char *at = g_bytes_get_data(bytes, &size), *end = at + size;
+    const char *magic = take(&at, end), *from = take(&at, end), *to = take(&at, end);
+    g_autoptr(TbUndo) undo = NULL;
+    if (to && strcmp(magic, MAGIC) == 0 && is_oid(from) && is_oid(to))
+        undo = tb_undo_new(from, to);
+    for (const char *field; undo && (field = take(&at, end));) {
+        if (strcmp(field, "end") == 0)
+            return g_steal_pointer(&undo);
+        if (!take_mode(undo, field, take(&at, end)))
+            break;
+    }
+    tb_error_set(error, TB_ERROR_INTERNAL, "cannot read the record of the apply");
+    return NULL;
+}

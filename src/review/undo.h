@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What it takes to take an apply back: the trees it went from and to, and what trees do not hold.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    char *from, *to; /* tree ids */
+    /* Permission bits that were there: of files by path, of directories by path with a '/' behind.
+     * A directory in it was there before. */
+    GHashTable *modes;
+} TbUndo;
+
+TbUndo *tb_undo_new(const char *from, const char *to);
+void tb_undo_free(TbUndo *undo);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbUndo, tb_undo_free)
+
+/* Notes the mode of a path that was there; the first word stands. */
+void tb_undo_add_mode(TbUndo *undo, const char *path, bool directory, uint32_t mode);
+/* The mode noted, or `otherwise`. */
+uint32_t tb_undo_mode(const TbUndo *undo, const char *path, bool directory, uint32_t otherwise);
+
+/* As a file, and read back: NULL and TB_ERROR_INTERNAL when it is none. */
+GBytes *tb_undo_format(const TbUndo *undo);
+TbUndo *tb_undo_parse(GBytes *bytes, GError **error);
