@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/output.h"
+#include "task/findings.h"
 #include "task/finish.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -30,7 +31,8 @@ bool tb_cli_apply(TbCli *cli, int *status, GError **error)
 {
     const char *name = tb_arguments_sole(cli->arguments, "a task", error);
     g_autoptr(TbTask) task = name ? tb_task_open(cli->store, name, error) : NULL;
-    if (!task)
+    if (!task ||
+        !tb_task_acknowledged(task, tb_arguments_all(cli->arguments, "acknowledge"), error))
         return false;
     TbApplyOutcome outcome = TB_APPLY_DONE;
     g_autoptr(GPtrArray) drift = NULL;

@@ -12,7 +12,7 @@
 #include "util/units.h"
 
 struct TbArguments {
-    GHashTable *values; /* name to last value */
+    GHashTable *values; /* name to its values, a GPtrArray that ends with NULL */
     GHashTable *counts; /* name to how often */
     GPtrArray *words;   /* NULL-terminated when parsed */
     char **rest;
@@ -67,8 +67,15 @@ static void take(Parser *parser, const TbOption *option, const char *value)
     TbArguments *arguments = parser->arguments;
     guint count = GPOINTER_TO_UINT(g_hash_table_lookup(arguments->counts, option->name));
     g_hash_table_insert(arguments->counts, (char *)option->name, GUINT_TO_POINTER(count + 1));
-    if (value)
-        g_hash_table_insert(arguments->values, (char *)option->name, g_strdup(value));
+    if (!value)
+        return;
+    GPtrArray *values = g_hash_table_lookup(arguments->values, option->name);
+    if (!values) {
+        values = g_ptr_array_new_with_free_func(g_free);
+        g_ptr_array_add(values, NULL);
+        g_hash_table_insert(arguments->values, (char *)option->name, values);
+    }
+    g_ptr_array_insert(values, (int)values->len - 1, g_strdup(value));
 }
 
 /* `given`: the value that stood in the same argument, or NULL. */
@@ -118,7 +125,8 @@ TbArguments *tb_arguments_parse(const char *const *argv, const TbOption *options
                                 const TbOption *more, bool keeps_rest, GError **error)
 {
     g_autoptr(TbArguments) arguments = g_new0(TbArguments, 1);
-    arguments->values = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+    arguments->values =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_ptr_array_unref);
     arguments->counts = g_hash_table_new(g_str_hash, g_str_equal);
     arguments->words = g_ptr_array_new_with_free_func(g_free);
     Parser parser = {.arguments = arguments, .lists = {options, more}, .next = argv};
@@ -154,7 +162,15 @@ bool tb_arguments_flag(const TbArguments *arguments, const char *name)
 
 const char *tb_arguments_value(const TbArguments *arguments, const char *name)
 {
-    return g_hash_table_lookup(arguments->values, name);
+    GPtrArray *values = g_hash_table_lookup(arguments->values, name);
+    return values ? values->pdata[values->len - 2] : NULL;
+}
+
+const char *const *tb_arguments_all(const TbArguments *arguments, const char *name)
+{
+    static const char *const none[] = {NULL};
+    GPtrArray *values = g_hash_table_lookup(arguments->values, name);
+    return values ? (const char *const *)values->pdata : none;
 }
 
 const char *const *tb_arguments_words(const TbArguments *arguments)

@@ -28,6 +28,8 @@ unsigned tb_arguments_count(const TbArguments *arguments, const char *name);
 bool tb_arguments_flag(const TbArguments *arguments, const char *name);
 /* The last value given, NULL when none was. */
 const char *tb_arguments_value(const TbArguments *arguments, const char *name);
+/* All values given, in order; ends with NULL. */
+const char *const *tb_arguments_all(const TbArguments *arguments, const char *name);
 /* Positional arguments; ends with NULL. */
 const char *const *tb_arguments_words(const TbArguments *arguments);
 /* What followed "--"; NULL when there was no "--". */

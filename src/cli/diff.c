@@ -58,10 +58,13 @@ static const char *kind_of(const TbPatchFile *file)
     return "M";
 }
 
-static bool print_stat(const TbTask *task, const GPtrArray *files, TbScreen *screen, GError **error)
+static bool print_stat(const GPtrArray *files, TbScreen *screen, GError **error)
 {
+    TbPatchStat total = {.files = files->len};
     for (guint i = 0; i < files->len; i++) {
         const TbPatchFile *file = files->pdata[i];
+        total.added += (uint64_t)MAX(file->added, 0);
+        total.removed += (uint64_t)MAX(file->removed, 0);
         g_autofree char *lines = file->added < 0
                                      ? g_strdup("binary")
                                      : g_strdup_printf("+%" G_GINT64_FORMAT " -%" G_GINT64_FORMAT,
@@ -71,8 +74,44 @@ static bool print_stat(const TbTask *task, const GPtrArray *files, TbScreen *scr
             !put(screen, "\n", error))
             return false;
     }
-    g_autofree char *sum = tb_stat_format(&task->stat);
+    g_autofree char *sum = tb_stat_format(&total);
     return put(screen, sum, error) && put(screen, "\n", error);
+}
+
+/* The files that `paths` name; each path must name one at least. */
+static GPtrArray *files_in(const TbTask *task, const char *const *paths, GError **error)
+{
+    g_autoptr(GPtrArray) files = tb_task_files(task, error);
+    if (!files)
+        return NULL;
+    for (const char *const *path = paths; *path; path++) {
+        const char *const one[] = {*path, NULL};
+        bool any = false;
+        for (guint i = 0; i < files->len && !any; i++)
+            any = tb_patch_path_in(((TbPatchFile *)files->pdata[i])->path, one);
+        if (!any) {
+            tb_error_set(error, TB_ERROR_NOT_FOUND,
+                         "'%s' names no file of the patch (see 'taskbox diff %s --name-only')",
+                         *path, task->id);
+            return NULL;
+        }
+    }
+    for (guint i = files->len; i-- > 0;)
+        if (!tb_patch_path_in(((TbPatchFile *)files->pdata[i])->path, paths))
+            g_ptr_array_remove_index(files, i);
+    return g_steal_pointer(&files);
+}
+
+static bool on_diff(const uint8_t *data, size_t length, void *user_data, GError **error)
+{
+    return tb_screen_write(user_data, data, length, error);
+}
+
+static bool print_part(const TbTask *task, const GPtrArray *files, TbScreen *screen, GError **error)
+{
+    g_autoptr(TbGit) git = tb_task_objects(task, error);
+    return git &&
+           tb_patch_diff(git, task->base_tree, task->result_tree, files, on_diff, screen, error);
 }
 
 bool tb_cli_diff(TbCli *cli, int *status, GError **error)
@@ -81,14 +120,20 @@ bool tb_cli_diff(TbCli *cli, int *status, GError **error)
     bool names = tb_arguments_flag(cli->arguments, "name-only");
     if (stat && names)
         return tb_error_set(error, TB_ERROR_USAGE, "--stat and --name-only do not go together");
-    const char *name = tb_arguments_sole(cli->arguments, "a task", error);
-    g_autoptr(TbTask) task = name ? tb_task_open(cli->store, name, error) : NULL;
+    const char *const *words = tb_arguments_words(cli->arguments);
+    if (!words[0])
+        return tb_error_set(error, TB_ERROR_USAGE, "a task is missing");
+    g_autoptr(TbTask) task = tb_task_open(cli->store, words[0], error);
     if (!task)
         return false;
     g_autoptr(TbScreen) screen = tb_screen_new(STDOUT_FILENO);
-    if (!stat && !names)
+    const char *const *paths = words + 1;
+    if (!stat && !names && !paths[0])
         return tb_print_patch(task, screen, error);
-    g_autoptr(GPtrArray) files = tb_task_files(task, error);
-    return files &&
-           (names ? print_names(files, screen, error) : print_stat(task, files, screen, error));
+    g_autoptr(GPtrArray) files = files_in(task, paths, error);
+    if (!files)
+        return false;
+    return names  ? print_names(files, screen, error)
+           : stat ? print_stat(files, screen, error)
+                  : print_part(task, files, screen, error);
 }

@@ -5,13 +5,14 @@
 
 #include "cli/command.h"
 #include "cli/output.h"
+#include "cli/show.h"
 #include "util/error.h"
 #include "util/escape.h"
 #include "util/units.h"
 
 #define LABEL "%-12s "
 
-static void add(GString *text, const char *label, const char *value)
+void tb_show_add(GString *text, const char *label, const char *value)
 {
     if (!value || *value == '\0')
         return;
@@ -25,7 +26,7 @@ static void add_time(GString *text, const char *label, int64_t ms)
 {
     g_autoptr(GDateTime) time = ms ? g_date_time_new_from_unix_local(ms / 1000) : NULL;
     g_autofree char *value = time ? g_date_time_format(time, "%Y-%m-%d %H:%M:%S %z") : NULL;
-    add(text, label, value);
+    tb_show_add(text, label, value);
 }
 
 /* The command as a shell would read it. */
@@ -38,73 +39,90 @@ static void add_command(GString *text, const TbTask *task)
         g_autofree char *quoted = plain ? g_strdup(*arg) : g_shell_quote(*arg);
         g_string_append_printf(line, "%s%s", arg == task->command ? "" : " ", quoted);
     }
-    add(text, "command", line->str);
+    tb_show_add(text, "command", line->str);
 }
 
-static void add_outcome(GString *text, const TbTask *task)
+void tb_show_outcome(GString *text, const TbTask *task)
 {
     if (task->exited || task->exit_code) {
         g_autofree char *code =
             task->exit_signal
                 ? g_strdup_printf("%d (signal %d)", task->exit_code, task->exit_signal)
                 : g_strdup_printf("%d", task->exit_code);
-        add(text, "exit code", code);
+        tb_show_add(text, "exit code", code);
     }
-    add(text, "stopped", task->cause);
-    add(text, "error", task->error_message);
+    tb_show_add(text, "stopped", task->cause);
+    tb_show_add(text, "error", task->error_message);
     if (task->has_patch) {
         g_autofree char *stat = tb_stat_format(&task->stat);
         g_autofree char *size = tb_size_format(task->stat.bytes);
         g_autofree char *changes =
             g_strdup_printf("%s (%u binary, %s)", stat, task->stat.binary, size);
         g_autofree char *patch = tb_task_path(task, "patch");
-        add(text, "changes", changes);
-        add(text, "patch", patch);
-        add(text, "verified",
-            task->verified ? "yes: on the base tree it gives the result tree"
-                           : "no (see 'taskbox patch verify')");
+        tb_show_add(text, "changes", changes);
+        tb_show_add(text, "patch", patch);
+        tb_show_add(text, "verified",
+                    task->verified ? "yes: on the base tree it gives the result tree"
+                                   : "no (see 'taskbox patch verify')");
+        g_autofree char *count = tb_findings_count_text(task->findings);
+        tb_show_add(text, "findings", task->has_findings ? count : NULL);
     }
-    add(text, "base tree", task->base_tree);
-    add(text, "result tree", task->result_tree);
+    tb_show_add(text, "base tree", task->base_tree);
+    tb_show_add(text, "result tree", task->result_tree);
 }
 
-static void add_lists(GString *text, const TbTask *task)
+void tb_show_notes(GString *text, const TbTask *task)
+{
+    for (guint i = 0; i < task->notes->len; i++)
+        tb_show_add(text, i ? "" : "notes", task->notes->pdata[i]);
+}
+
+static void add_timings(GString *text, const TbTask *task)
 {
     for (guint i = 0; i < task->timings->len; i++) {
         const TbTiming *timing = task->timings->pdata[i];
         g_autofree char *duration = tb_duration_format((uint64_t)MAX(timing->ms, 0));
         g_autofree char *value = g_strdup_printf("%-14s %s", timing->name, duration);
-        add(text, i ? "" : "times", value);
+        tb_show_add(text, i ? "" : "times", value);
     }
-    for (guint i = 0; i < task->notes->len; i++)
-        add(text, i ? "" : "notes", task->notes->pdata[i]);
 }
 
-static char *describe(const TbTask *task)
+void tb_show_made(GString *text, const TbTask *task)
 {
-    GString *text = g_string_new(NULL);
     g_autofree char *project =
         g_build_filename(task->project_root ? task->project_root : "",
                          task->project_subdir ? task->project_subdir : "", NULL);
     g_autofree char *image =
         task->image_name ? g_strdup_printf("%s (%s)", task->image_name, task->image_digest) : NULL;
-    g_autofree char *log = tb_task_path(task, "log");
-    g_autofree char *box = task->keep ? tb_task_path(task, "box") : NULL;
-    add(text, "task", task->id);
-    add(text, "state", tb_task_state_name(task->state));
+    tb_show_add(text, "task", task->id);
+    tb_show_add(text, "state", tb_task_state_name(task->state));
     add_time(text, "created", task->created);
     add_time(text, "ended", task->ended);
-    add(text, "project", project);
-    add(text, "prompt", task->prompt);
-    add(text, "agent", task->agent);
+    tb_show_add(text, "project", project);
+    tb_show_add(text, "prompt", task->prompt);
+    tb_show_add(text, "agent", task->agent);
     add_command(text, task);
-    add(text, "image", image);
-    add(text, "accelerator", task->accel);
-    add(text, "start", task->start);
-    add_outcome(text, task);
-    add(text, "log", g_file_test(log, G_FILE_TEST_EXISTS) ? log : NULL);
-    add(text, "box", box);
-    add_lists(text, task);
+    tb_show_add(text, "image", image);
+    tb_show_add(text, "accelerator", task->accel);
+    tb_show_add(text, "start", task->start);
+}
+
+void tb_show_places(GString *text, const TbTask *task)
+{
+    g_autofree char *log = tb_task_path(task, "log");
+    g_autofree char *box = task->keep ? tb_task_path(task, "box") : NULL;
+    tb_show_add(text, "log", g_file_test(log, G_FILE_TEST_EXISTS) ? log : NULL);
+    tb_show_add(text, "box", box);
+    add_timings(text, task);
+}
+
+static char *describe(const TbTask *task)
+{
+    GString *text = g_string_new(NULL);
+    tb_show_made(text, task);
+    tb_show_outcome(text, task);
+    tb_show_places(text, task);
+    tb_show_notes(text, task);
     return g_string_free(text, FALSE);
 }
 

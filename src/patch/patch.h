@@ -106,3 +106,10 @@ typedef struct {
 /* Array of TbPatchFile, freed with the array. */
 GPtrArray *tb_patch_files(TbGit *git, const char *base_tree, const char *result_tree,
                           GError **error);
+
+/* Is `path` one of the NULL-terminated `paths`, or below one? No paths at all: true. A "./" before
+ * and a "/" behind a path of the list do not count. */
+bool tb_patch_path_in(const char *path, const char *const *paths);
+/* The plain diff (no mail head) of `files`, to `fn`, in the form that tb_patch_write has. */
+bool tb_patch_diff(TbGit *git, const char *base_tree, const char *result_tree,
+                   const GPtrArray *files, TbOutputFn fn, void *user_data, GError **error);

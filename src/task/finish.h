@@ -19,10 +19,17 @@ bool tb_task_apply(TbStore *store, TbTask *task, bool check, TbApplyOutcome *out
  * applied (any more). */
 bool tb_task_undo(TbStore *store, TbTask *task, TbApplyOutcome *outcome, GPtrArray **drift,
                   GError **error);
+/* The same with `tree` (in the task's git directory) in place of the result; NULL: the result. */
+bool tb_task_apply_tree(TbStore *store, TbTask *task, const char *tree, bool check,
+                        TbApplyOutcome *outcome, GPtrArray **drift, GError **error);
 
 /* The task is not wanted: drops its box and its objects, keeps record, log and patch until the
  * next gc. Discarding twice is fine. */
 bool tb_task_discard(TbTask *task, GError **error);
+
+/* The git directory that holds the task's base and result. TB_ERROR_NOT_FOUND when the task has no
+ * patch, or was discarded. Needs no lock. */
+TbGit *tb_task_objects(const TbTask *task, GError **error);
 
 /* The files of the task's patch: array of TbPatchFile (patch/patch.h), freed with the array. Needs
  * no lock. */

@@ -165,6 +165,16 @@ static void add_lists(JsonBuilder *json, const TbTask *task)
     json_builder_end_array(json);
 }
 
+/* How many there are of each severity. */
+static void add_findings(JsonBuilder *json, const TbTask *task)
+{
+    json_builder_set_member_name(json, "findings");
+    json_builder_begin_object(json);
+    for (int i = TB_SEVERITY_HIGH; i >= TB_SEVERITY_LOW; i--)
+        add_number(json, tb_severity_name((TbSeverity)i), task->findings[i]);
+    json_builder_end_object(json);
+}
+
 char *tb_record_format(const TbTask *task)
 {
     g_autoptr(JsonBuilder) json = json_builder_new();
@@ -196,6 +206,8 @@ char *tb_record_format(const TbTask *task)
         add_flag(json, "verified", task->verified);
         json_builder_end_object(json);
     }
+    if (task->has_findings)
+        add_findings(json, task);
     add_lists(json, task);
     json_builder_end_object(json);
     return print(json, true);
@@ -278,6 +290,15 @@ static bool read_state(TbTask *task, JsonObject *object, GError **error)
     return tb_error_set(error, TB_ERROR_IO, "its record names no state that is known");
 }
 
+static void read_findings(TbTask *task, JsonObject *object)
+{
+    JsonNode *node = json_object_get_member(object, "findings");
+    task->has_findings = node && JSON_NODE_HOLDS_OBJECT(node);
+    for (int i = 0; task->has_findings && i < TB_SEVERITIES; i++)
+        task->findings[i] =
+            (uint32_t)read_number(json_node_get_object(node), tb_severity_name((TbSeverity)i));
+}
+
 bool tb_record_parse(TbTask *task, const char *text, size_t length, GError **error)
 {
     g_autoptr(JsonParser) parser = json_parser_new_immutable();
@@ -316,6 +337,7 @@ bool tb_record_parse(TbTask *task, const char *text, size_t length, GError **err
                                    .bytes = (uint64_t)read_number(stat, "bytes")};
         task->verified = read_flag(stat, "verified");
     }
+    read_findings(task, object);
     read_lists(task, object);
     return true;
 }
@@ -372,6 +394,12 @@ static void add_outcome(JsonBuilder *json, const TbTask *task)
     add_optional_number(json, "binary_files", task->has_patch, task->stat.binary);
     add_optional_number(json, "lines_added", task->has_patch, (int64_t)task->stat.added);
     add_optional_number(json, "lines_removed", task->has_patch, (int64_t)task->stat.removed);
+    if (task->has_findings) {
+        add_findings(json, task);
+    } else {
+        json_builder_set_member_name(json, "findings");
+        json_builder_add_null_value(json);
+    }
     json_builder_set_member_name(json, "error");
     if (task->error_code) {
         json_builder_begin_object(json);

@@ -20,6 +20,7 @@
 #include "project/project.h"
 #include "task/admission.h"
 #include "task/start.h"
+#include "task/findings.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/interrupt.h"
@@ -386,7 +387,11 @@ static bool write_patch(Run *run, GError **error)
         return false;
     task->has_patch = task->verified = true;
     phase_end(run, "patch");
-    return tb_task_save(task, TB_TASK_READY, error);
+    if (!tb_task_save(task, TB_TASK_READY, error))
+        return false;
+    tb_task_findings_make(task, run->git);
+    phase_end(run, "findings");
+    return true;
 }
 
 static void keep_or_drop_box(Run *run, bool ok)

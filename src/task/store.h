@@ -5,6 +5,7 @@
  *     record.json   what is known of it; replaced atomically at each change of state
  *     log           the command's raw output (hostile bytes), capped
  *     patch         the result, once it is ready
+ *     findings.json what a reviewer should see first in it
  *     git/          private git directory with the base and the result objects
  *     apply/        journal of an apply
  *     undo          what it takes to take the apply back
@@ -23,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "patch/patch.h"
+#include "review/findings.h"
 
 typedef enum {
     TB_TASK_CREATED,
@@ -71,6 +73,8 @@ typedef struct {
     bool has_patch;     /* stat holds and the patch file is there */
     bool verified;      /* the patch file was applied to the base and gave the result */
     TbPatchStat stat;
+    bool has_findings; /* findings holds: how many by severity */
+    uint32_t findings[TB_SEVERITIES];
     GPtrArray *notes;   /* char *: lines for a reviewer, already escaped; never NULL */
     GPtrArray *timings; /* TbTiming *, in order; never NULL */
     char *error_code;   /* tb_error_code_name; NULL: none */

@@ -55,3 +55,12 @@ bool tb_blob_writer_finish(TbBlobWriter *writer, GPtrArray **oids, GError **erro
 /* Kills the child when it was not finished; the objects are lost then. */
 void tb_blob_writer_free(TbBlobWriter *writer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbBlobWriter, tb_blob_writer_free)
+
+/* One blob: `data` holds `size` bytes and is gone after the call; NULL: the blob is larger than the
+ * limit, and only its size is said. */
+typedef bool (*TbBlobFn)(size_t index, const uint8_t *data, uint64_t size, void *user_data,
+                         GError **error);
+/* Reads blobs by one child (git cat-file), in this order. With `limit` 0 no content is read: sizes
+ * only. An object that is no blob, or is not there, is TB_ERROR_INTERNAL. */
+bool tb_git_read_blobs(TbGit *git, const char *const *oids, size_t count, size_t limit, TbBlobFn fn,
+                       void *user_data, GError **error);

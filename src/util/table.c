@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "util/table.h"
 
+#include <stdint.h>
+
 #include "util/escape.h"
 
 #define GAP 2
@@ -10,17 +12,26 @@ struct TbTable {
     GPtrArray *cells; /* char *, row after row, the titles first */
 };
 
-TbTable *tb_table_new(const char *first_title, ...)
+TbTable *tb_table_new_strv(const char *const *titles)
 {
     TbTable *table = g_new0(TbTable, 1);
     table->cells = g_ptr_array_new_with_free_func(g_free);
+    for (; *titles; titles++)
+        g_ptr_array_add(table->cells, tb_escape_name(*titles));
+    table->columns = table->cells->len;
+    return table;
+}
+
+TbTable *tb_table_new(const char *first_title, ...)
+{
+    g_autoptr(GPtrArray) titles = g_ptr_array_new();
     va_list args;
     va_start(args, first_title);
     for (const char *title = first_title; title; title = va_arg(args, const char *))
-        g_ptr_array_add(table->cells, tb_escape_name(title));
+        g_ptr_array_add(titles, (char *)(uintptr_t)title);
     va_end(args);
-    table->columns = table->cells->len;
-    return table;
+    g_ptr_array_add(titles, NULL);
+    return tb_table_new_strv((const char *const *)titles->pdata);
 }
 
 void tb_table_free(TbTable *table)

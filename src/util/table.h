@@ -9,6 +9,8 @@ typedef struct TbTable TbTable;
 
 /* A table with these column titles; the list ends with NULL. Free with tb_table_free. */
 TbTable *tb_table_new(const char *first_title, ...) G_GNUC_NULL_TERMINATED;
+/* The same with a NULL-terminated list. */
+TbTable *tb_table_new_strv(const char *const *titles);
 void tb_table_free(TbTable *table);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbTable, tb_table_free)
 

@@ -56,7 +56,7 @@ static void edit_box(void)
     ck_assert_int_eq(symlink("../../etc/passwd", link), 0);
 }
 
-static char *read_text(const char *path)
+__attribute__((noinline)) static char *read_text(const char *path)
 {
     char *text = NULL;
     ck_assert(g_file_get_contents(path, &text, NULL, NULL));

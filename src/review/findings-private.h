@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "review/findings.h"
+
+/* Empty ones. */
+TbFindings *findings_new(void);

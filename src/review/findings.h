@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a reviewer should see first in a patch: files and lines that run by themselves later, hide
+ * something, or weaken what protects the project. Rules are a table (rules.c); docs/findings.md
+ * says the same, and a test compares. Everything looked at is hostile; nothing of it is in a
+ * finding unescaped, and no credential whole.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "util/git.h"
+
+typedef enum { TB_SEVERITY_LOW, TB_SEVERITY_MEDIUM, TB_SEVERITY_HIGH } TbSeverity;
+#define TB_SEVERITIES 3
+
+/* "low", "medium", "high". Static string. */
+const char *tb_severity_name(TbSeverity severity);
+
+typedef struct {
+    char *rule;
+    TbSeverity severity;
+    char *path;    /* raw bytes; NULL: the patch as a whole */
+    uint32_t line; /* of the result, from 1; 0: none */
+    char *why;     /* one sentence */
+    char *detail;  /* what was seen, escaped; NULL: nothing more to say */
+} TbFinding;
+
+typedef struct {
+    GPtrArray *list;                /* TbFinding, the gravest first, then by path and line */
+    uint32_t counts[TB_SEVERITIES]; /* all, those over the limit of a rule included */
+} TbFindings;
+
+void tb_findings_free(TbFindings *findings);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbFindings, tb_findings_free)
+
+/* Looks at what lies between two trees. `prompt` may be NULL. */
+TbFindings *tb_findings_find(TbGit *git, const char *base_tree, const char *result_tree,
+                             const char *prompt, GError **error);
+
+/* Names of the rules of severity high that have fired, each once; ends with NULL (g_free: the
+ * names are the findings'). */
+const char **tb_findings_high_rules(const TbFindings *findings);
+
+/* As JSON, one line, and back. TB_ERROR_IO when the text is none of ours. */
+char *tb_findings_format(const TbFindings *findings);
+TbFindings *tb_findings_parse(const char *text, size_t length, GError **error);
+
+/* "PATH:LINE" escaped, "PATH", or "" for the patch as a whole. g_free. */
+char *tb_finding_place(const TbFinding *finding);
+/* "2 high, 1 low"; "none". g_free. */
+char *tb_findings_count_text(const uint32_t counts[TB_SEVERITIES]);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What deceives the eye in UTF-8 text. Linear, over bytes that nobody vouches for. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The next character at *at (which moves on); an invalid byte gives (gunichar)-1. */
+gunichar tb_utf8_next(const uint8_t *text, size_t length, size_t *at);
+bool tb_is_bidi_control(gunichar character);
+/* Shows nothing, or reorders without being a bidi control proper. */
+bool tb_is_invisible(gunichar character);
+/* A word that mixes letters of scripts that look alike, described for people: g_free; NULL: none.
+ */
+char *tb_mixed_word(const uint8_t *text, size_t length);

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Many blobs by one `git cat-file --batch`. Its answers are "OID blob SIZE\n", the bytes, "\n":
+ * they are taken apart as they come, and each must be the answer to what was asked. A blob over the
+ * limit passes by without being kept.
+ */
+#include "util/git.h"
+
+#include <string.h>
+
+#include "util/error.h"
+
+#define MAX_HEAD 256
+
+typedef struct {
+    const char *const *oids;
+    size_t count, next; /* `next`: the one whose answer is to come, or is coming */
+    size_t limit;
+    bool sizes_only;
+    TbBlobFn fn;
+    void *user_data;
+    GString *head;
+    bool in_blob;
+    bool newline; /* the one behind the bytes is to come */
+    uint64_t size, left;
+    GByteArray *bytes;
+} Reader;
+
+static bool reader_confused(const Reader *reader, GError **error)
+{
+    return tb_error_set(error, TB_ERROR_INTERNAL, "cannot read object '%s' of the task",
+                        reader->next < reader->count ? reader->oids[reader->next] : "?");
+}
+
+static bool blob_done(Reader *reader, GError **error)
+{
+    bool kept = !reader->sizes_only && reader->size <= reader->limit;
+    static const uint8_t none[1] = {0};
+    const uint8_t *data = kept ? reader->bytes->data ? reader->bytes->data : none : NULL;
+    reader->in_blob = false;
+    return reader->fn(reader->next++, data, reader->size, reader->user_data, error);
+}
+
+static bool head_done(Reader *reader, GError **error)
+{
+    if (reader->next >= reader->count)
+        return reader_confused(reader, error);
+    g_autofree char *expected = g_strdup_printf("%s blob ", reader->oids[reader->next]);
+    char *rest = NULL;
+    if (!g_str_has_prefix(reader->head->str, expected))
+        return reader_confused(reader, error);
+    const char *digits = reader->head->str + strlen(expected);
+    reader->size = reader->left = g_ascii_strtoull(digits, &rest, 10);
+    if (rest == digits || *rest)
+        return reader_confused(reader, error);
+    g_string_truncate(reader->head, 0);
+    g_byte_array_set_size(reader->bytes, 0);
+    if (reader->sizes_only)
+        return blob_done(reader, error);
+    reader->newline = true;
+    reader->in_blob = reader->left > 0;
+    return reader->in_blob || blob_done(reader, error);
+}
+
+static bool take_head(Reader *reader, uint8_t byte, GError **error)
+{
+    if (byte == '\n')
+        return head_done(reader, error);
+    g_string_append_c(reader->head, (char)byte);
+    return reader->head->len < MAX_HEAD || reader_confused(reader, error);
+}
+
+static bool on_bytes(const uint8_t *data, size_t length, void *user_data, GError **error)
+{
+    Reader *reader = user_data;
+    while (length > 0) {
+        size_t used = 1;
+        if (reader->in_blob) {
+            used = (size_t)MIN(reader->left, (uint64_t)length);
+            if (reader->size <= reader->limit)
+                g_byte_array_append(reader->bytes, data, (guint)used);
+            reader->left -= used;
+            if (reader->left == 0 && !blob_done(reader, error))
+                return false;
+        } else if (reader->newline) {
+            reader->newline = false;
+        } else if (!take_head(reader, *data, error)) {
+            return false;
+        }
+        data += used;
+        length -= used;
+    }
+    return true;
+}
+
+bool tb_git_read_blobs(TbGit *git, const char *const *oids, size_t count, size_t limit, TbBlobFn fn,
+                       void *user_data, GError **error)
+{
+    if (count == 0)
+        return true;
+    g_autoptr(GString) input = g_string_new(NULL);
+    for (size_t i = 0; i < count; i++)
+        g_string_append_printf(input, "%s\n", oids[i]);
+    g_autoptr(TbCommand) command = tb_git_command(git, "cat-file", NULL, NULL);
+    tb_command_add(command, limit ? "--batch" : "--batch-check", NULL);
+    tb_command_set_stdin_bytes(command, input->str, input->len);
+    g_autoptr(GString) head = g_string_new(NULL);
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    Reader reader = {.oids = oids,
+                     .count = count,
+                     .limit = limit,
+                     .sizes_only = limit == 0,
+                     .fn = fn,
+                     .user_data = user_data,
+                     .head = head,
+                     .bytes = bytes};
+    tb_command_set_stdout_fn(command, on_bytes, &reader);
+    tb_command_set_stdout_limit(command, SIZE_MAX);
+    if (!tb_command_run(command, NULL, error))
+        return false;
+    return reader.next == count || reader_confused(&reader, error);
+}
