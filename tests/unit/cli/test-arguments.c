@@ -37,6 +37,18 @@ START_TEST(test_forms_of_values)
 }
 END_TEST
 
+START_TEST(test_repeated)
+{
+    g_autoptr(TbArguments) arguments = parse(false, "-Cx a --directory=y", NULL);
+    const char *const *all = tb_arguments_all(arguments, "directory");
+    ck_assert_str_eq(all[0], "x");
+    ck_assert_str_eq(all[1], "y");
+    ck_assert_ptr_null(all[2]);
+    ck_assert_str_eq(tb_arguments_value(arguments, "directory"), "y");
+    ck_assert_ptr_null(tb_arguments_all(arguments, "json")[0]);
+}
+END_TEST
+
 START_TEST(test_flags)
 {
     g_autoptr(TbArguments) arguments = parse(false, "-vv --json --verbose", NULL);
@@ -107,6 +119,7 @@ int main(void)
 {
     TCase *cases = tcase_create("arguments");
     tcase_add_test(cases, test_forms_of_values);
+    tcase_add_test(cases, test_repeated);
     tcase_add_test(cases, test_flags);
     tcase_add_test(cases, test_rest);
     tcase_add_loop_test(cases, test_wrong, 0, G_N_ELEMENTS(wrong));
