@@ -15,6 +15,7 @@ struct TbBox {
     int listen_fd; /* for the channel; -1 once QEMU has connected */
     TbJail *jail;
     bool forked;
+    int template_disk; /* of a fork: what is behind its overlay; else -1 */
     BoxState state;
     bool keep;       /* the directory stays */
     GError *failure; /* with BOX_FAILED */

@@ -190,9 +190,10 @@ static bool make_overlay(TbBox *box, const TbBoxSpec *spec, uint64_t size, GErro
     if (!spec->fork)
         return tb_overlay_create(box->dir_fd, TB_BOX_OVERLAY, TB_JAIL_IMAGE, size, error);
     tb_autofd from = open(spec->fork->overlay, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    box->template_disk = open(spec->fork->disk, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     tb_autofd to =
         openat(box->dir_fd, TB_BOX_OVERLAY, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (from < 0 || to < 0)
+    if (from < 0 || box->template_disk < 0 || to < 0)
         return tb_error_set_errno(error, errno, "cannot make the overlay");
     return tb_copy_file(from, to, TB_BOX_OVERLAY, error);
 }
@@ -229,7 +230,7 @@ static bool start(TbBox *box, const TbBoxSpec *spec, GError **error)
 TbBox *tb_box_start(const TbBoxSpec *spec, GError **error)
 {
     g_autoptr(TbBox) box = g_new0(TbBox, 1);
-    box->parent_fd = box->dir_fd = box->listen_fd = box->session_fd = -1;
+    box->parent_fd = box->dir_fd = box->listen_fd = box->session_fd = box->template_disk = -1;
     box->id = g_strdup(spec->id);
     box->dir = g_strdup(spec->dir);
     box->forked = spec->fork != NULL;
@@ -245,6 +246,17 @@ void tb_box_keep(TbBox *box)
     box->keep = true;
 }
 
+static void keep_template_disk(TbBox *box)
+{
+    g_autoptr(GError) error = NULL;
+    unlinkat(box->dir_fd, TB_BOX_TEMPLATE, 0);
+    tb_autofd to = openat(box->dir_fd, TB_BOX_TEMPLATE,
+                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (to < 0 || !tb_copy_file(box->template_disk, to, TB_BOX_TEMPLATE, &error))
+        tb_warn("the kept box lacks the template's disk: %s",
+                error ? error->message : g_strerror(errno));
+}
+
 void tb_box_free(TbBox *box)
 {
     if (!box)
@@ -255,10 +267,13 @@ void tb_box_free(TbBox *box)
     if (box->lent_disk && lchown(box->lent_disk, box->lent_uid, box->lent_gid) < 0)
         tb_warn("cannot take '%s' back from the jail: %s", box->lent_disk, g_strerror(errno));
     g_autoptr(GError) error = NULL;
+    if (box->keep && box->template_disk >= 0)
+        keep_template_disk(box);
     if (box->keep)
         unlinkat(box->dir_fd, TB_BOX_CHANNEL, 0);
     else if (box->name && !tb_remove_tree(box->parent_fd, box->name, &error))
         tb_warn("cannot remove the box directory '%s': %s", box->dir, error->message);
+    tb_clear_fd(&box->template_disk);
     tb_clear_fd(&box->dir_fd);
     tb_clear_fd(&box->parent_fd);
     g_clear_error(&box->failure);

@@ -69,7 +69,8 @@ bool tb_box_template_overlay(int to, const char *name, uint64_t size, GError **e
  */
 char *tb_box_machine(TbAccel accel, GError **error);
 
-/* Leaves the box directory (overlay, console log) in place when the box is freed. */
+/* Leaves the box directory (overlay, console log) in place when the box is freed; with a fork also
+ * a copy of the template's disk, which the overlay lies on and which may go away. */
 void tb_box_keep(TbBox *box);
 /* Kills the jail, reaps it, removes the box directory (unless it is kept). */
 void tb_box_free(TbBox *box);

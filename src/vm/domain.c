@@ -273,8 +273,8 @@ static void write_memory_file(xmlTextWriter *w, const TbDomainSpec *spec)
     if (!private)
         return;
     qemu_argument(w, "-incoming", "defer");
-    /* The kernel is in the memory already and is not read again; the ROM that loaded it is a part of
-     * the machine and has to be there. */
+    /* The kernel is in the memory already and is not read again; the ROM that loaded it is a part
+     * of the machine and has to be there. */
     qemu_argument(w, "-option-rom", "linuxboot_dma.bin");
     if (spec->memory_preload)
         empty(w, "qemu:env", "name", "LD_PRELOAD", "value", spec->memory_preload, NULL);

@@ -24,6 +24,7 @@
 #define TB_BOX_MEMORY       "memory"           /* of a box that is to be frozen, */
 #define TB_BOX_STATE        "state"            /* and its devices' state */
 #define TB_BOX_MIGRATION    "migration.sock"
+#define TB_BOX_TEMPLATE     "template.qcow2" /* of a kept fork: what its overlay lies on */
 
 #define TB_EMULATOR "/usr/bin/qemu-system-x86_64"
 
