@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* taskbox apply and undo */
+/* taskbox apply [--check] [--3way] [--files PATH...], and undo */
 #include <stdio.h>
 
 #include "cli/command.h"
+#include "cli/exit.h"
 #include "cli/output.h"
 #include "task/findings.h"
 #include "task/finish.h"
@@ -27,22 +28,50 @@ static const char *outcome_text(TbApplyOutcome outcome)
     }
 }
 
+/* "TASK", or with --files "TASK PATH...". */
+static const char *take_words(TbCli *cli, TbTaskApply *how, GError **error)
+{
+    if (!tb_arguments_flag(cli->arguments, "files"))
+        return tb_arguments_sole(cli->arguments, "a task", error);
+    const char *const *words = tb_arguments_words(cli->arguments);
+    if (words[0] && words[1]) {
+        how->files = words + 1;
+        return words[0];
+    }
+    tb_error_set(error, TB_ERROR_USAGE,
+                 words[0] ? "--files: no path is given" : "a task is missing");
+    return NULL;
+}
+
+static bool print_outcome(const TbTask *task, const TbTaskApply *how, TbApplyOutcome outcome,
+                          GError **error)
+{
+    g_autofree char *stat = tb_stat_format(&task->stat);
+    return tb_print_format(error, "%s%s%s\n", outcome_text(outcome),
+                           how->files ? " (of the chosen files)" : ": ", how->files ? "" : stat);
+}
+
 bool tb_cli_apply(TbCli *cli, int *status, GError **error)
 {
-    const char *name = tb_arguments_sole(cli->arguments, "a task", error);
+    TbTaskApply how = {.check = tb_arguments_flag(cli->arguments, "check"),
+                       .merge = tb_arguments_flag(cli->arguments, "3way")};
+    const char *name = take_words(cli, &how, error);
     g_autoptr(TbTask) task = name ? tb_task_open(cli->store, name, error) : NULL;
     if (!task ||
         !tb_task_acknowledged(task, tb_arguments_all(cli->arguments, "acknowledge"), error))
         return false;
     TbApplyOutcome outcome = TB_APPLY_DONE;
-    g_autoptr(GPtrArray) drift = NULL;
-    if (!tb_task_apply(cli->store, task, tb_arguments_flag(cli->arguments, "check"), &outcome,
-                       &drift, error)) {
-        print_drift(drift);
+    g_autoptr(GPtrArray) lines = NULL;
+    if (!tb_task_apply_with(cli->store, task, &how, &outcome, &lines, error)) {
+        print_drift(lines);
         return false;
     }
-    g_autofree char *stat = tb_stat_format(&task->stat);
-    return tb_print_format(error, "%s: %s\n", outcome_text(outcome), stat);
+    if (lines) {
+        *status = TB_EXIT_MERGE_CONFLICTS;
+        tb_warn("conflicts to be resolved in:");
+        print_drift(lines);
+    }
+    return print_outcome(task, &how, outcome, error);
 }
 
 bool tb_cli_undo(TbCli *cli, int *status, GError **error)

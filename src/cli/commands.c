@@ -111,11 +111,16 @@ const TbSubcommand tb_subcommands[] = {
     {.name = "apply",
      .group = "review",
      .summary = "Put a task's patch on the project, all of it or nothing",
-     .usage = FORMS("[--check] [--acknowledge RULE]... TASK"),
-     .details = "Every file of the patch must be as it was when the task began, else nothing is\n"
-                "written, the files that differ are named, and the exit code is 11. With findings\n"
-                "of severity high (taskbox inspect) it is 8 until each of their rules is named.",
+     .usage = FORMS("[--check] [--3way] [--acknowledge RULE]... TASK",
+                    "[--check] [--3way] [--acknowledge RULE]... TASK --files PATH..."),
+     .details =
+         "Every file of the patch must be as it was when the task began, else nothing is\n"
+         "written, the files that differ are named, and the exit code is 11. With --3way git\n"
+         "merges instead; files with conflict markers are named, and the exit code is 13. With\n"
+         "findings of severity high (taskbox inspect) it is 8 until each of their rules is named.",
      .options = OPTIONS({'\0', "check", NULL, "only say whether it would apply"},
+                        {'\0', "3way", NULL, "merge where the project has moved on"},
+                        {'\0', "files", NULL, "only the paths that follow the task"},
                         {'\0', "acknowledge", "RULE",
                          "apply although this rule has found something; 'all': any rule"}),
      .run = tb_cli_apply},

@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include "util/error.h"
 
-#define TB_EXIT_TIMEOUT 124
+/* apply --3way: done, with conflict markers. No failure, so no class. */
+#define TB_EXIT_MERGE_CONFLICTS 13
+#define TB_EXIT_TIMEOUT         124
 /* taskbox's own failure under `run -- CMD`, where all others are the command's. */
 #define TB_EXIT_OWN_FAILURE 125
 

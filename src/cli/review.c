@@ -209,7 +209,8 @@ static bool apply(Review *review, guint accepted, GError **error)
         return tb_print("nothing was applied\n", error);
     TbApplyOutcome outcome = TB_APPLY_DONE;
     g_autoptr(GPtrArray) drift = NULL;
-    if (!tb_task_apply_tree(review->cli->store, task, tree, false, &outcome, &drift, error)) {
+    const TbTaskApply how = {.tree = tree};
+    if (!tb_task_apply_with(review->cli->store, task, &how, &outcome, &drift, error)) {
         for (guint i = 0; drift && i < drift->len; i++)
             fprintf(stderr, "  %s\n", (const char *)drift->pdata[i]); /* escaped by review */
         return false;

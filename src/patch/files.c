@@ -18,6 +18,11 @@ static void file_free(gpointer data)
     g_free(file);
 }
 
+GPtrArray *tb_patch_list_new(void)
+{
+    return g_ptr_array_new_with_free_func(file_free);
+}
+
 static TbCommand *diff_tree(TbGit *git, const char *format, const char *base_tree,
                             const char *result_tree)
 {

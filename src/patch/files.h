@@ -12,6 +12,9 @@
 /* As tb_patch_files, but no line is counted (added and removed are 0): no blob is read. */
 GPtrArray *tb_patch_raw(TbGit *git, const char *base_tree, const char *result_tree, GError **error);
 
+/* An empty array of TbPatchFile that frees them. */
+GPtrArray *tb_patch_list_new(void);
+
 /* Packs what `from` has and `to` has not (files and trees that differ) into the private directory
  * itself, so that it does not go away with the repository it is borrowed from. */
 bool tb_patch_keep(TbGit *git, const char *from, const char *to, GError **error);

@@ -19,6 +19,17 @@ TbUndo *tb_undo_new(const char *from, const char *to)
     return undo;
 }
 
+TbUndo *tb_undo_copy(const TbUndo *undo, const char *to)
+{
+    TbUndo *copy = tb_undo_new(undo->from, to);
+    GHashTableIter iter;
+    gpointer path, mode;
+    g_hash_table_iter_init(&iter, undo->modes);
+    while (g_hash_table_iter_next(&iter, &path, &mode))
+        g_hash_table_insert(copy->modes, g_strdup(path), mode);
+    return copy;
+}
+
 void tb_undo_free(TbUndo *undo)
 {
     if (!undo)

@@ -15,6 +15,8 @@ typedef struct {
 } TbUndo;
 
 TbUndo *tb_undo_new(const char *from, const char *to);
+/* The same with another tree at its end. */
+TbUndo *tb_undo_copy(const TbUndo *undo, const char *to);
 void tb_undo_free(TbUndo *undo);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbUndo, tb_undo_free)
 

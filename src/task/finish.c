@@ -20,30 +20,6 @@ GPtrArray *tb_task_files(const TbTask *task, GError **error)
     return git ? tb_patch_files(git, task->base_tree, task->result_tree, error) : NULL;
 }
 
-bool tb_task_apply(TbStore *store, TbTask *task, bool check, TbApplyOutcome *outcome,
-                   GPtrArray **drift, GError **error)
-{
-    return tb_task_apply_tree(store, task, NULL, check, outcome, drift, error);
-}
-
-bool tb_task_apply_tree(TbStore *store, TbTask *task, const char *tree, bool check,
-                        TbApplyOutcome *outcome, GPtrArray **drift, GError **error)
-{
-    if (!tb_task_lock(task, error))
-        return false;
-    g_autoptr(TbGit) git = tb_task_objects(task, error);
-    tb_autofd one_at_a_time = git ? tb_project_begin(store, task, error) : -1;
-    if (one_at_a_time < 0 ||
-        (!check && !tb_patch_keep(git, task->base_tree, tree ? tree : task->result_tree, error)))
-        return false;
-    const char *to = tree ? tree : task->result_tree;
-    g_autoptr(TbUndo) record = tb_undo_new(task->base_tree, to);
-    TbApplyOptions options = {.check = check, .note = TB_NOTE_APPLIED, .record = record};
-    if (!tb_project_write(task, git, task->base_tree, to, &options, outcome, drift, error))
-        return false;
-    return check || tb_task_save(task, TB_TASK_APPLIED, error);
-}
-
 /* What is applied, as far as is known; NULL when nothing is. */
 static TbUndo *applied(const TbTask *task, GError **error)
 {

@@ -14,14 +14,26 @@
 bool tb_task_apply(TbStore *store, TbTask *task, bool check, TbApplyOutcome *outcome,
                    GPtrArray **drift, GError **error);
 
+/* How an apply is to be. */
+typedef struct {
+    bool check;
+    bool merge;               /* merge with what the project is now where it has moved on */
+    const char *const *files; /* only these paths and what is below them; NULL: all */
+    const char *tree;         /* in the task's git directory, in place of the result; may be NULL */
+} TbTaskApply;
+
+/* tb_task_apply with a choice. What is applied is a tree of its own and recorded as such; applying
+ * more of a task later adds to its record, so that one undo takes all back. *lines (may be NULL):
+ * the drift after TB_ERROR_CONFLICT; else, when the merge left conflict markers, the files that
+ * have them (escaped), and NULL when there are none. */
+bool tb_task_apply_with(TbStore *store, TbTask *task, const TbTaskApply *how,
+                        TbApplyOutcome *outcome, GPtrArray **lines, GError **error);
+
 /* Takes an apply back: exactly what was there before, or, when a file has changed since, nothing
  * (TB_ERROR_CONFLICT, *drift names each). The task is ready again. TB_APPLY_ALREADY: nothing is
  * applied (any more). */
 bool tb_task_undo(TbStore *store, TbTask *task, TbApplyOutcome *outcome, GPtrArray **drift,
                   GError **error);
-/* The same with `tree` (in the task's git directory) in place of the result; NULL: the result. */
-bool tb_task_apply_tree(TbStore *store, TbTask *task, const char *tree, bool check,
-                        TbApplyOutcome *outcome, GPtrArray **drift, GError **error);
 
 /* The task is not wanted: drops its box and its objects, keeps record, log and patch until the
  * next gc. Discarding twice is fine. */

@@ -81,7 +81,7 @@ START_TEST(test_docs_name_no_others)
     for (const TbSubcommand *command = tb_subcommands; command->name; command++) {
         g_autofree char *section = section_of(doc, command);
         for (const char *at = section; (at = strstr(at, "`--")); at++) {
-            size_t length = strspn(at + 3, "abcdefghijklmnopqrstuvwxyz-");
+            size_t length = strspn(at + 3, "0123456789abcdefghijklmnopqrstuvwxyz-");
             g_autofree char *name = g_strndup(at + 3, length);
             bool known = false;
             for (const TbOption *option = command->options; option && option->name; option++)

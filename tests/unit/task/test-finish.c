@@ -11,6 +11,7 @@
 #include "util/git.h"
 
 static char *project;
+static const char *base_text, *result_text; /* of "text" */
 
 static char *blob(TbGit *git, const char *text)
 {
@@ -60,13 +61,15 @@ static TbTask *ready_task(void)
 {
     project = g_build_filename(root, "project", NULL);
     ck_assert_int_eq(g_mkdir_with_parents(project, 0755), 0);
-    write_project("text", "one\n");
+    base_text = base_text ? base_text : "one\n";
+    result_text = result_text ? result_text : "two\n";
+    write_project("text", base_text);
     TbTask *task = new_task();
     g_autofree char *path = tb_task_path(task, "git");
     g_autoptr(TbGit) git = tb_git_create(path, false, NULL, NULL);
     ck_assert_ptr_nonnull(git);
-    task->base_tree = tree(git, "one\n", NULL);
-    task->result_tree = tree(git, "two\n", "new\n");
+    task->base_tree = tree(git, base_text, NULL);
+    task->result_tree = tree(git, result_text, "new\n");
     task->project_root = g_strdup(project);
     task->has_patch = true;
     task->stat = (TbPatchStat){.files = 2, .added = 2, .removed = 1};
@@ -201,12 +204,88 @@ START_TEST(test_killed)
             ck_assert(tb_store_reconcile(store, NULL));
             g_autoptr(TbTask) task = tb_task_open(store, id, NULL);
             g_autofree char *text = read_project("text");
-            bool applied = strcmp(text, "two\n") == 0;
+            bool applied = strcmp(text, result_text) == 0;
             ck_assert_int_eq(task->state, applied ? TB_TASK_APPLIED : TB_TASK_READY);
             moved = applied != back;
         }
     }
     ck_assert_int_gt(points, 12);
+}
+END_TEST
+
+static TbApplyOutcome apply_with(TbTask *task, const TbTaskApply *how, GPtrArray **lines)
+{
+    TbApplyOutcome outcome = (TbApplyOutcome)-1;
+    GError *error = NULL;
+    bool ok = tb_task_apply_with(store, task, how, &outcome, lines, &error);
+    ck_assert_msg(ok, "%s", error ? error->message : "");
+    return outcome;
+}
+
+static void expect_project(const char *text, const char *added)
+{
+    g_autofree char *is_text = read_project("text"), *is_added = read_project("added");
+    ck_assert_str_eq(is_text, text);
+    ck_assert_pstr_eq(is_added, added);
+}
+
+/* A part, then the rest; one undo takes back both. */
+START_TEST(test_some_files)
+{
+    static const char *const some[] = {"./added/", NULL}, *const none[] = {"adde", NULL};
+    g_autoptr(TbTask) task = ready_task();
+    ck_assert_int_eq(apply_with(task, &(TbTaskApply){.files = some, .check = true}, NULL),
+                     TB_APPLY_CLEAN);
+    expect_project("one\n", NULL);
+    ck_assert_int_eq(apply_with(task, &(TbTaskApply){.files = some}, NULL), TB_APPLY_DONE);
+    expect_project("one\n", "new\n");
+    ck_assert_int_eq(task->state, TB_TASK_APPLIED);
+    ck_assert_str_ne(task->applied_tree, task->result_tree);
+    ck_assert_int_eq(apply_with(task, &(TbTaskApply){.files = some}, NULL), TB_APPLY_ALREADY);
+    ck_assert_int_eq(apply(task, false), TB_APPLY_DONE);
+    expect_project("two\n", "new\n");
+    ck_assert_str_eq(task->applied_tree, task->result_tree);
+    ck_assert_int_eq(undo(task), TB_APPLY_DONE);
+    expect_project("one\n", NULL);
+    g_autoptr(GError) error = NULL;
+    TbApplyOutcome outcome;
+    ck_assert(
+        !tb_task_apply_with(store, task, &(TbTaskApply){.files = none}, &outcome, NULL, &error));
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_USAGE);
+}
+END_TEST
+
+START_TEST(test_merge)
+{
+    base_text = "1\n2\n3\n4\n5\n6\n7\n";
+    result_text = "1\n2\n3\n4\n5\n6\nSEVEN\n";
+    g_autoptr(TbTask) task = ready_task();
+    write_project("text", "ONE\n2\n3\n4\n5\n6\n7\n");
+    write_project("mine", "mine\n");
+    g_autoptr(GPtrArray) lines = NULL;
+    TbTaskApply how = {.merge = true};
+    ck_assert_int_eq(apply_with(task, &how, &lines), TB_APPLY_DONE);
+    ck_assert_ptr_null(lines);
+    expect_project("ONE\n2\n3\n4\n5\n6\nSEVEN\n", "new\n");
+    ck_assert_int_eq(undo(task), TB_APPLY_DONE);
+    expect_project("ONE\n2\n3\n4\n5\n6\n7\n", NULL);
+    /* Now both changed the same line. */
+    write_project("text", "1\n2\n3\n4\n5\n6\nmine\n");
+    how.check = true;
+    ck_assert_int_eq(apply_with(task, &how, &lines), TB_APPLY_CLEAN);
+    ck_assert_uint_eq(lines->len, 1);
+    g_clear_pointer(&lines, g_ptr_array_unref);
+    how.check = false;
+    ck_assert_int_eq(apply_with(task, &how, &lines), TB_APPLY_DONE);
+    ck_assert_uint_eq(lines->len, 1);
+    ck_assert_str_eq(lines->pdata[0], "text");
+    g_autofree char *marked = g_strdup_printf(
+        "1\n2\n3\n4\n5\n6\n<<<<<<< project\nmine\n=======\nSEVEN\n>>>>>>> %s\n", task->id);
+    expect_project(marked, "new\n");
+    ck_assert_int_eq(undo(task), TB_APPLY_DONE);
+    expect_project("1\n2\n3\n4\n5\n6\nmine\n", NULL);
+    g_autofree char *mine = read_project("mine");
+    ck_assert_str_eq(mine, "mine\n");
 }
 END_TEST
 
@@ -303,13 +382,15 @@ END_TEST
 int main(void)
 {
     TCase *cases = tcase_create("finish");
-    tcase_set_timeout(cases, 120);
+    tcase_set_timeout(cases, 300);
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, test_apply_twice);
     tcase_add_test(cases, test_apply_is_marked);
     tcase_add_test(cases, test_undo);
     tcase_add_test(cases, test_undo_by_hand);
     tcase_add_test(cases, test_killed);
+    tcase_add_test(cases, test_some_files);
+    tcase_add_test(cases, test_merge);
     tcase_add_test(cases, test_drift);
     tcase_add_test(cases, test_busy);
     tcase_add_test(cases, test_project_gone);
