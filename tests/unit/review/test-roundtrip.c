@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The promise, with random edits: what the box holds becomes a tree (as plain git makes it), the
- * tree a patch that git apply and git am turn into the same tree again, and tb_apply makes of the
- * project just that.
+ * tree a patch that proves itself and that git apply and git am turn into the same tree again, and
+ * apply makes of the project just that, or a part, and undo what was there before.
+ *
+ * TB_ROUNDS=500 TB_SEED=1000 for a long run or to have a failure again.
  */
 #include "fixture.h"
+#include "patch/overlay.h"
 #include "review/apply.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "util/auto.h"
+#include "util/error.h"
 
 #define ROUNDS 40
 #define EDITS  15
@@ -165,32 +172,91 @@ static void hide_attributes(Fixture *f)
     PUT(f->repository, "info/attributes", PLAIN_ATTRIBUTES);
 }
 
-static void check_apply(Fixture *f, const char *result)
+/* The file as it lies there is what it says, and no longer so once one byte is another. */
+static void check_verify(Fixture *f, GRand *random, const char *patch)
 {
-    g_autofree char *copy = g_build_filename(f->dir, "target", NULL);
-    g_autofree char *scratch = g_build_filename(f->dir, "scratch", NULL);
-    g_autoptr(GPtrArray) drift = NULL;
     g_autoptr(GError) error = NULL;
-    TbApplyOutcome outcome = TB_APPLY_CLEAN;
-    copy_dir(f->project, copy);
-    g_autofree char *before = snapshot(copy);
-    bool same = strcmp(result, f->base_tree) == 0;
-    bool ok = tb_apply(f->git, f->base_tree, result, copy, scratch, true, &outcome, &drift, &error);
-    ck_assert_msg(ok, "%s", error ? error->message : "");
-    ck_assert_int_eq(outcome, same ? TB_APPLY_ALREADY : TB_APPLY_CLEAN);
-    g_autofree char *checked = snapshot(copy);
+    tb_autofd fd = open(patch, O_RDWR | O_CLOEXEC);
+    g_autoptr(TbPatchInfo) info = tb_patch_info_read(fd, NULL, &error);
+    ck_assert_msg(info != NULL, "%s", error ? error->message : "");
+    ck_assert_msg(tb_patch_prove(f->git, f->base_index, info, fd, &error), "%s",
+                  error ? error->message : "");
+    if (info->length == 0)
+        return;
+    off_t at = (off_t)(info->offset + g_rand_int(random) % info->length);
+    uint8_t byte = 0;
+    ck_assert_int_eq(pread(fd, &byte, 1, at), 1);
+    byte ^= (uint8_t)(1 << g_rand_int_range(random, 0, 8));
+    ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
+    ck_assert_ptr_null(tb_patch_info_read(fd, NULL, NULL));
+}
+
+typedef struct {
+    Fixture *f;
+    char *copy, *scratch;
+} Target;
+
+static void apply(const Target *target, const char *from, const char *to, TbUndo *record,
+                  const TbUndo *restore, TbApplyOutcome expected)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) drift = NULL;
+    TbApplyOutcome outcome = (TbApplyOutcome)-1;
+    TbApplyOptions options = {
+        .check = expected == TB_APPLY_CLEAN, .record = record, .restore = restore};
+    bool ok = tb_apply_with(target->f->git, from, to, target->copy, target->scratch, &options,
+                            &outcome, &drift, &error);
+    ck_assert_msg(ok, "%s: %s", error ? error->message : "",
+                  drift ? (const char *)drift->pdata[0] : "");
+    ck_assert_int_eq(outcome, expected);
+}
+
+static void expect_tree(const Target *target, const char *tree)
+{
+    g_autofree char *now = tree_of(target->f, target->copy);
+    ck_assert_str_eq(now, tree);
+}
+
+/* There and back: the second time to the last permission bit and empty directory. */
+static void check_apply(const Target *target, const char *result)
+{
+    const char *base = target->f->base_tree;
+    g_autofree char *before = snapshot(target->copy);
+    g_autoptr(TbUndo) record = tb_undo_new(base, result);
+    bool same = strcmp(result, base) == 0;
+    apply(target, base, result, NULL, NULL, same ? TB_APPLY_ALREADY : TB_APPLY_CLEAN);
+    g_autofree char *checked = snapshot(target->copy);
     ck_assert_str_eq(before, checked);
-    ok = tb_apply(f->git, f->base_tree, result, copy, scratch, false, &outcome, &drift, &error);
-    ck_assert_msg(ok, "%s", error ? error->message : "");
-    g_autofree char *tree = tree_of(f, copy);
-    ck_assert_str_eq(tree, result);
-    ok = tb_apply(f->git, f->base_tree, result, copy, scratch, false, &outcome, &drift, &error);
-    ck_assert(ok && outcome == TB_APPLY_ALREADY);
-    /* And back again, which must also leave no directory behind. */
-    ok = tb_apply(f->git, result, f->base_tree, copy, scratch, false, &outcome, &drift, &error);
-    ck_assert_msg(ok, "%s", error ? error->message : "");
-    g_autofree char *back = tree_of(f, copy);
-    ck_assert_str_eq(back, f->base_tree);
+    apply(target, base, result, record, NULL, same ? TB_APPLY_ALREADY : TB_APPLY_DONE);
+    expect_tree(target, result);
+    apply(target, base, result, NULL, NULL, TB_APPLY_ALREADY);
+    apply(target, result, base, NULL, record, same ? TB_APPLY_ALREADY : TB_APPLY_DONE);
+    expect_tree(target, base);
+    g_autofree char *after = snapshot(target->copy);
+    ck_assert_str_eq(before, after);
+}
+
+/* A random part of the change, if it can be had alone; applied and taken back. */
+static void check_part(const Target *target, GRand *random, const char *result)
+{
+    g_autoptr(GError) error = NULL;
+    const char *base = target->f->base_tree;
+    g_autoptr(GPtrArray) files = tb_patch_files(target->f->git, base, result, &error);
+    g_autoptr(GPtrArray) paths = g_ptr_array_new();
+    for (guint i = 0; i < files->len; i++)
+        if (g_rand_int_range(random, 0, 3) == 0)
+            g_ptr_array_add(paths, ((TbPatchFile *)files->pdata[i])->path);
+    if (paths->len == 0)
+        return;
+    g_ptr_array_add(paths, NULL);
+    g_autofree char *tree = NULL;
+    g_autoptr(GPtrArray) chosen = tb_tree_select(target->f->git, base, result,
+                                                 (const char *const *)paths->pdata, &tree, &error);
+    if (!chosen) {
+        ck_assert_msg(tb_error_code(error) == TB_ERROR_CONFLICT, "%s", error->message);
+        return;
+    }
+    check_apply(target, tree);
 }
 
 static void one_round(guint32 seed)
@@ -217,14 +283,27 @@ static void one_round(guint32 seed)
         g_autofree char *mailed = tree_by_git_am(&f, patch, NULL);
         ck_assert_msg(strcmp(mailed, result) == 0, "seed %u: git am", seed);
     }
-    check_apply(&f, result);
+    check_verify(&f, random, patch);
+    Target target = {.f = &f,
+                     .copy = g_build_filename(f.dir, "target", NULL),
+                     .scratch = g_build_filename(f.dir, "scratch", NULL)};
+    copy_dir(f.project, target.copy);
+    check_part(&target, random, result);
+    check_apply(&target, result);
+    g_free(target.copy);
+    g_free(target.scratch);
     g_rand_free(random);
     fixture_stop(&f);
 }
 
+static guint32 first_seed;
+
 START_TEST(random_edits)
 {
-    one_round((guint32)_i);
+    /* Check prints the number of a failing round, too; this one stands before any of its output. */
+    printf("seed %u\n", first_seed + (guint32)_i);
+    fflush(stdout);
+    one_round(first_seed + (guint32)_i);
 }
 END_TEST
 
@@ -232,8 +311,9 @@ int main(void)
 {
     Suite *suite = suite_create("roundtrip");
     TCase *tests = tcase_create("roundtrip");
-    const char *rounds = g_getenv("TASKBOX_ROUNDS");
-    tcase_set_timeout(tests, 120);
+    const char *rounds = g_getenv("TB_ROUNDS"), *seed = g_getenv("TB_SEED");
+    first_seed = seed ? (guint32)g_ascii_strtoull(seed, NULL, 10) : 0;
+    tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, random_edits, 0, rounds ? atoi(rounds) : ROUNDS);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
