@@ -225,6 +225,10 @@ static TbImage *find_built(const TbBuild *build, GError **error)
         return NULL;
     g_autoptr(GError) why = NULL;
     TbImage *image = tb_image_open(build->digest, &why);
+    if (g_error_matches(why, TB_ERROR, TB_ERROR_INTERRUPTED)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return NULL;
+    }
     if (!image) {
         tb_warn("the image that is there cannot be used: %s", why->message);
         return NULL;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "util/error.h"
+#include "util/interrupt.h"
 
 #define CHUNK ((size_t)1 << 20)
 
@@ -98,6 +99,8 @@ char *tb_sha256_fd(int fd, const char *what, GError **error)
         }
         if (got == 0)
             return g_strdup(g_checksum_get_string(sum));
+        if (!tb_interrupt_check(error))
+            return NULL;
         g_checksum_update(sum, buffer, got);
         at += got;
     }

@@ -42,7 +42,8 @@ uint64_t tb_free_space(const char *path);
 /* Copies all of a regular file, sparse and by reflink where the file system can. */
 bool tb_copy_file(int from_fd, int to_fd, const char *what, GError **error);
 
-/* SHA-256 of what `fd` holds from its start, as 64 hex digits (g_free), NULL with error set. */
+/* SHA-256 of what `fd` holds from its start, as 64 hex digits (g_free), NULL with error set; an
+ * interrupt is one. */
 char *tb_sha256_fd(int fd, const char *what, GError **error);
 
 /* A lock by flock(2) on file `name` in `dirfd` (created when missing). With `wait` false and the

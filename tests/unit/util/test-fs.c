@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -15,6 +16,7 @@
 #include "util/error.h"
 #include "util/fs-testing.h"
 #include "util/fs.h"
+#include "util/interrupt.h"
 
 #define NOBODY 65534
 
@@ -300,6 +302,19 @@ START_TEST(test_copy_and_digest)
 }
 END_TEST
 
+/* Gigabytes take their time: Ctrl-C ends it. */
+START_TEST(test_digest_is_interrupted)
+{
+    put("abc", "abc");
+    tb_autofd abc = openat(dir, "abc", O_RDONLY);
+    tb_interrupt_install();
+    raise(SIGTERM);
+    g_autoptr(GError) error = NULL;
+    ck_assert_ptr_null(tb_sha256_fd(abc, "abc", &error));
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_INTERRUPTED);
+}
+END_TEST
+
 START_TEST(test_lock)
 {
     tb_autofd first = tb_lock(dir, "lock", false, NULL);
@@ -344,6 +359,7 @@ int main(void)
     tcase_add_test(fs, test_make_dirs);
     tcase_add_test(fs, test_private_dir);
     tcase_add_test(fs, test_copy_and_digest);
+    tcase_add_test(fs, test_digest_is_interrupted);
     tcase_add_test(fs, test_lock);
     tcase_add_test(fs, test_free_space);
     Suite *suite = suite_create("util-fs");
