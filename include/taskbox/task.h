@@ -56,8 +56,8 @@ char *taskbox_task_json(const TaskboxTask *task);
  * is written. */
 bool taskbox_task_apply(TaskboxStore *store, TaskboxTask *task, bool check,
                         TaskboxApplyOutcome *outcome, GPtrArray **drift, GError **error);
-/* Takes an apply back: exactly what was there before, or nothing. TASKBOX_ERROR_CONFLICT when a file
- * has changed since; *drift as above. TASKBOX_APPLY_ALREADY: nothing is applied. */
+/* Takes an apply back: exactly what was there before, or nothing. TASKBOX_ERROR_CONFLICT when a
+ * file has changed since; *drift as above. TASKBOX_APPLY_ALREADY: nothing is applied. */
 bool taskbox_task_undo(TaskboxStore *store, TaskboxTask *task, TaskboxApplyOutcome *outcome,
                        GPtrArray **drift, GError **error);
 /* Not wanted: record, log and patch stay until `taskbox gc --apply`. */

@@ -20,9 +20,10 @@
 #include "util/paths.h"
 #include "vm/box.h"
 
-#define APPLIANCE_MIB  768
-#define APPLIANCE_NAME "appliance.d" /* libguestfs's, in ".guestfs-UID" of the place it is given   \
-                                      */
+#define APPLIANCE_MIB 768
+#define APPLIANCE_NAME                                                                             \
+    "appliance.d" /* libguestfs's, in ".guestfs-UID" of the place it is given                      \
+                   */
 #define SUPERMIN_LOCK "lock"
 
 bool tb_error_set_guestfs(GError **error, guestfs_h *g, const char *what)

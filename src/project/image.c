@@ -77,8 +77,8 @@ static int hold_kept(int dir, const TbManifest *manifest)
         return -1;
     tb_autofd fd = openat(dir, manifest->image, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size != TB_PROJECT_IMAGE_SIZE ||
-        flock(fd, LOCK_SH | LOCK_NB) < 0)
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+        st.st_size != TB_PROJECT_IMAGE_SIZE || flock(fd, LOCK_SH | LOCK_NB) < 0)
         return -1;
     return tb_steal_fd(&fd);
 }
