@@ -68,9 +68,16 @@ class Podman:
         self.podman("run", "--rm", "--network", "none", "taskbox-bench", "true")
 
     def end(self):
-        if shutil.which("podman"):
-            subprocess.run(["podman", "unshare", "rm", "-rf", self.root] if os.getuid() else
-                           ["rm", "-rf", self.root], env=self.place.env, check=False)
+        if not shutil.which("podman"):
+            return
+        remove = ["rm", "-rf", self.root]
+        if os.getuid() == 0:  # its storage is mounted on itself
+            while subprocess.run(["umount", f"{self.root}/root/overlay"], check=False,
+                                 stderr=subprocess.DEVNULL).returncode == 0:
+                pass
+        else:
+            remove = ["podman", "unshare", *remove]
+        subprocess.run(remove, env=self.place.env, check=False)
 
 
 def all_of(place, image):

@@ -2,7 +2,7 @@
 """What it costs to bring changes back: by their number, and by the size of the project."""
 
 import projects
-from measure import interleave
+from measure import Failed, interleave
 
 TITLE = "export against changes and project size"
 
@@ -19,7 +19,7 @@ def measure(bench):
         def once():
             record = place.task(root, "sh", "-c", CHANGE, "sh", str(count))
             if record["files"] != count:
-                raise AssertionError(f"the patch has {record['files']} files, not {count}")
+                raise Failed(f"the patch has {record['files']} files, not {count}")
             return record["milliseconds"]["export"] + record["milliseconds"]["patch"]
         return once
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """One command in a fresh box, whole process, against everything a user would pick instead."""
 
+import shutil
+
 import alternatives
 import libvirt_start
 import projects
 import qemu
-import shutil
-from measure import Failed, interleave
+from measure import Failed, interleave, milliseconds
 
 TITLE = "start: run `true` in a fresh box"
 
@@ -45,7 +46,7 @@ def measure(bench):
         steps.append(qemu.fork(image, template, directory))
 
     try:
-        qemu.freeze(image, template)
+        report.progress("template by hand", milliseconds(qemu.freeze, image, template)[0])
         contenders[FLOOR] = fresh(fork, template)
     except (qemu.QemuError, qemu.ChannelError, OSError) as error:
         report.skip(FLOOR, str(error))
@@ -55,7 +56,7 @@ def measure(bench):
     try:
         for other in others:
             try:
-                other.prepare()
+                report.progress(f"{other.name}, prepared", milliseconds(other.prepare)[0])
                 contenders[other.name] = other.once
             except (Failed, OSError) as error:
                 report.skip(other.name, str(error))

@@ -26,6 +26,7 @@ class Place:
         self.shared = os.path.realpath(os.environ.get(
             "TASKBOX_TEST_HOME", os.path.expanduser("~/.cache/taskbox-tests")))
         self.root = os.path.realpath(tempfile.mkdtemp(prefix="tb-bench."))
+        os.chmod(self.root, 0o755)  # other uids run boxes, and libvirt's domains
         self.env = {name: value for name, value in os.environ.items()
                     if not name.startswith(("TASKBOX_", "GIT_", "LIBGUESTFS_", "LIBVIRT_"))}
         self.env |= {

@@ -2,6 +2,7 @@
 """Git repositories of a given number of files, like source trees: small files, 100 a directory."""
 
 import os
+import time
 
 from measure import run
 
@@ -28,12 +29,12 @@ def make(place, files, name=None):
 
 
 def commit(place, root):
-    for command in (["init", "-q", "-b", "main", "."], ["add", "-A"], ["commit", "-q", "-m", "Files"]):
+    """Commits and packs all there is, and leaves an index that believes the work tree."""
+    for command in (["init", "-q", "-b", "main", "."], ["config", "gc.auto", "0"], ["add", "-A"],
+                    ["commit", "-q", "-m", "Files"], ["gc", "-q"]):
         run(["git", "-C", root, *command], env=place.env)
-    # A second later nothing is "racily clean" any more, as in a project that somebody works in.
-    run(["git", "-C", root, "gc", "-q"], env=place.env)
-    run(["sleep", "1.1"])
-    run(["git", "-C", root, "status"], env=place.env)
+    time.sleep(1.1)  # nothing is "racily clean" any more, as in a project that somebody works in
+    status(place, root)
 
 
 def status(place, root):

@@ -44,6 +44,9 @@ class Report:
         self.skipped.append({"case": self.case, "name": name, "reason": reason})
         say(f"{self.case}: {name}: not measured: {reason}")
 
+    def progress(self, what, took):
+        say(f"{self.case}: {what} in {took / 1000:.1f} s")
+
     def end(self):
         self.facts["load after"] = load()
 
