@@ -10,7 +10,9 @@ static void check_parts(GPtrArray *checks)
 {
     static const struct {
         const char *built, *name;
-    } parts[] = {{"vm/taskbox-vmm", "taskbox-vmm"}, {"guest/taskbox-guest", "taskbox-guest"}};
+    } parts[] = {{"vm/taskbox-vmm", "taskbox-vmm"},
+                 {"util/taskbox-git", "taskbox-git"},
+                 {"guest/taskbox-guest", "taskbox-guest"}};
     for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
         g_autoptr(GError) error = NULL;
         char *path = tb_path_libexec(parts[i].built, parts[i].name, &error);

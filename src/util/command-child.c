@@ -10,6 +10,8 @@
  * - A pipe that exec closes tells the parent whether exec came to pass, and if not why.
  * - The child leads a process group. The group is killed before the leader is reaped: as long as
  *   the leader is a zombie its number cannot belong to somebody else.
+ *
+ * A child that somebody else started (command-far.c) has no number.
  */
 #include "util/command.h"
 #include "util/command-private.h"
@@ -31,8 +33,8 @@
 #include "util/log.h"
 
 #define EXIT_NOT_STARTED 127
-#define EXIT_UNKNOWN     255
 #define WAIT_STEP_MS     10
+#define FAR_KILL_MS      2000 /* to wait for word that a far child was killed */
 
 typedef enum { STAGE_FDS, STAGE_CWD, STAGE_LIMITS, STAGE_SETUP, STAGE_EXEC } Stage;
 
@@ -51,13 +53,6 @@ typedef struct {
     int report;     /* write end of the pipe */
     pid_t parent;
 } Plan;
-
-struct TbChild {
-    pid_t pid;
-    int pidfd;
-    bool ended;
-    int wait_status;
-};
 
 static _Noreturn void give_up(int report, Stage stage)
 {
@@ -216,6 +211,12 @@ static TbChild *child_new(pid_t pid)
 
 TbChild *tb_child_spawn(TbCommand *command, const int standard[3], GError **error)
 {
+    if (tb_log_level() >= TB_LOG_DEBUG) {
+        g_autofree char *line = tb_command_to_string(command);
+        tb_debug("run: %s", line);
+    }
+    if (command->starter)
+        return tb_child_spawn_far(command, standard, error);
     g_autofree char *path = find_program(command->program);
     if (!path) {
         tb_error_set(error, TB_ERROR_DEPENDENCY, "cannot run '%s': not installed or not in PATH",
@@ -236,10 +237,6 @@ TbChild *tb_child_spawn(TbCommand *command, const int standard[3], GError **erro
     g_autofree char **argv = g_new0(char *, command->argv->len + 1);
     memcpy(argv, command->argv->pdata, command->argv->len * sizeof *argv);
     plan.argv = argv;
-    if (tb_log_level() >= TB_LOG_DEBUG) {
-        g_autofree char *line = tb_command_to_string(command);
-        tb_debug("run: %s", line);
-    }
 
     pid_t pid = fork_quietly(&plan);
     if (pid < 0) {
@@ -285,6 +282,7 @@ TbChild *tb_command_start(TbCommand *command, GError **error)
 
 pid_t tb_child_pid(const TbChild *child)
 {
+    g_assert(child->pid > 0);
     return child->pid;
 }
 
@@ -302,9 +300,20 @@ static void reap(TbChild *child)
     child->ended = true;
 }
 
+bool tb_child_has_ended(TbChild *child)
+{
+    if (child->ended || child->pid == 0)
+        return tb_child_poll(child, NULL);
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+           info.si_pid != 0;
+}
+
 bool tb_child_poll(TbChild *child, int *wait_status)
 {
-    if (!child->ended) {
+    if (!child->ended && child->pid == 0) {
+        tb_child_poll_far(child);
+    } else if (!child->ended) {
         siginfo_t info = {0};
         int result = waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT);
         if (result == 0 && info.si_pid == child->pid) {
@@ -336,7 +345,11 @@ bool tb_child_wait(TbChild *child, int milliseconds, int *wait_status)
 
 void tb_child_kill(TbChild *child, int signal)
 {
-    if (!child->ended)
+    if (child->ended)
+        return;
+    if (child->pid == 0)
+        tb_child_kill_far(child);
+    else
         kill(-child->pid, signal);
 }
 
@@ -346,7 +359,10 @@ void tb_child_free(TbChild *child)
         return;
     if (!tb_child_poll(child, NULL)) {
         tb_child_kill(child, SIGKILL);
-        reap(child);
+        if (child->pid != 0)
+            reap(child);
+        else if (!tb_child_wait(child, FAR_KILL_MS, NULL))
+            tb_debug("a killed child does not end");
     }
     tb_clear_fd(&child->pidfd);
     g_free(child);

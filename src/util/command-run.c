@@ -225,13 +225,9 @@ static bool check_interrupt(Run *run, GError **error)
     return run->command->ignore_interrupt || tb_interrupt_check(error);
 }
 
-/* The leader has ended but is not reaped, so that its group can still be named. */
 static bool has_ended(Run *run)
 {
-    siginfo_t info = {0};
-    const int flags = WEXITED | WNOHANG | WNOWAIT;
-    if (run->ended_at == 0 &&
-        (waitid(P_PID, (id_t)tb_child_pid(run->child), &info, flags) < 0 || info.si_pid != 0))
+    if (run->ended_at == 0 && tb_child_has_ended(run->child))
         run->ended_at = g_get_monotonic_time();
     return run->ended_at != 0;
 }
@@ -289,7 +285,8 @@ static bool run_to_the_end(Run *run, int *wait_status, GError **error)
     for (bool done = false; !done;)
         if (!step(run, &done, error))
             return false;
-    return tb_child_wait(run->child, -1, wait_status);
+    return tb_child_wait(run->child, -1, wait_status) &&
+           tb_child_check_lost(run->child, run->label, error);
 }
 
 /* The last lines of stderr in one line, safe to show; NULL when there are none. */

@@ -86,12 +86,17 @@ bool tb_command_run_status(TbCommand *command, GBytes **out, int *status,
  * /dev/null (stdin bytes, callbacks and capture do not work). Returns when exec has succeeded.
  * tb_child_free kills the child with SIGKILL and reaps it. */
 TbChild *tb_command_start(TbCommand *command, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Not of a child in git's jail, which has no number that means anything here. */
 pid_t tb_child_pid(const TbChild *child);
 /* True when it has ended; *status as of waitpid(2) when not NULL. Does not block. */
 bool tb_child_poll(TbChild *child, int *wait_status);
 /* Waits up to `milliseconds` (-1: for ever). True when it has ended. */
 bool tb_child_wait(TbChild *child, int milliseconds, int *wait_status);
-/* To the whole process group; nothing when the child has ended. */
+/* To the whole process group; nothing when the child has ended. In git's jail every signal is
+ * SIGKILL. */
 void tb_child_kill(TbChild *child, int signal);
+/* False, with an error, when the child has ended and nobody could say how: the jail that it was in
+ * is gone. */
+bool tb_child_check_lost(const TbChild *child, const char *label, GError **error);
 void tb_child_free(TbChild *child);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbChild, tb_child_free)

@@ -59,7 +59,10 @@ static char *child_message(TbBlobWriter *writer)
 static bool writer_failed(TbBlobWriter *writer, GError **error)
 {
     int status = 0;
-    if (tb_child_wait(writer->child, 2000, &status) && WIFSIGNALED(status))
+    bool ended = tb_child_wait(writer->child, 2000, &status);
+    if (!tb_child_check_lost(writer->child, "git fast-import", error))
+        return false;
+    if (ended && WIFSIGNALED(status))
         return tb_error_set(error, TB_ERROR_IO,
                             "cannot store files: git fast-import was killed by "
                             "signal %d",

@@ -10,32 +10,38 @@
  * read.
  *
  * Data can still be hostile (a few bytes of tree objects can ask for gigabytes of work), so each
- * child has limits on memory, CPU time and file size, and a deadline; and it runs in a small jail
- * of its own (bubblewrap): no network, nothing to be seen but git's own files, the work tree and
- * the borrowed objects, all of it read-only but our directory. Read-only is more than a fence: git
- * sets the mtime of an object it finds instead of writing it anew, in a borrowed directory, too,
- * and the project must not change by so much as an mtime.
+ * child has limits and a deadline, and runs in a jail (git-jail.c) where all but our directory is
+ * read-only. Read-only is more than a fence: git sets the mtime of an object it finds instead of
+ * writing it anew, in a borrowed directory, too, and the project must not change by so much as an
+ * mtime.
+ *
+ * One jail serves all commands of a TbGit. When a command names a directory that the jail does not
+ * have, the next one is made; that does not happen on the path of a task (tb_git_start).
  */
 #include "util/git.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/auto.h"
+#include "util/command-private.h"
 #include "util/error.h"
 #include "util/fs.h"
+#include "util/git-jail.h"
 
 #define GIT_TIMEOUT 300
-#define GIT_MEMORY  (UINT64_C(4) << 30)
-#define GIT_FILE    (UINT64_C(64) << 30)
 
 struct TbGit {
     char *path;
     bool sha256;
     GStrv alternates;
+    char *search, *program;    /* PATH; git, NULL: not there */
+    GPtrArray *read, *written; /* char *: other directories that commands asked for */
+    GPtrArray *jails;          /* TbGitJail; the last one sees all there is to be seen by now */
+    bool jail_is_stale;        /* something was added to `read` or `written` since */
 };
 
 static const char *const environment[][2] = {
@@ -117,63 +123,6 @@ static char *find_program(const char *search, const char *name)
     return NULL;
 }
 
-/* What programs need to start, wherever the distribution keeps it. */
-static const char *const system_dirs[] = {"/usr",   "/bin", "/sbin",           "/lib",
-                                          "/lib64", "/nix", "/etc/ld.so.cache"};
-
-static void add_jail(TbCommand *command, const TbGit *git, const char *worktree, const char *index)
-{
-    tb_command_add(command, "--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts",
-                   "--die-with-parent", "--cap-drop", "ALL", NULL);
-    /* As root there is no user namespace in which a user's private files could still be read. */
-    if (geteuid() == 0)
-        tb_command_add(command, "--cap-add", "CAP_DAC_READ_SEARCH", NULL);
-    else
-        tb_command_add(command, "--unshare-user", NULL);
-    tb_command_add(command, "--tmpfs", "/tmp", "--dev", "/dev", NULL);
-    for (size_t i = 0; i < G_N_ELEMENTS(system_dirs); i++)
-        tb_command_add(command, "--ro-bind-try", system_dirs[i], system_dirs[i], NULL);
-    if (worktree)
-        tb_command_add(command, "--ro-bind", worktree, worktree, NULL);
-    for (char **path = git->alternates; path && *path; path++)
-        tb_command_add(command, "--ro-bind-try", *path, *path, NULL);
-    if (index) {
-        g_autofree char *dir = g_path_get_dirname(index);
-        tb_command_add(command, "--bind", dir, dir, NULL);
-    }
-    tb_command_add(command, "--bind", git->path, git->path, "--chdir",
-                   worktree ? worktree : git->path, NULL);
-}
-
-/* "git <settings>" with the environment and the limits; in the jail when there is a `git` for it,
- * which is always but for the making of one. */
-static TbCommand *safe_git(const TbGit *git, const char *worktree, const char *index)
-{
-    g_autofree char *search = absolute_path_entries();
-    g_autofree char *program = find_program(search, "git");
-    g_autofree char *bwrap = find_program(search, "bwrap");
-    TbCommand *command = NULL;
-    if (git && program) { /* a git that is missing is better named by tb_command_run */
-        command = tb_command_new(bwrap ? bwrap : "/usr/bin/bwrap");
-        add_jail(command, git, worktree, index);
-        tb_command_add(command, "--", program, NULL);
-    } else {
-        command = tb_command_new(program ? program : "/usr/bin/git");
-    }
-    tb_command_env_clear(command);
-    tb_command_setenv(command, "PATH", search);
-    for (size_t i = 0; i < G_N_ELEMENTS(environment); i++)
-        tb_command_setenv(command, environment[i][0], environment[i][1]);
-    for (size_t i = 0; i < G_N_ELEMENTS(settings); i++)
-        tb_command_add(command, "-c", settings[i], NULL);
-    tb_command_set_timeout(command, GIT_TIMEOUT);
-    tb_command_set_rlimit(command, RLIMIT_AS, GIT_MEMORY);
-    tb_command_set_rlimit(command, RLIMIT_CPU, GIT_TIMEOUT);
-    tb_command_set_rlimit(command, RLIMIT_FSIZE, GIT_FILE);
-    tb_command_set_rlimit(command, RLIMIT_CORE, 0);
-    return command;
-}
-
 /* One line of an alternates file, always in git's C-style quotes: a path may hold any byte. */
 static void append_alternate(GString *out, const char *path)
 {
@@ -221,22 +170,37 @@ static bool write_alternates(const char *git_dir, const char *const *alternates,
     return tb_write_atomic(fd, "alternates", text->str, text->len, 0600, error);
 }
 
+static bool write_new(int dirfd, const char *name, const char *text, GError **error)
+{
+    tb_autofd fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return tb_error_set_errno(error, errno, "cannot create '%s'", name);
+    return tb_write_all(fd, text, strlen(text), name, error);
+}
+
+/* What `git init --bare --template=` would make, without a program that could be told otherwise. */
+static bool write_git_dir(const char *path, bool sha256, GError **error)
+{
+    static const char *const dirs[] = {"objects", "objects/info", "objects/pack", "refs"};
+    g_autofree char *config =
+        g_strconcat("[core]\n\trepositoryformatversion = ", sha256 ? "1" : "0",
+                    "\n\tfilemode = true\n\tbare = true\n",
+                    sha256 ? "[extensions]\n\tobjectformat = sha256\n" : "", NULL);
+    tb_autofd fd = -1;
+    if (mkdir(path, 0700) == 0)
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return tb_error_set_errno(error, errno, "cannot create git directory '%s'", path);
+    for (size_t i = 0; i < G_N_ELEMENTS(dirs); i++)
+        if (mkdirat(fd, dirs[i], 0700) < 0)
+            return tb_error_set_errno(error, errno, "cannot create '%s/%s'", path, dirs[i]);
+    return write_new(fd, "HEAD", "ref: refs/heads/none\n", error) &&
+           write_new(fd, "config", config, error);
+}
+
 TbGit *tb_git_create(const char *path, bool sha256, const char *const *alternates, GError **error)
 {
-    if (g_file_test(path, G_FILE_TEST_EXISTS) || g_file_test(path, G_FILE_TEST_IS_SYMLINK)) {
-        tb_error_set(error, TB_ERROR_EXISTS, "cannot create git directory '%s': it exists", path);
-        return NULL;
-    }
-    g_autoptr(TbCommand) command = safe_git(NULL, NULL, NULL);
-    tb_command_add(command, "init", "-q", "--bare", "--template=", NULL);
-    if (sha256)
-        tb_command_add(command, "--object-format=sha256", NULL);
-    tb_command_add(command, "--", path, NULL);
-    tb_command_set_cwd(command, "/");
-    g_autoptr(GBytes) out = NULL;
-    if (!tb_command_run(command, &out, error))
-        return NULL;
-    if (!write_alternates(path, alternates, error))
+    if (!write_git_dir(path, sha256, error) || !write_alternates(path, alternates, error))
         return NULL;
     return tb_git_open(path, error);
 }
@@ -255,7 +219,12 @@ TbGit *tb_git_open(const char *path, GError **error)
     }
     TbGit *git = g_new0(TbGit, 1);
     git->path = g_canonicalize_filename(path, NULL);
-    /* `git init` wrote this file; nobody else does. */
+    git->search = absolute_path_entries();
+    git->program = find_program(git->search, "git");
+    git->read = g_ptr_array_new_with_free_func(g_free);
+    git->written = g_ptr_array_new_with_free_func(g_free);
+    git->jails = g_ptr_array_new_with_free_func((GDestroyNotify)tb_git_jail_free);
+    /* write_git_dir wrote this file; nobody else does. */
     git->sha256 = strstr(g_bytes_get_data(config, NULL), "objectformat = sha256") != NULL;
     g_autoptr(GBytes) lines = tb_read_file_at(fd, "objects/info/alternates", 1 << 20, NULL);
     if (lines)
@@ -267,6 +236,11 @@ void tb_git_free(TbGit *git)
 {
     if (!git)
         return;
+    g_ptr_array_unref(git->jails);
+    g_ptr_array_unref(git->read);
+    g_ptr_array_unref(git->written);
+    g_free(git->search);
+    g_free(git->program);
     g_free(git->path);
     g_strfreev(git->alternates);
     g_free(git);
@@ -282,16 +256,86 @@ unsigned tb_git_oid_length(const TbGit *git)
     return git->sha256 ? 64 : 40;
 }
 
+/* The jail to run in; NULL with an error. Older ones stay: a command may be running there. */
+static TbGitJail *jail_for_now(TbGit *git, GError **error)
+{
+    if (git->jails->len == 0 || git->jail_is_stale) {
+        TbGitView view = {.git_dir = git->path,
+                          .written = git->written,
+                          .read = git->read,
+                          .read_each = (const char *const *)git->alternates,
+                          .search = git->search};
+        TbGitJail *jail = tb_git_jail_new(&view, error);
+        if (!jail)
+            return NULL;
+        g_ptr_array_add(git->jails, jail);
+        git->jail_is_stale = false;
+    }
+    return git->jails->pdata[git->jails->len - 1];
+}
+
+static int start_in_jail(void *data, TbCommand *command, const int standard[3], GError **error)
+{
+    TbGit *git = data;
+    if (!git->program) {
+        tb_error_set(error, TB_ERROR_DEPENDENCY, "cannot run 'git': not installed or not in PATH");
+        return -1;
+    }
+    TbGitJail *jail = jail_for_now(git, error);
+    return jail ? tb_git_jail_start(jail, command, standard, error) : -1;
+}
+
+static char *last_words(void *data)
+{
+    TbGit *git = data;
+    return tb_git_jail_last_words(git->jails->pdata[git->jails->len - 1]);
+}
+
+static const TbStarter in_jail = {.start = start_in_jail, .last_words = last_words};
+
+/* Notes that `path` is to be seen in the jail, unless it lies in our own directory. */
+static void want(TbGit *git, GPtrArray *paths, const char *path)
+{
+    size_t length = strlen(git->path);
+    if (g_str_has_prefix(path, git->path) && (path[length] == '/' || path[length] == '\0'))
+        return;
+    if (g_ptr_array_find_with_equal_func(paths, path, g_str_equal, NULL))
+        return;
+    g_ptr_array_add(paths, g_strdup(path));
+    git->jail_is_stale = true;
+}
+
+bool tb_git_start(TbGit *git, const char *worktree, GError **error)
+{
+    if (worktree)
+        want(git, git->read, worktree);
+    return jail_for_now(git, error) != NULL;
+}
+
 TbCommand *tb_git_command(TbGit *git, const char *subcommand, const char *worktree,
                           const char *index)
 {
-    TbCommand *command = safe_git(git, worktree, index);
+    TbCommand *command = tb_command_new(git->program ? git->program : "git");
+    command->starter = &in_jail;
+    command->starter_data = git;
+    tb_command_env_clear(command);
+    tb_command_setenv(command, "PATH", git->search);
+    for (size_t i = 0; i < G_N_ELEMENTS(environment); i++)
+        tb_command_setenv(command, environment[i][0], environment[i][1]);
     tb_command_setenv(command, "GIT_DIR", git->path);
-    if (worktree)
+    if (worktree) {
+        want(git, git->read, worktree);
         tb_command_setenv(command, "GIT_WORK_TREE", worktree);
-    if (index)
+    }
+    if (index) {
+        g_autofree char *dir = g_path_get_dirname(index);
+        want(git, git->written, dir);
         tb_command_setenv(command, "GIT_INDEX_FILE", index);
-    tb_command_set_cwd(command, "/");
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(settings); i++)
+        tb_command_add(command, "-c", settings[i], NULL);
+    tb_command_set_cwd(command, worktree ? worktree : git->path);
+    tb_command_set_timeout(command, GIT_TIMEOUT);
     tb_command_add(command, subcommand, NULL);
     return command;
 }

@@ -4,9 +4,9 @@
  *
  * A TbGit is a private git directory of ours (bare, no templates, no hooks, no configuration but
  * what we wrote). git runs with a cleaned environment, no system, global or repository
- * configuration of anybody else, no lazy fetching, no transports, literal pathspecs. Commands that
- * can run what a work tree names (add, status, diff, stash, submodule, checkout) are never used:
- * see docs/security notes in docs/architecture.md.
+ * configuration of anybody else, no lazy fetching, no transports, literal pathspecs, in a jail.
+ * Commands that can run what a work tree names (add, status, diff, stash, submodule, checkout) are
+ * never used: see docs/security notes in docs/architecture.md.
  */
 #pragma once
 
@@ -30,8 +30,13 @@ const char *tb_git_path(const TbGit *git);
 /* 40 or 64. */
 unsigned tb_git_oid_length(const TbGit *git);
 
+/* Starts the jail that commands run in, which the first command would do otherwise, and does not
+ * wait for it. `worktree` (may be NULL) is what later commands will name. */
+bool tb_git_start(TbGit *git, const char *worktree, GError **error);
+
 /* A command "git <safe flags> SUBCOMMAND" on this directory; `worktree` and `index` (paths) may be
- * NULL. Limits on time, address space and file size are set. Add arguments and run it. */
+ * NULL. It runs in the jail, in `worktree` or else the git directory, with limits on time, address
+ * space and file size; it and its child must not outlive `git`. Add arguments and run it. */
 TbCommand *tb_git_command(TbGit *git, const char *subcommand, const char *worktree,
                           const char *index);
 
