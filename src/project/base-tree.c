@@ -190,7 +190,7 @@ static GBytes *list_untracked(Base *base, GError **error)
     if (project->common_dir &&
         !copy_rules(project->common_dir, "info/exclude", base->git, "exclude", error))
         return NULL;
-    g_autofree char *user = tb_project_user_excludes();
+    const char *user = tb_project_user_excludes(project);
     g_autofree char *rules = g_build_filename(tb_git_path(base->git), "info", "user", NULL);
     if (user) {
         g_autofree char *dir = g_path_get_dirname(user);

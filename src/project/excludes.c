@@ -15,7 +15,7 @@ static char *existing(char *path)
     return NULL;
 }
 
-char *tb_project_user_excludes(void)
+static char *look_up(void)
 {
     g_autoptr(TbCommand) command = tb_command_new("git");
     tb_command_add(command, "config", "--global", "--get", "--type=path", "core.excludesFile",
@@ -36,4 +36,12 @@ char *tb_project_user_excludes(void)
         return existing(g_strchomp(path));
     }
     return existing(g_build_filename(g_get_user_config_dir(), "git", "ignore", NULL));
+}
+
+const char *tb_project_user_excludes(TbProject *project)
+{
+    if (!project->excludes_known)
+        project->user_excludes = look_up();
+    project->excludes_known = true;
+    return project->user_excludes;
 }

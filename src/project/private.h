@@ -27,6 +27,8 @@ struct TbProject {
     uint32_t owner;           /* as it is, 0 included */
     uint32_t uid, gid;        /* as the box has it */
     int fds[TB_SOURCE_COUNT]; /* -1 where there is none */
+    char *user_excludes;      /* excludes.c */
+    bool excludes_known;
     TbScan *early_scan;       /* made to judge a kept image; the next tb_scan_new gives it away */
 };
 

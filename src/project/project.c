@@ -148,6 +148,7 @@ void tb_project_free(TbProject *project)
     g_free(project->git_dir);
     g_free(project->common_dir);
     g_free(project->ref_storage);
+    g_free(project->user_excludes);
     g_free(project);
 }
 

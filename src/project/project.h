@@ -54,8 +54,8 @@ const GPtrArray *tb_scan_nested(const TbScan *scan);
 char *tb_project_base_tree(TbProject *project, TbScan *scan, TbGit *git, const char *index_path,
                            GPtrArray *notes, GError **error);
 /* The user's own global ignore file (core.excludesFile or its default), NULL when there is none.
- * g_free. */
-char *tb_project_user_excludes(void);
+ * Looked up once; owned by the project. */
+const char *tb_project_user_excludes(TbProject *project);
 /* NULL-terminated, empty when no repository; checked to be the user's. g_strfreev. */
 char **tb_project_alternates(TbProject *project, GError **error);
 

@@ -338,7 +338,7 @@ static bool export_changes(Run *run, GError **error)
     if (!tb_task_save(task, TB_TASK_EXPORTING, error))
         return false;
     const TbPatchLimits *limits = &tb_patch_limits_default;
-    g_autofree char *excludes = tb_project_user_excludes();
+    const char *excludes = tb_project_user_excludes(run->project);
     const char *common = tb_project_common_dir(run->project);
     g_autofree char *info = common ? g_build_filename(common, "info", "exclude", NULL) : NULL;
     run->changes =

@@ -120,7 +120,9 @@ START_TEST(user_excludes)
     check_same("p");
     run("echo '*.bak' >home/rules; git config --global core.excludesFile '~/rules'; echo b "
         ">p/a.bak");
-    g_autofree char *excludes = tb_project_user_excludes();
+    g_autofree char *root = in_top("p");
+    g_autoptr(TbProject) project = tb_project_open(root, NULL);
+    const char *excludes = tb_project_user_excludes(project);
     g_autofree char *wanted = in_top("home/rules");
     ck_assert_pstr_eq(excludes, wanted);
     check_same("p");
