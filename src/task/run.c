@@ -158,6 +158,19 @@ static bool admit(Run *run, GError **error)
     return run->admission != NULL;
 }
 
+/* The task's git directory, with git's jail starting beside the box. */
+static bool open_git(Run *run, GError **error)
+{
+    g_auto(GStrv) alternates = tb_project_alternates(run->project, error);
+    if (!alternates)
+        return false;
+    g_autofree char *git_dir = tb_task_path(run->task, "git");
+    run->git = tb_git_create(git_dir, tb_project_sha256(run->project),
+                             (const char *const *)alternates, error);
+    run->base_index = g_build_filename(git_dir, "base-index", NULL);
+    return run->git && tb_git_start(run->git, tb_project_root(run->project), error);
+}
+
 /* The VM starts here and comes up by itself while read_project works. */
 static bool start_box(Run *run, GError **error)
 {
@@ -175,7 +188,7 @@ static bool start_box(Run *run, GError **error)
     run->project_image = shared
                              ? tb_project_image_live(run->project)
                              : tb_project_image_open(run->project, run->image->filesystems, error);
-    if (!run->project_image)
+    if (!run->project_image || !open_git(run, error))
         return false;
     run->box_dir = tb_task_path(run->task, "box");
     start->spec.id = run->task->id;
@@ -195,15 +208,6 @@ static bool read_project(Run *run, GError **error)
         return false;
     add_notes(run, tb_scan_left_out(run->scan), "not in the box: ");
     phase_end(run, "scan");
-    g_auto(GStrv) alternates = tb_project_alternates(run->project, error);
-    if (!alternates)
-        return false;
-    g_autofree char *git_dir = tb_task_path(run->task, "git");
-    run->git = tb_git_create(git_dir, tb_project_sha256(run->project),
-                             (const char *const *)alternates, error);
-    if (!run->git)
-        return false;
-    run->base_index = g_build_filename(git_dir, "base-index", NULL);
     g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func(g_free);
     run->task->base_tree =
         tb_project_base_tree(run->project, run->scan, run->git, run->base_index, notes, error);
