@@ -169,6 +169,9 @@ void tb_export_step(TbGuest *guest);
 bool tb_setup_common(const TbGuestConfig *config, uint32_t uid, uint32_t gid, bool grow_partition,
                      TbUser *user, TbFault *fault);
 
+/* Makes the identity files plain files again: an image is made of this disk. */
+bool tb_setup_restore_identity(const TbGuestConfig *config, TbFault *fault);
+
 /* settle.c: waits until the machine idles, then leaves as little in its memory as can be */
 void tb_settle(const TbGuestConfig *config);
 

@@ -143,7 +143,7 @@ bool tb_seal(const TbGuestConfig *config, TbFault *fault)
             remove_tree(dirfd(dir), entry->d_name);
     if (dir)
         closedir(dir);
-    if (!empty_machine_id(config, fault))
+    if (!tb_setup_restore_identity(config, fault) || !empty_machine_id(config, fault))
         return false;
     trim(config);
     return true;

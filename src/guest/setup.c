@@ -87,6 +87,21 @@ static bool move_identity(const TbGuestConfig *config, TbFault *fault)
     return true;
 }
 
+bool tb_setup_restore_identity(const TbGuestConfig *config, TbFault *fault)
+{
+    char *text = calloc(1, TEXT_SIZE);
+    bool ok = text || tb_fault(fault, "no memory");
+    for (size_t i = 0; ok && i < sizeof identity_files / sizeof *identity_files; i++) {
+        char path[TB_PATH_SIZE];
+        size_t length = 0;
+        snprintf(path, sizeof path, "%s/etc/%s", config->root, identity_files[i]);
+        ok = tb_read_whole(path, text, TEXT_SIZE, &length, fault) &&
+             tb_replace_file(path, text, length, 0644, fault);
+    }
+    free(text);
+    return ok;
+}
+
 /* Gives an identity file its content, in place. */
 static bool write_identity(const TbGuestConfig *config, const char *name, const char *text,
                            TbFault *fault)

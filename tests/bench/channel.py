@@ -90,7 +90,7 @@ class Channel:
     def hello(self):
         """Says hello and waits until the guest program answers."""
         nonce = os.urandom(16)
-        self.send(HELLO, b"TASKBOX1" + struct.pack("<H", 1) + nonce, before=PADDING)
+        self.send(HELLO, b"TASKBOX1" + struct.pack("<H", 2) + nonce, before=PADDING)
         while nonce not in self.data:
             self._read()
         self.data = self.data.partition(nonce)[2]

@@ -47,7 +47,7 @@ holds "$T/digest" '^(sha256:)?[0-9a-f]{64}$' "image digest"
 json "$T/out" accelerator >"$T/accelerator"
 holds "$T/accelerator" '^(kvm|tcg)$' "accelerator"
 json "$T/out" milliseconds >"$T/timings"
-for phase in boot command export; do
+for phase in "(boot|fork)" command export; do
     holds "$T/timings" "\"$phase\": [0-9]" "time of phase $phase"
 done
 

@@ -118,9 +118,11 @@ cp -a "$project/crlf" "$T/crlf"
 printf 'edited meanwhile\n' >>"$project/crlf"
 printf 'in the way\n' >"$project/with space"
 before=$(tree_hash "$project")
-try tb apply "$id" --check
+expect 8 tb apply "$id"
+holds "$T/err" "acknowledge" "what an apply with findings asks for"
+try tb apply "$id" --check --acknowledge all
 equal 11 "$code" "exit code of apply --check after drift"
-try tb apply "$id"
+try tb apply "$id" --acknowledge all
 equal 11 "$code" "exit code of apply after drift"
 cat "$T/out" "$T/err" >"$T/said"
 holds "$T/said" "crlf" "the drifted file's name"
@@ -132,10 +134,10 @@ rm "$project/with space"
 
 say "apply gives exactly the tree the box had"
 before=$(tree_hash "$project")
-expect 0 tb apply "$id" --check
+expect 0 tb apply "$id" --check --acknowledge all
 equal "$before" "$(tree_hash "$project")" "the project after apply --check"
 git_before=$(tree_hash "$project/.git")
-expect 0 tb apply "$id"
+expect 0 tb apply "$id" --acknowledge all
 equal "$git_before" "$(tree_hash "$project/.git")" "the project's git directory after apply"
 equal "$in_box" "$(git_tree_of "$project")" "tree of the project after apply"
 [ -x "$project/text" ] || fail "a file that became executable is not after apply"
@@ -146,7 +148,7 @@ equal 'somewhere else/not there' "$(readlink "$project/link")" "target of a chan
 
 say "a second apply changes nothing and says so"
 before=$(tree_hash "$project")
-expect 0 tb apply "$id"
+expect 0 tb apply "$id" --acknowledge all
 cat "$T/out" "$T/err" >"$T/said"
 holds "$T/said" 'already' "the answer to a second apply"
 equal "$before" "$(tree_hash "$project")" "the project after a second apply"

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "channel/frame.h"
@@ -218,6 +219,12 @@ START_TEST(seal_empties_and_powers_off)
     gsize length = 1;
     ck_assert(g_file_get_contents("etc/machine-id", &id, &length, NULL));
     ck_assert_uint_eq(length, 0);
+    static const char *const identity[] = {"etc/machine-id", "etc/hostname", "etc/hosts"};
+    for (size_t i = 0; i < G_N_ELEMENTS(identity); i++) {
+        struct stat st;
+        ck_assert_int_eq(lstat(identity[i], &st), 0);
+        ck_assert_msg(S_ISREG(st.st_mode), "an image has a link for %s", identity[i]);
+    }
     g_autofree char *log = NULL;
     ck_assert(g_file_get_contents("var/log/syslog", &log, &length, NULL));
     ck_assert_uint_eq(length, 0);
