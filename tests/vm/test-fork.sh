@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Boxes that are forked from one template share nothing that should be theirs alone; a template that
+# has changed in any way is never used, and the task runs all the same.
+# shellcheck source=tests/lib/lib.sh
+. "$(dirname "$0")/../lib/lib.sh"
+
+need_image
+project=$T/forked
+make_project "$project"
+templates=$XDG_DATA_HOME/taskbox/templates
+expect 0 tb template build
+key=$(cat "$T/out")
+state_of() { (cd "$templates/$key" && stat -c '%n %a %i %s %Z.%z' memory state disk.qcow2 overlay.qcow2); }
+before=$(state_of)
+
+say "two forks at once: what must differ differs, and the time is right"
+# shellcheck disable=SC2016
+ask='date +%s; cat /proc/sys/kernel/random/uuid /proc/sys/kernel/random/boot_id /etc/machine-id
+head -c 32 /dev/urandom | od -An -tx1 | tr -d " \n"; echo; mktemp -u; hostname; bash -c "echo r\$RANDOM\$RANDOM"
+ssh-keygen -q -t ed25519 -N "" -f /tmp/key && cut -d" " -f2 /tmp/key.pub; test ! -e /dev/shm/mark && touch /dev/shm/mark'
+for name in one two; do
+    tb run --json -C "$project" -- sh -c "$ask" >"$T/$name.json" 2>"$T/$name.said" &
+    eval "pid_$name=$!"
+done
+started=$(date +%s)
+# shellcheck disable=SC2154
+for pid in "$pid_one" "$pid_two"; do
+    wait "$pid" || { cp "$T/one.said" "$T/err" && fail "a fork failed"; }
+done
+ended=$(date +%s)
+for name in one two; do
+    equal fork "$(json "$T/$name.json" start)" "how box $name came to run"
+    grep -v '^taskbox: ' "$T/$name.said" >"$T/$name"
+    equal 9 "$(wc -l <"$T/$name")" "answers of box $name"
+    time=$(head -n 1 "$T/$name")
+    if [ "$time" -lt $((started - 1)) ] || [ "$time" -gt $((ended + 1)) ]; then
+        fail "the time in box $name is $time, not between $started and $ended"
+    fi
+done
+for line in 2 3 4 5 6 7 8 9; do
+    differ "$(sed -n "${line}p" "$T/one")" "$(sed -n "${line}p" "$T/two")" "answer $line of two forks"
+done
+equal "$before" "$(state_of)" "the template after two forks"
+
+say "--cold boots"
+expect 0 tb run --cold --json -C "$project" -- true
+equal boot "$(json "$T/out" start)" "how the box came to run"
+
+# refused WHAT: the template was changed; the run says so in one line, and goes on without it.
+refused() {
+    expect 7 tb run -C "$project" -- sh -c 'exit 7'
+    equal 1 "$(grep -c "has changed since it was made: $1; it is dropped" "$T/err")" "lines on a changed $1"
+}
+say "a changed template is dropped, and another made"
+chmod u+w "$templates/$key/memory"
+refused memory
+at=$((1024 * 1024))
+printf 'x' | dd of="$templates/$key/state" bs=1 seek=1000 conv=notrunc status=none
+refused state
+chmod u+w "$templates/$key" && rm -f "$templates/$key/overlay.qcow2"
+refused overlay.qcow2
+chmod u+w "$templates/$key/memory" && truncate -s "$at" "$templates/$key/memory" && chmod a-w "$templates/$key/memory"
+refused memory
+expect 0 tb run --json -C "$project" -- true
+equal fork "$(json "$T/out" start)" "the start after all that"
+
+say "template ls, show, rm"
+expect 0 tb template ls
+holds "$T/out" "^${key:0:12} +debian " "'template ls'"
+expect 0 tb template show "${key:0:12}"
+holds "$T/out" '"imageDigest"' "'template show'"
+expect 0 tb template rm "${key:0:12}"
+expect 1 tb template show "${key:0:12}"
