@@ -29,7 +29,7 @@ struct TbProject {
     int fds[TB_SOURCE_COUNT]; /* -1 where there is none */
     char *user_excludes;      /* excludes.c */
     bool excludes_known;
-    TbScan *early_scan;       /* made to judge a kept image; the next tb_scan_new gives it away */
+    TbScan *early_scan; /* made to judge a kept image; the next tb_scan_new gives it away */
 };
 
 /* Something that is to be in the box. */
