@@ -35,7 +35,10 @@ run_and_signal() {
     local signal=$1
     shift
     touch "$T/mark"
-    background run -C "$project" -- sh -c "$command"
+    # A fork is through its start before a signal could be sure to meet it there.
+    local start=()
+    [ "$stage" != start ] || start=(--cold)
+    background run "${start[@]}" -C "$project" -- sh -c "$command"
     wait_for 120 "$@" || fail "the run did not come to: $*"
     wait_for 20 box_processes >"$T/seen" || fail "no process of a box could be seen at stage $stage"
     kill "-$signal" "$pid"
