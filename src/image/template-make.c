@@ -85,14 +85,20 @@ static bool boot_and_freeze(const TbShape *shape, const char *key, const char *s
     return tb_box_freeze(box, dirfd, in_seconds(FREEZE_SECONDS), error);
 }
 
+/* On the disk before the manifest says so. */
+static bool protect(int dirfd, const char *name, GError **error)
+{
+    tb_autofd fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    return (fd >= 0 && fchmod(fd, 0444) == 0 && fsync(fd) == 0) ||
+           tb_error_set_errno(error, errno, "cannot protect '%s'", name);
+}
+
 static bool finish(const TbShape *shape, const char *key, const char *machine, int dirfd,
                    GError **error)
 {
     static const char overlay[] = "overlay.qcow2";
     return tb_box_template_overlay(dirfd, overlay, shape->disk, error) &&
-           (fchmodat(dirfd, overlay, 0444, 0) == 0 ||
-            tb_error_set_errno(error, errno, "cannot protect '%s'", overlay)) &&
-           tb_remove_tree(dirfd, PLACEHOLDER, error) &&
+           protect(dirfd, overlay, error) && tb_remove_tree(dirfd, PLACEHOLDER, error) &&
            tb_template_manifest_write(shape, key, machine, dirfd, error);
 }
 

@@ -118,6 +118,7 @@ void tb_template_free(TbTemplate *template)
     g_free(template->accel);
     g_free(template->machine);
     g_free(template->taskbox);
+    g_free(template->seals);
     g_free(template);
 }
 
@@ -152,17 +153,20 @@ static bool changed(const char *key, const char *file, GError **error)
                         key, file);
 }
 
-static bool check_files(JsonObject *object, const char *key, int dirfd, bool check, uint64_t *bytes,
+static bool check_files(TbTemplate *template, JsonObject *object, int dirfd, bool check,
                         GError **error)
 {
     JsonNode *node = json_object_get_member(object, "files");
-    JsonObject *seals = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+    JsonObject *noted = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+    g_autoptr(GString) seals = g_string_new("");
     for (const char *const *name = tb_template_files; *name; name++) {
-        g_autofree char *seal = seal_of(dirfd, *name, bytes);
-        g_autofree char *noted = seals ? get_text(seals, *name) : NULL;
-        if (check && (!seal || g_strcmp0(seal, noted) != 0))
-            return changed(key, *name, error);
+        g_autofree char *seal = seal_of(dirfd, *name, &template->bytes);
+        g_autofree char *wanted = noted ? get_text(noted, *name) : NULL;
+        if (check && (!seal || g_strcmp0(seal, wanted) != 0))
+            return changed(template->key, *name, error);
+        g_string_append_printf(seals, "%s\n", wanted ? wanted : "");
     }
+    template->seals = g_string_free(g_steal_pointer(&seals), FALSE);
     return true;
 }
 
@@ -190,6 +194,5 @@ TbTemplate *tb_template_manifest_read(const char *dir, const char *key, bool che
         return NULL;
     }
     template->used = st.st_mtim.tv_sec;
-    return check_files(object, key, fd, check, &template->bytes, error) ? g_steal_pointer(&template)
-                                                                        : NULL;
+    return check_files(template, object, fd, check, error) ? g_steal_pointer(&template) : NULL;
 }

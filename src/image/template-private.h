@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What template.c (the store), template-make.c (boot and freeze) and template-manifest.c share. */
+/* What template.c (the store), template-make.c (boot and freeze) and template-manifest.c share with
+ * template-gc.c. */
 #pragma once
+
+#include <sys/stat.h>
 
 #include "image/template.h"
 
@@ -9,6 +12,19 @@
 
 /* The files a fork needs, in this order; NULL-terminated. */
 extern const char *const tb_template_files[];
+
+/* What else lies in the store, by how its name begins. */
+#define TB_TEMPLATE_NEW    ".new-"
+#define TB_TEMPLATE_GONE   ".gone-"
+#define TB_TEMPLATE_FAILED ".failed-"
+
+/* template.c: the key of a shape on a machine as tb_box_machine describes it. g_free. */
+char *tb_template_key(const TbShape *shape, const char *machine);
+/* All names in the store; GPtrArray of char *. */
+GPtrArray *tb_template_names(int store);
+/* Whether a failure that was noted then still counts. A time to come does not: the clock was set
+ * back since. */
+bool tb_template_failure_counts(const struct stat *st);
 
 /* template-make.c: boots the shape in `staging` (absolute; its descriptor is `dirfd`), freezes it
  * there, and writes the manifest. What is left in the directory is the template. */

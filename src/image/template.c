@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "image/store-private.h"
 #include "image/template-private.h"
@@ -20,9 +21,6 @@
 #include "util/fs.h"
 #include "util/log.h"
 
-#define NEW          ".new-"
-#define GONE         ".gone-"
-#define FAILED       ".failed-"
 #define FAILED_FOR   3600 /* seconds */
 #define REASON_LIMIT 4096
 #define PREFIX_MIN   6
@@ -44,7 +42,7 @@ bool tb_shape_can_fork(const TbShape *shape)
     return shape->image->mount_type != TB_MOUNT_9P;
 }
 
-static char *key_of(const TbShape *shape, const char *machine)
+char *tb_template_key(const TbShape *shape, const char *machine)
 {
     g_autofree char *text = g_strdup_printf(
         "taskbox template %d\nimage %s\ncpus %u\nmemory %" G_GUINT64_FORMAT
@@ -66,9 +64,10 @@ static int open_store(const char *key, char **dir, GError **error)
 
 /* ---- going away */
 
+/* Two that remove one at once do not meet under its new name. */
 static bool drop(int store, const char *key, GError **error)
 {
-    g_autofree char *gone = g_strconcat(GONE, key, NULL);
+    g_autofree char *gone = g_strdup_printf(TB_TEMPLATE_GONE "%s-%d", key, (int)getpid());
     if (!tb_remove_tree(store, gone, error))
         return false;
     if (renameat(store, key, store, gone) < 0)
@@ -83,11 +82,29 @@ bool tb_template_remove(const char *key, GError **error)
     return store >= 0 && drop(store, key, error);
 }
 
+bool tb_template_unchanged(const TbTemplate *template, GError **error)
+{
+    g_autoptr(TbTemplate) now =
+        tb_template_manifest_read(template->dir, template->key, true, error);
+    if (now && strcmp(now->seals, template->seals) != 0)
+        return tb_error_set(error, TB_ERROR_IMAGE, "template '%.12s' was replaced by another",
+                            template->key);
+    return now != NULL;
+}
+
+bool tb_template_discard(const TbTemplate *template, GError **error)
+{
+    g_autoptr(TbTemplate) now =
+        tb_template_manifest_read(template->dir, template->key, false, NULL);
+    bool replaced = now && strcmp(now->seals, template->seals) != 0;
+    return replaced || tb_template_remove(template->key, error);
+}
+
 /* ---- a failure that is remembered */
 
 static char *failed_name(const char *key)
 {
-    return g_strconcat(FAILED, key, NULL);
+    return g_strconcat(TB_TEMPLATE_FAILED, key, NULL);
 }
 
 static void note_failure(int store, const char *key, const GError *why)
@@ -102,6 +119,12 @@ static void note_failure(int store, const char *key, const GError *why)
         tb_debug("%s", ignored->message);
 }
 
+bool tb_template_failure_counts(const struct stat *st)
+{
+    time_t age = time(NULL) - st->st_mtim.tv_sec;
+    return age >= 0 && age <= FAILED_FOR;
+}
+
 static bool failed_lately(int store, const char *key, GError **error)
 {
     g_autofree char *name = failed_name(key);
@@ -109,7 +132,7 @@ static bool failed_lately(int store, const char *key, GError **error)
     if (fstatat(store, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return false;
     g_autoptr(GBytes) why = tb_read_file_at(store, name, REASON_LIMIT, NULL);
-    if (!why || time(NULL) - st.st_mtim.tv_sec > FAILED_FOR) {
+    if (!why || !tb_template_failure_counts(&st)) {
         unlinkat(store, name, 0);
         return false;
     }
@@ -148,7 +171,7 @@ static void drop_outdated(const TbTemplate *fresh)
 static bool make(const TbShape *shape, const char *key, const char *machine, const char *dir,
                  int store, GError **error)
 {
-    g_autofree char *name = g_strconcat(NEW, key, NULL);
+    g_autofree char *name = g_strconcat(TB_TEMPLATE_NEW, key, NULL);
     g_autofree char *parent = g_path_get_dirname(dir);
     g_autofree char *staging = g_build_filename(parent, name, NULL);
     if (!tb_remove_tree(store, name, error))
@@ -167,15 +190,14 @@ static bool make(const TbShape *shape, const char *key, const char *machine, con
     return false;
 }
 
-/* The template that is there and sound. NULL without an error: there is none (any more). */
-static TbTemplate *find(int store, const char *dir, const char *key)
+/* The template that is there and sound; else NULL, and *why says what is wrong with the one that is
+ * there (NULL: there is none). */
+static TbTemplate *find(const char *dir, const char *key, GError **why)
 {
-    g_autoptr(GError) why = NULL;
-    TbTemplate *template = tb_template_manifest_read(dir, key, true, &why);
-    if (!template && !g_error_matches(why, TB_ERROR, TB_ERROR_NOT_FOUND)) {
-        tb_warn("%s; it is dropped", why->message);
-        drop(store, key, NULL);
-    }
+    g_clear_error(why);
+    TbTemplate *template = tb_template_manifest_read(dir, key, true, why);
+    if (!template && g_error_matches(*why, TB_ERROR, TB_ERROR_NOT_FOUND))
+        g_clear_error(why);
     return template;
 }
 
@@ -192,25 +214,21 @@ static int lock_key(const char *key, GError **error)
     return tb_lock(locks, name, true, error);
 }
 
-TbTemplate *tb_template_get(const TbShape *shape, bool retry, bool *made, GError **error)
+/* With the key's lock: nobody else makes one or finds this one damaged. */
+static TbTemplate *get_locked(const TbShape *shape, const char *key, const char *machine,
+                              const char *dir, int store, bool retry, bool *made, GError **error)
 {
-    g_autofree char *machine = tb_box_machine(shape->accel, error);
-    g_autofree char *key = machine ? key_of(shape, machine) : NULL;
-    g_autofree char *dir = NULL;
-    tb_autofd store = key ? open_store(key, &dir, error) : -1;
-    if (made)
-        *made = false;
-    if (store < 0)
-        return NULL;
-    TbTemplate *template = find(store, dir, key);
-    if (template || (!retry && failed_lately(store, key, error)))
+    g_autoptr(GError) bad = NULL;
+    TbTemplate *template = find(dir, key, &bad);
+    if (template)
         return template;
-    tb_autofd lock = lock_key(key, error);
-    if (lock < 0)
+    if (bad) {
+        tb_warn("%s; it is dropped", bad->message);
+        if (!drop(store, key, error))
+            return NULL;
+    }
+    if (!retry && failed_lately(store, key, error))
         return NULL;
-    template = find(store, dir, key);
-    if (template || (!retry && failed_lately(store, key, error)))
-        return template;
     int64_t start = g_get_monotonic_time();
     if (!make(shape, key, machine, dir, store, error))
         return NULL;
@@ -222,9 +240,30 @@ TbTemplate *tb_template_get(const TbShape *shape, bool retry, bool *made, GError
     drop_outdated(template);
     tb_verbose("the template took %" G_GINT64_FORMAT " ms",
                (g_get_monotonic_time() - start) / 1000);
-    if (made)
-        *made = true;
+    *made = true;
     return template;
+}
+
+TbTemplate *tb_template_get(const TbShape *shape, bool retry, bool *made, GError **error)
+{
+    g_autofree char *machine = tb_box_machine(shape->accel, error);
+    g_autofree char *key = machine ? tb_template_key(shape, machine) : NULL;
+    g_autofree char *dir = NULL;
+    tb_autofd store = key ? open_store(key, &dir, error) : -1;
+    g_autoptr(GError) bad = NULL;
+    bool made_here;
+    if (!made)
+        made = &made_here;
+    *made = false;
+    if (store < 0)
+        return NULL;
+    TbTemplate *template = find(dir, key, &bad);
+    if (template || (!bad && !retry && failed_lately(store, key, error)))
+        return template;
+    tb_autofd lock = lock_key(key, error);
+    if (lock < 0)
+        return NULL;
+    return get_locked(shape, key, machine, dir, store, retry, made, error);
 }
 
 void tb_template_touch(const TbTemplate *template)
@@ -236,8 +275,7 @@ void tb_template_touch(const TbTemplate *template)
 
 /* ---- looking */
 
-/* Names in the store; those that start with a dot too. */
-static GPtrArray *names_in(int store)
+GPtrArray *tb_template_names(int store)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     tb_autofd fd = openat(store, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -262,7 +300,7 @@ GPtrArray *tb_template_list(GError **error)
     tb_autofd store = tb_store_dir("templates", &path, error);
     if (store < 0)
         return NULL;
-    g_autoptr(GPtrArray) names = names_in(store);
+    g_autoptr(GPtrArray) names = tb_template_names(store);
     GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)tb_template_free);
     for (guint i = 0; i < names->len; i++) {
         const char *key = names->pdata[i];
@@ -318,63 +356,4 @@ bool tb_template_remove_of(const char *image_digest, GError **error)
             return false;
     }
     return list != NULL;
-}
-
-/* ---- garbage */
-
-/* Left by a killed taskbox: nobody holds the key's lock. */
-static bool gc_remains(int store, const char *name, bool apply, GPtrArray *found, GError **error)
-{
-    if (g_str_has_prefix(name, FAILED))
-        return true;
-    if (g_str_has_prefix(name, NEW)) {
-        g_autofree char *lock_name = g_strconcat("template-", name + strlen(NEW), NULL);
-        tb_autofd locks = tb_store_dir("locks", NULL, error);
-        tb_autofd lock = locks < 0 ? -1 : tb_lock(locks, lock_name, false, NULL);
-        if (lock < 0)
-            return locks >= 0;
-        g_ptr_array_add(found, g_strdup_printf("half-made template: %.12s", name + strlen(NEW)));
-        return !apply || tb_remove_tree(store, name, error);
-    }
-    g_ptr_array_add(found, g_strdup_printf("half-removed template: %.18s", name));
-    return !apply || tb_remove_tree(store, name, error);
-}
-
-static const char *why_useless(const TbTemplate *template, uint64_t max_age)
-{
-    TbAccel accel = strcmp(template->accel, "kvm") == 0 ? TB_ACCEL_KVM : TB_ACCEL_TCG;
-    g_autofree char *machine = tb_box_machine(accel, NULL);
-    if (!tb_store_has(template->image_digest))
-        return "its image is gone";
-    if (machine && strcmp(machine, template->machine) != 0)
-        return "made with another QEMU, libvirt or taskbox";
-    if (time(NULL) - template->used >= (time_t)max_age)
-        return "not used lately";
-    return NULL;
-}
-
-bool tb_template_gc(uint64_t max_age, bool apply, GPtrArray *found, GError **error)
-{
-    g_autofree char *path = NULL;
-    tb_autofd store = tb_store_dir("templates", &path, error);
-    if (store < 0)
-        return false;
-    g_autoptr(GPtrArray) names = names_in(store);
-    for (guint i = 0; i < names->len; i++) {
-        const char *name = names->pdata[i];
-        if (!tb_digest_valid(name)) {
-            if (!gc_remains(store, name, apply, found, error))
-                return false;
-            continue;
-        }
-        g_autofree char *dir = g_build_filename(path, name, NULL);
-        g_autoptr(TbTemplate) template = tb_template_manifest_read(dir, name, true, NULL);
-        const char *why = template ? why_useless(template, max_age) : "it has changed";
-        if (!why)
-            continue;
-        g_ptr_array_add(found, g_strdup_printf("template %.12s: %s", name, why));
-        if (apply && !drop(store, name, error))
-            return false;
-    }
-    return true;
 }

@@ -35,6 +35,7 @@ typedef struct {
     TbBoxTemplate files; /* its paths are these: */
     char *memory_path, *state_path, *disk_path, *overlay_path;
     char *image_name, *image_digest, *accel, *machine, *taskbox;
+    char *seals; /* of its files: no two templates ever have the same */
     unsigned cpus;
     uint64_t memory, disk; /* bytes */
     int64_t created;       /* seconds since the epoch */
@@ -68,6 +69,11 @@ GPtrArray *tb_template_list(GError **error);
 TbTemplate *tb_template_open(const char *name, GError **error);
 /* The manifest's JSON text. */
 char *tb_template_manifest(const TbTemplate *template, GError **error);
+/* Whether this very template is still there and sound. Asked once the box runs: then nothing has
+ * come between the check of its files and their use, and no file is another template's. */
+bool tb_template_unchanged(const TbTemplate *template, GError **error);
+/* Removes it, unless another has taken its place. */
+bool tb_template_discard(const TbTemplate *template, GError **error);
 /* Removes it; boxes that were forked from it go on. */
 bool tb_template_remove(const char *key, GError **error);
 /* Removes all that were made of this image. */

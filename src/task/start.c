@@ -104,7 +104,7 @@ static void give_up_fork(TbStart *start, const GError *why)
 {
     g_autoptr(GError) ignored = NULL;
     tb_info("the box could not be forked and boots instead: %s", why->message);
-    if (!tb_template_remove(start->template->key, &ignored))
+    if (!tb_template_discard(start->template, &ignored))
         tb_verbose("%s", ignored->message);
     g_clear_pointer(&start->template, tb_template_free);
 }
@@ -137,7 +137,7 @@ TbSession *tb_start_hello(TbStart *start, TbBox **box, TbGuestInfo *info, GError
         return tb_box_wait_hello(*box, in_seconds(BOOT_SECONDS), info, error);
     g_autoptr(GError) why = NULL;
     TbSession *session = tb_box_wait_hello(*box, in_seconds(FORK_SECONDS), info, &why);
-    if (session) {
+    if (session && tb_template_unchanged(start->template, &why)) {
         tb_template_touch(start->template);
         return session;
     }
