@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What box.c (making and removing) and box-wait.c (its guest and its end) share. */
+/* What box.c (making and removing), box-wait.c (its guest and its end) and freeze.c share. */
 #pragma once
 
 #include "vm/box.h"
@@ -40,3 +40,10 @@ bool tb_overlay_create(int dir_fd, const char *name, const char *backing, uint64
 bool tb_box_pump(TbBox *box, GError **error);
 /* Sleeps until there may be an event, an interrupt or the deadline is near. */
 void tb_box_doze(TbBox *box, int64_t deadline);
+
+/* freeze.c: takes the file `name` out of the directory `from`, which a jail has written, into `to`.
+ * Only a plain file of `owner` with no other name and something in it is taken. */
+bool tb_freeze_take(int from, uid_t owner, const char *name, int to, const char *new_name,
+                    GError **error);
+/* Cuts pages of zeros out of a file; what is read from it stays the same. */
+void tb_freeze_thin_out(int fd);

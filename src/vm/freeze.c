@@ -64,7 +64,7 @@ static bool thin_out(int fd, off_t from, off_t to, char *buffer)
     return punch(fd, zeros, to);
 }
 
-static void make_sparse(int fd)
+void tb_freeze_thin_out(int fd)
 {
     g_autofree char *buffer = g_malloc(CHUNK);
     off_t end = lseek(fd, 0, SEEK_END);
@@ -85,17 +85,18 @@ static bool not_ours(const char *name, GError **error)
                         name);
 }
 
-static bool take_file(TbBox *box, const char *name, int to, const char *new_name, GError **error)
+bool tb_freeze_take(int from, uid_t owner, const char *name, int to, const char *new_name,
+                    GError **error)
 {
-    tb_autofd fd = openat(box->dir_fd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    tb_autofd fd = openat(from, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     struct stat st, moved;
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||
-        st.st_uid != box->user.uid || st.st_size == 0)
+        st.st_uid != owner || st.st_size == 0)
         return not_ours(name, error);
     if (strcmp(name, TB_BOX_MEMORY) == 0)
-        make_sparse(fd);
+        tb_freeze_thin_out(fd);
     if (fchown(fd, geteuid(), getegid()) < 0 || fchmod(fd, 0444) < 0 || fsync(fd) < 0 ||
-        renameat(box->dir_fd, name, to, new_name) < 0)
+        renameat(from, name, to, new_name) < 0)
         return tb_error_set_errno(error, errno, "cannot keep the template's '%s'", new_name);
     if (fstatat(to, new_name, &moved, AT_SYMLINK_NOFOLLOW) < 0 || moved.st_ino != st.st_ino ||
         moved.st_dev != st.st_dev)
@@ -127,9 +128,11 @@ bool tb_box_freeze(TbBox *box, int to, int64_t deadline, GError **error)
     if (!tb_jail_say(box->jail, TB_JAIL_FREEZE, error) || !await_frozen(box, deadline, error))
         return false;
     g_clear_pointer(&box->jail, tb_jail_free);
-    return take_file(box, TB_BOX_MEMORY, to, "memory", error) &&
-           take_file(box, TB_BOX_STATE, to, "state", error) &&
-           take_file(box, TB_BOX_OVERLAY, to, "disk.qcow2", error);
+    int from = box->dir_fd;
+    uid_t owner = box->user.uid;
+    return tb_freeze_take(from, owner, TB_BOX_MEMORY, to, "memory", error) &&
+           tb_freeze_take(from, owner, TB_BOX_STATE, to, "state", error) &&
+           tb_freeze_take(from, owner, TB_BOX_OVERLAY, to, "disk.qcow2", error);
 }
 
 bool tb_box_template_overlay(int to, const char *name, uint64_t size, GError **error)
