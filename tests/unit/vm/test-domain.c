@@ -60,6 +60,43 @@ START_TEST(image_build)
 }
 END_TEST
 
+/* Of what a box is frozen and forked: the shared memory is written, a private one never. */
+static TbDomainSpec fork_spec(void)
+{
+    TbDomainSpec spec = plain;
+    spec.project_disk = "/image/project";
+    spec.memory_kind = TB_MEMORY_PRIVATE;
+    spec.memory_file = "/image/memory";
+    spec.backing = "/image/template.qcow2";
+    spec.base = "/image/disk.qcow2";
+    return spec;
+}
+
+START_TEST(box_to_freeze)
+{
+    TbDomainSpec spec = plain;
+    spec.memory_kind = TB_MEMORY_SHARED;
+    spec.memory_file = "/vm/memory";
+    spec.project_disk = "/image/project";
+    assert_spec(&spec, "domain-freezable.xml");
+}
+END_TEST
+
+START_TEST(fork_with_an_old_qemu)
+{
+    TbDomainSpec spec = fork_spec();
+    spec.memory_preload = "/run/taskbox-memory.so";
+    assert_spec(&spec, "domain-fork-preload.xml");
+}
+END_TEST
+
+START_TEST(fork_with_a_new_qemu)
+{
+    TbDomainSpec spec = fork_spec();
+    assert_spec(&spec, "domain-fork.xml");
+}
+END_TEST
+
 START_TEST(text_is_escaped)
 {
     TbDomainSpec spec = plain;
@@ -91,6 +128,9 @@ int main(void)
     tcase_add_test(tests, kvm_box_with_project_disk);
     tcase_add_test(tests, box_with_shared_folder);
     tcase_add_test(tests, image_build);
+    tcase_add_test(tests, box_to_freeze);
+    tcase_add_test(tests, fork_with_an_old_qemu);
+    tcase_add_test(tests, fork_with_a_new_qemu);
     tcase_add_test(tests, text_is_escaped);
     tcase_add_test(tests, nothing_a_box_does_not_need);
     suite_add_tcase(suite, tests);
