@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -65,6 +66,39 @@ static void try_files(void)
     signal(SIGXFSZ, SIG_IGN);
     TRY("grow-file", pwrite(own, "x", 1, 1 << 20));
     TRY("by-handle", syscall(SYS_open_by_handle_at, 0, NULL, 0));
+}
+
+/* What a fork is made of, by every way to a writable file. */
+static void try_template(const char *path)
+{
+    char again[64];
+    int file = open(path, O_RDONLY);
+    attempt("template-read", file);
+    snprintf(again, sizeof again, "/proc/self/fd/%d", file);
+    TRY("template-write", open(path, O_RDWR));
+    TRY("template-reopen", open(again, O_RDWR));
+    TRY("template-truncate", truncate(path, 0));
+    TRY("template-truncate-fd", ftruncate(file, 0));
+    TRY("template-chmod", chmod(path, 0666));
+    TRY("template-fchmod", fchmod(file, 0666));
+    TRY("template-chown", fchown(file, getuid(), getgid()));
+    TRY("template-times", utimensat(AT_FDCWD, path, NULL, 0));
+    TRY("template-unlink", unlink(path));
+    TRY("template-rename", rename(path, "/vm/stolen"));
+    TRY("template-link", link(path, "/vm/stolen"));
+    void *map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    attempt("template-map-shared", map == MAP_FAILED ? -1 : 0);
+    map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+    attempt("template-map-private", map == MAP_FAILED ? -1 : 0);
+    map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, file, 0);
+    TRY("template-mprotect", mprotect(map, 4096, PROT_READ | PROT_WRITE));
+    TRY("template-mount", syscall(SYS_mount, NULL, path, NULL, MS_REMOUNT | MS_BIND, NULL));
+    struct {
+        unsigned long set, clear, propagation, userns;
+    } attributes = {.clear = MS_RDONLY};
+    TRY("template-setattr",
+        syscall(SYS_mount_setattr, AT_FDCWD, path, 0, &attributes, sizeof attributes));
+    close(file);
 }
 
 static void try_sockets(void)
@@ -154,6 +188,9 @@ int main(void)
 {
     look_around();
     try_files();
+    try_template("/image/memory");
+    try_template("/image/state");
+    try_template("/image/template.qcow2");
     try_sockets();
     try_kernel();
     report("end", 0);

@@ -22,6 +22,7 @@
 #include "util/error.h"
 #include "util/fs.h"
 #include "vm/jail.h"
+#include "vm/layout.h"
 
 #define SECONDS    10
 #define KILL_LIMIT (500 * 1000) /* microseconds, on a busy machine; some 10 ms else */
@@ -30,6 +31,27 @@
 static char top[] = "/tmp/taskbox-test-jail-XXXXXX";
 static const char *drill;
 static const char *const arguments[] = {"jail-drill", NULL};
+static const char template_text[] = "what all forks of a template share";
+static const struct {
+    const char *name, *target;
+} template_files[] = {{"memory", TB_JAIL_MEMORY},
+                      {"state", TB_JAIL_STATE},
+                      {"template.qcow2", TB_JAIL_TEMPLATE_DISK}};
+
+/* Files as a template has them, bound as those of a fork. */
+static bool add_template(TbJailSpec *spec, GPtrArray *paths, GError **error)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(template_files); i++) {
+        char *path = g_build_filename(top, template_files[i].name, NULL);
+        g_ptr_array_add(paths, path);
+        if (!g_file_test(path, G_FILE_TEST_EXISTS) &&
+            (!g_file_set_contents(path, template_text, -1, error) || chmod(path, 0444) < 0))
+            return false;
+        spec->binds[spec->n_binds++] =
+            (TbJailBind){.source = path, .target = template_files[i].target};
+    }
+    return true;
+}
 
 /* Makes the box directory and the image, and gives the first to the jail's user. */
 static TbJail *start(const char *id, GError **error)
@@ -48,7 +70,8 @@ static TbJail *start(const char *id, GError **error)
                        .n_binds = 1,
                        .file_limit = FILE_LIMIT,
                        .arguments = arguments};
-    return tb_jail_start(&spec, error);
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+    return add_template(&spec, paths, error) ? tb_jail_start(&spec, error) : NULL;
 }
 
 /* The next event, waiting for it. */
@@ -76,8 +99,10 @@ static GHashTable *hear_out(TbJail *jail)
         TbJailNext kind = next(jail, &word, &rest);
         ck_assert_msg(kind == TB_JAIL_EVENT, "the drill ended: %s", rest);
         bool end = strcmp(word, "end") == 0;
-        g_hash_table_replace(results, word,
-                             GSIZE_TO_POINTER((gsize)g_ascii_strtoull(rest, NULL, 10)));
+        gpointer value = GSIZE_TO_POINTER((gsize)g_ascii_strtoull(rest, NULL, 10)), before;
+        if (g_hash_table_lookup_extended(results, word, NULL, &before))
+            ck_assert_msg(before == value, "%s: %s, and something else before", word, rest);
+        g_hash_table_replace(results, word, value);
         if (end)
             return results;
     }
@@ -106,6 +131,23 @@ static const struct {
     {"mknod-char", EPERM, EPERM},
     {"grow-file", EFBIG, EFBIG},
     {"by-handle", EPERM, EPERM},
+    {"template-read", 0, 0},
+    {"template-write", EROFS, EACCES},
+    {"template-reopen", EROFS, EACCES},
+    {"template-truncate", EROFS, EACCES},
+    {"template-truncate-fd", EINVAL, EBADF}, /* not open for writing */
+    {"template-chmod", EROFS, EPERM},
+    {"template-fchmod", EROFS, EPERM},
+    {"template-chown", EROFS, EPERM},
+    {"template-times", EROFS, EACCES},
+    {"template-unlink", EBUSY, EROFS},
+    {"template-rename", EXDEV, EROFS},
+    {"template-link", EXDEV, EPERM},
+    {"template-map-shared", EACCES, EACCES},
+    {"template-map-private", 0, 0},
+    {"template-mprotect", EACCES, EACCES},
+    {"template-mount", EPERM, EPERM},
+    {"template-setattr", EPERM, EPERM},
     {"socket-unix", 0, 0},
     {"socket-inet", EAFNOSUPPORT, EAFNOSUPPORT},
     {"socket-inet6", EAFNOSUPPORT, EAFNOSUPPORT},
@@ -174,12 +216,30 @@ static int drills_running(const TbJailUser *user)
     return count;
 }
 
+/* Inode, mode, owner, size and change time of a file that the jail was shown. */
+static char *look_at(const char *name)
+{
+    g_autofree char *path = g_build_filename(top, name, NULL);
+    struct stat st;
+    ck_assert_int_eq(stat(path, &st), 0);
+    return g_strdup_printf("%ju %o %u %jd %jd.%09ld", (uintmax_t)st.st_ino, st.st_mode, st.st_uid,
+                           (intmax_t)st.st_size, (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+}
+
 START_TEST(no_way_out)
 {
     g_autoptr(GError) error = NULL;
+    char *before[G_N_ELEMENTS(template_files)];
+    for (size_t i = 0; i < G_N_ELEMENTS(template_files); i++)
+        before[i] = look_at(template_files[i].name);
     g_autoptr(TbJail) jail = start("drill", &error);
     ck_assert_msg(jail != NULL, "%s", error ? error->message : "");
     g_autoptr(GHashTable) results = hear_out(jail);
+    for (size_t i = 0; i < G_N_ELEMENTS(template_files); i++) {
+        g_autofree char *after = look_at(template_files[i].name);
+        ck_assert_str_eq(after, before[i]);
+        g_free(before[i]);
+    }
     for (size_t i = 0; i < G_N_ELEMENTS(expected); i++) {
         gpointer value = NULL;
         ck_assert_msg(g_hash_table_lookup_extended(results, expected[i].name, NULL, &value),
