@@ -81,9 +81,102 @@ START_TEST(refusals)
 }
 END_TEST
 
+/* ---- a box that is frozen before it is anybody's, and its fork's SETUP */
+
+static void set_up_unready(void)
+{
+    harness = harness_start();
+    session = harness_session(harness);
+}
+
+static void settle(void)
+{
+    GError *error = NULL;
+    bool ok = tb_session_settle(session, HARNESS_UID, HARNESS_GID, harness_deadline(10), &error);
+    harness_ok(ok, error);
+}
+
+static void be(const char *hostname)
+{
+    GError *error = NULL;
+    const TbSetup setup = {.hostname = hostname, .uid = HARNESS_UID, .gid = HARNESS_GID};
+    bool ok = tb_session_setup(session, &setup, harness_deadline(10), &error);
+    harness_ok(ok, error);
+}
+
+static const char all_that_stays[] = "cat etc/passwd etc/group etc/shadow etc/sudoers.d/taskbox "
+                                     "etc/gitconfig | sha256sum; readlink etc/machine-id "
+                                     "etc/hostname etc/hosts; stat -c '%n %a %u' etc/* home/agent";
+
+static char *state_of_it(void)
+{
+    g_autofree char *full = g_strdup_printf("cd %s/root && %s", harness->dir, all_that_stays);
+    g_autoptr(HarnessRun) done = harness_shell(session, full);
+    return g_strdup(done->out->str);
+}
+
+START_TEST(settled_twice_is_settled_once)
+{
+    says("printf 'of the image\n' >etc/machine-id; echo '10.0.0.1 other' >etc/hosts; "
+         "echo template >etc/hostname",
+         "");
+    settle();
+    g_autofree char *once = state_of_it();
+    settle();
+    g_autofree char *twice = state_of_it();
+    ck_assert_str_eq(once, twice);
+    says("grep -c ^agent etc/passwd; ls home", "1\nagent\n");
+    /* no identity is given yet, and what was there is still to be read */
+    says("cat etc/machine-id etc/hosts etc/hostname", "of the image\n10.0.0.1 other\ntemplate\n");
+    says("readlink etc/machine-id etc/hosts etc/hostname",
+         "../run/taskbox/machine-id\n../run/taskbox/hosts\n../run/taskbox/hostname\n");
+}
+END_TEST
+
+START_TEST(setup_of_a_fork_is_quick_and_its_own)
+{
+    settle();
+    g_autofree char *before = state_of_it();
+    be("first");
+    g_autofree char *after = state_of_it();
+    ck_assert_str_eq(before, after); /* all that all forks share was there */
+    says("cp etc/machine-id id; cat etc/hostname etc/hosts",
+         "first\n127.0.0.1\tlocalhost first # taskbox\n");
+    says("grep -cE '^[0-9a-f]{32}$' etc/machine-id", "1\n");
+    be("second");
+    says("cat etc/hostname etc/hosts; hostname",
+         "second\n127.0.0.1\tlocalhost second # taskbox\nsecond\n");
+    says("cmp -s id etc/machine-id; echo $?; readlink etc/machine-id",
+         "1\n../run/taskbox/machine-id\n");
+}
+END_TEST
+
+START_TEST(links_that_lead_nowhere_are_made_anew)
+{
+    settle();
+    says("rm -r run/taskbox; ln -sf /nonexistent etc/hostname", "");
+    be("later");
+    says("cat etc/hostname; readlink etc/hostname", "later\n../run/taskbox/hostname\n");
+    says("grep -cE '^[0-9a-f]{32}$' etc/machine-id", "1\n");
+}
+END_TEST
+
+START_TEST(nobody_settles_for_root)
+{
+    GError *error = NULL;
+    ck_assert(!tb_session_settle(session, 0, 0, harness_deadline(10), &error));
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_GUEST);
+    g_clear_error(&error);
+    settle(); /* and the conversation goes on */
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {files, again_with_another_uid, refusals};
+    const TTest *const of_forks[] = {
+        settled_twice_is_settled_once, setup_of_a_fork_is_quick_and_its_own,
+        links_that_lead_nowhere_are_made_anew, nobody_settles_for_root};
     Suite *suite = suite_create("guest-setup");
     TCase *tcase = tcase_create("setup");
     tcase_set_timeout(tcase, 60);
@@ -91,5 +184,11 @@ int main(void)
     for (size_t i = 0; i < G_N_ELEMENTS(tests); i++)
         tcase_add_test(tcase, tests[i]);
     suite_add_tcase(suite, tcase);
+    TCase *forks = tcase_create("fork");
+    tcase_set_timeout(forks, 60);
+    tcase_add_checked_fixture(forks, set_up_unready, tear_down);
+    for (size_t i = 0; i < G_N_ELEMENTS(of_forks); i++)
+        tcase_add_test(forks, of_forks[i]);
+    suite_add_tcase(suite, forks);
     return harness_main(suite);
 }

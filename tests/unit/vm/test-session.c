@@ -238,6 +238,36 @@ START_TEST(hello_with_control_characters)
 }
 END_TEST
 
+/* The first HELLO to a fork is the frame alone: nobody spoke to this guest before. The next, should
+ * the answer get lost, has its padding. */
+START_TEST(hello_to_a_fork)
+{
+    int fds[2];
+    uint8_t bytes[TB_FRAME_PADDING + 256];
+    TbGuestInfo info;
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    g_autoptr(TbSession) session = tb_session_new(fds[0]);
+    tb_session_begin_clean(session);
+    g_autoptr(GError) error = NULL;
+    ck_assert(!tb_session_hello(session, in_seconds(0.2), &info, &error));
+    ssize_t first = read(fds[1], bytes, sizeof bytes);
+    ck_assert_int_gt(first, TB_FRAME_HEADER);
+    ck_assert_int_lt(first, 64);
+    ck_assert_uint_eq(bytes[0], TB_MSG_HELLO);
+    g_clear_error(&error);
+    ck_assert(!tb_session_hello(session, in_seconds(0.2), &info, &error));
+    size_t got = 0;
+    while (got < (size_t)first + TB_FRAME_PADDING) {
+        ssize_t n = read(fds[1], bytes + got, sizeof bytes - got);
+        ck_assert_int_gt(n, 0);
+        got += (size_t)n;
+    }
+    ck_assert_uint_eq(got, (size_t)first + TB_FRAME_PADDING);
+    ck_assert_uint_eq(bytes[0], 0);
+    close(fds[1]);
+}
+END_TEST
+
 START_TEST(hello_of_another_version)
 {
     Manner manner = polite;
@@ -645,6 +675,7 @@ int main(void)
                                   bad_hellos,
                                   hello_with_control_characters,
                                   hello_of_another_version,
+                                  hello_to_a_fork,
                                   no_hello,
                                   request_before_hello,
                                   unknown_frame,
