@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "util/auto.h"
@@ -22,6 +23,7 @@
 #include "util/error.h"
 #include "util/escape.h"
 #include "util/git-wire.h"
+#include "util/jail-user.h"
 #include "util/paths.h"
 
 #define CPU_SECONDS  300
@@ -43,13 +45,15 @@ static const char *const system_dirs[] = {"/usr",   "/bin", "/sbin",           "
                                           "/lib64", "/nix", "/etc/ld.so.cache"};
 
 /* --new-session: nothing in it may type into our terminal. */
-static void add_view(TbCommand *command, const TbGitView *view, const char *program)
+static void add_view(TbCommand *command, const TbGitView *view, const TbJailUser *user,
+                     const char *program)
 {
     tb_command_add(command, "--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts",
                    "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL", NULL);
-    /* As root there is no user namespace in which a user's private files could still be read. */
-    if (geteuid() == 0)
-        tb_command_add(command, "--cap-add", "CAP_DAC_READ_SEARCH", NULL);
+    if (user->drops)
+        tb_command_add(command, "--userns", G_STRINGIFY(GIT_WIRE_USERNS), "--cap-add",
+                       "CAP_DAC_OVERRIDE", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID",
+                       "--cap-add", "CAP_SETPCAP", NULL);
     else
         tb_command_add(command, "--unshare-user", NULL);
     tb_command_add(command, "--tmpfs", "/tmp", "--dev", "/dev", NULL);
@@ -64,13 +68,30 @@ static void add_view(TbCommand *command, const TbGitView *view, const char *prog
         tb_command_add(command, "--bind", view->written->pdata[i], view->written->pdata[i], NULL);
     tb_command_add(command, "--bind", view->git_dir, view->git_dir, "--chdir", "/", NULL);
     tb_command_add(command, "--", JAIL_PROGRAM, NULL);
+    if (!user->drops)
+        return;
+    tb_command_add_format(command, "%u", (unsigned)user->uid);
+    tb_command_add_format(command, "%u", (unsigned)user->gid);
+}
+
+/* Between fork and exec. */
+static int hand_on_pidfd(void *unused)
+{
+    int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    return fd < 0 || dup2(fd, GIT_WIRE_OUTER) < 0 ? -1 : 0;
 }
 
 TbGitJail *tb_git_jail_new(const TbGitView *view, GError **error)
 {
     g_autofree char *program = tb_path_libexec("util/taskbox-git", "taskbox-git", error);
-    if (!program)
+    TbJailUser user;
+    if (!program || !tb_jail_user(view->git_dir, &user, error))
         return NULL;
+    tb_autofd users = user.drops ? tb_user_namespace_of_all() : -1;
+    if (user.drops && users < 0) {
+        tb_error_set_errno(error, errno, "cannot make a user namespace for git's jail");
+        return NULL;
+    }
     int ends[2], words[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
         tb_error_set_errno(error, errno, "cannot start git's jail");
@@ -85,12 +106,16 @@ TbGitJail *tb_git_jail_new(const TbGitView *view, GError **error)
     tb_autofd words_in = words[0];
     tb_autofd words_out = words[1];
     g_autoptr(TbCommand) command = tb_command_new("bwrap");
-    add_view(command, view, program);
+    add_view(command, view, &user, program);
     tb_command_env_clear(command);
     tb_command_setenv(command, "PATH", view->search);
     tb_command_set_cwd(command, "/");
     tb_command_set_stderr_fd(command, words_out);
     tb_command_pass_fd(command, theirs, GIT_WIRE_SOCKET);
+    if (user.drops) {
+        tb_command_pass_fd(command, users, GIT_WIRE_USERNS);
+        tb_command_set_child_setup(command, hand_on_pidfd, NULL);
+    }
     tb_command_set_rlimit(command, RLIMIT_AS, MEMORY);
     tb_command_set_rlimit(command, RLIMIT_CPU, CPU_SECONDS);
     tb_command_set_rlimit(command, RLIMIT_FSIZE, FILE_SIZE);

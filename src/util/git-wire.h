@@ -16,6 +16,10 @@
 #define GIT_WIRE_MAX     65536 /* bytes of a request */
 #define GIT_WIRE_STRINGS 1024  /* in a request */
 #define GIT_WIRE_SOCKET  3     /* the descriptor on which requests come */
+/* When taskbox is root: the user namespace, and a pidfd of the outer bwrap, which as another user
+ * cannot end taskbox-git by its own death. */
+#define GIT_WIRE_USERNS 4
+#define GIT_WIRE_OUTER  5
 
 enum { GIT_WIRE_STDIN, GIT_WIRE_STDOUT, GIT_WIRE_STDERR, GIT_WIRE_STATUS, GIT_WIRE_FDS };
 

@@ -12,14 +12,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -181,18 +186,48 @@ static int open_signals(void)
     return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-int main(void)
+/* From root of the user namespace to a uid that owns nothing; the right to read the files of the
+ * jail, whoever they belong to, stays with us and what we start. access(2), which git asks first,
+ * would not look at that right but for the "secure bit". */
+static void become(const char *uid, const char *gid)
+{
+    static const unsigned right = CAP_DAC_OVERRIDE;
+    static const unsigned long bits = SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED;
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct rights[2] = {0};
+    uid_t user = (uid_t)strtoul(uid, NULL, 10);
+    gid_t group = (gid_t)strtoul(gid, NULL, 10);
+    rights[0].permitted = rights[0].effective = rights[0].inheritable = 1U << right;
+    if (prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0 || setgroups(0, NULL) < 0 ||
+        setresgid(group, group, group) < 0 || setresuid(user, user, user) < 0 ||
+        syscall(SYS_capset, &header, rights) < 0 ||
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, right, 0, 0) < 0)
+        die(strerror(errno));
+}
+
+int main(int argc, char **argv)
 {
     static Child children[MAX_CHILDREN];
     static Request request;
-    if (getpid() != 1 || fcntl(GIT_WIRE_SOCKET, F_SETFD, FD_CLOEXEC) < 0)
+    if (getpid() != 1 || (argc != 1 && argc != 3) ||
+        fcntl(GIT_WIRE_SOCKET, F_SETFD, FD_CLOEXEC) < 0)
         die("it is started by taskbox only");
+    int outer = -1;
+    if (argc == 3) {
+        outer = fcntl(GIT_WIRE_OUTER, F_DUPFD_CLOEXEC, 0);
+        close(GIT_WIRE_OUTER);
+        close(GIT_WIRE_USERNS); /* bwrap hands it on */
+        become(argv[1], argv[2]);
+    }
+    if (getuid() == 0)
+        die("it must not be root");
     int ended = open_signals();
     if (ended < 0)
         die(strerror(errno));
     for (;;) {
-        enum { ASKED = MAX_CHILDREN, ENDED, COUNT };
+        enum { ASKED = MAX_CHILDREN, ENDED, OUTER, COUNT };
         struct pollfd polled[COUNT] = {[ASKED] = {.fd = GIT_WIRE_SOCKET, .events = POLLIN},
+                                       [OUTER] = {.fd = outer, .events = POLLIN},
                                        [ENDED] = {.fd = ended, .events = POLLIN}};
         for (int i = 0; i < MAX_CHILDREN; i++) {
             bool watched = children[i].pid != 0 && !children[i].killed;
@@ -201,6 +236,8 @@ int main(void)
         }
         if (poll(polled, COUNT, -1) < 0 && errno != EINTR)
             die(strerror(errno));
+        if (polled[OUTER].revents != 0)
+            return EXIT_FAILURE;
         for (int i = 0; i < MAX_CHILDREN; i++) {
             if (polled[i].fd < 0 || polled[i].revents == 0)
                 continue;

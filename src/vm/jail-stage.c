@@ -19,7 +19,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/mount.h>
-#include <pwd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,10 +33,6 @@
 #include "util/auto.h"
 #include "util/error.h"
 
-#define PRIVATE_BASE  1878900000U
-#define PRIVATE_RANGE 1048576U
-#define PRIVATE_TRIES 64
-#define STACK_SIZE    65536
 #define MAX_OLD_FILES 65536 /* where close_range(2) is not there */
 
 /* Not in every libc's headers. */
@@ -45,68 +40,7 @@
 #define TREE_RECURSIVE 0x8000U /* AT_RECURSIVE */
 #define MOVE_EMPTY     4U      /* MOVE_MOUNT_F_EMPTY_PATH */
 
-bool tb_jail_user(const char *id, TbJailUser *user, GError **error)
-{
-    *user = (TbJailUser){.uid = geteuid(), .gid = getegid(), .drops = geteuid() == 0};
-    if (!user->drops)
-        return true;
-    const struct passwd *system_user = getpwnam("taskbox");
-    if (system_user && system_user->pw_uid != 0 && system_user->pw_gid != 0) {
-        user->uid = system_user->pw_uid;
-        user->gid = system_user->pw_gid;
-        return true;
-    }
-    for (unsigned i = 0; i < PRIVATE_TRIES; i++) {
-        unsigned number = PRIVATE_BASE + (g_str_hash(id) + i) % PRIVATE_RANGE;
-        if (!getpwuid(number) && !getgrgid(number)) {
-            user->uid = user->gid = number;
-            return true;
-        }
-    }
-    return tb_error_set(error, TB_ERROR_UNSUPPORTED,
-                        "cannot find an unused uid for the jail near %u (create a system user "
-                        "'taskbox')",
-                        PRIVATE_BASE);
-}
-
 /* ---- before the fork */
-
-static _Noreturn int wait_for_kill(void *unused)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (;;)
-        pause();
-}
-
-static bool write_map(pid_t pid, const char *file, unsigned inside, unsigned outside)
-{
-    char path[64], line[64];
-    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
-    int length = snprintf(line, sizeof line, "%u %u 1", inside, outside);
-    tb_autofd fd = open(path, O_WRONLY | O_CLOEXEC);
-    return fd >= 0 && write(fd, line, (size_t)length) == length;
-}
-
-/* A user namespace in which files of `owner` are the jail user's. It lives as long as the
- * descriptor; the process that made it does not. */
-static int make_map(const struct stat *owner, const TbJailUser *user)
-{
-    g_autofree char *stack = g_malloc(STACK_SIZE);
-    pid_t pid = clone(wait_for_kill, stack + STACK_SIZE, CLONE_NEWUSER | SIGCHLD, NULL);
-    if (pid < 0)
-        return -1;
-    int fd = -1;
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
-    if (write_map(pid, "uid_map", owner->st_uid, user->uid) &&
-        write_map(pid, "gid_map", owner->st_gid, user->gid))
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-    int saved = errno;
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
-    errno = saved;
-    return fd;
-}
 
 static bool readable_by(const struct stat *st, const TbJailUser *user)
 {
@@ -132,7 +66,7 @@ static bool add_item(TbStage *stage, const TbJailUser *user, const char *source,
     /* A shared tree has files of any mode in it. */
     if (writable || (readable_by(&st, user) && !tree))
         return true;
-    stage->items[i].map = make_map(&st, user);
+    stage->items[i].map = tb_user_namespace_of(st.st_uid, st.st_gid, user);
     if (stage->items[i].map < 0)
         return tb_error_set_errno(error, errno,
                                   "cannot show '%s' to the jail's user %u (make it readable for "

@@ -9,9 +9,9 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "util/command.h"
+#include "util/jail-user.h"
 
 #define TB_JAIL_MAX_BINDS 12
 
@@ -33,16 +33,6 @@ typedef struct {
 } TbJailSpec;
 
 typedef struct TbJail TbJail;
-
-/* Who the jail of box `id` is on the host: ourselves, or when we are root the system user
- * `taskbox` if there is one, else an unused uid of the range 1878900000 + 0 .. 1048575 that
- * follows from the id. */
-typedef struct {
-    uid_t uid;
-    gid_t gid;
-    bool drops; /* we are root and become it on the way */
-} TbJailUser;
-bool tb_jail_user(const char *id, TbJailUser *user, GError **error);
 
 /* Starts it. The writable files must belong to tb_jail_user () already. */
 TbJail *tb_jail_start(const TbJailSpec *spec, GError **error) G_GNUC_WARN_UNUSED_RESULT;

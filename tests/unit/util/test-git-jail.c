@@ -3,6 +3,7 @@
  * git's place, as aliases, for git alone would not try to get out. */
 #include <arpa/inet.h>
 #include <check.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
 #include <signal.h>
@@ -234,6 +235,42 @@ START_TEST(an_interrupt_ends_it)
 }
 END_TEST
 
+/* The kernel opens any file of a file system by its handle for who has the right to read all. */
+static const char by_handle[] =
+    "import ctypes, os\n"
+    "libc = ctypes.CDLL(None, use_errno=True)\n"
+    "handle = ctypes.create_string_buffer(136)\n"
+    "ctypes.c_uint.from_buffer(handle).value = 128\n"
+    "mount = ctypes.c_int()\n"
+    "path = os.environ['GIT_DIR'].encode()\n"
+    "assert libc.name_to_handle_at(-100, path, handle, ctypes.byref(mount), 0) == 0\n"
+    "fd = libc.open_by_handle_at(os.open(path, os.O_RDONLY), handle, os.O_RDONLY)\n"
+    "print('opened' if fd >= 0 else os.strerror(ctypes.get_errno()))\n";
+
+START_TEST(root_is_nobody_in_it)
+{
+    g_autofree char *uid = output(script(NULL, "id -u"));
+    ck_assert_str_ne(uid, "0");
+    g_autofree char *worktree = in_dir("w");
+    g_autofree char *file = in_dir("w/private");
+    ck_assert_int_eq(mkdir(worktree, 0700), 0);
+    ck_assert(g_file_set_contents(file, "theirs", -1, NULL));
+    ck_assert_int_eq(chmod(file, 0600), 0);
+    if (geteuid() == 0) {
+        ck_assert_int_eq(chown(worktree, 12345, 12345), 0);
+        ck_assert_int_eq(chown(file, 12345, 12345), 0);
+    }
+    g_autofree char *text = output(script(worktree, "cat private"));
+    ck_assert_str_eq(text, "theirs");
+    g_autoptr(TbCommand) python = script(NULL, "python3 -");
+    tb_command_set_stdin_bytes(python, by_handle, strlen(by_handle));
+    g_autoptr(GBytes) out = NULL;
+    ck_assert(tb_command_run(python, &out, NULL));
+    g_autofree char *answer = g_strndup(g_bytes_get_data(out, NULL), g_bytes_get_size(out));
+    ck_assert_str_eq(g_strchomp(answer), g_strerror(EPERM));
+}
+END_TEST
+
 START_TEST(a_killed_jail_is_an_error)
 {
     g_autofree char *fine = output(script(NULL, "echo fine"));
@@ -420,6 +457,7 @@ int main(void)
     tcase_add_test(tcase, timeout_ends_it_and_only_it);
     tcase_add_test(tcase, nothing_survives_its_call);
     tcase_add_test(tcase, an_interrupt_ends_it);
+    tcase_add_test(tcase, root_is_nobody_in_it);
     tcase_add_test(tcase, a_killed_jail_is_an_error);
     tcase_add_test(tcase, a_jail_that_cannot_be_says_why);
     tcase_add_test(tcase, dies_with_us);
