@@ -127,8 +127,6 @@ static GString *expected_list(const TbChanges *changes, const GArray *added)
 
 static bool update_index(TbChanges *changes, const char *index, const GString *info, GError **error)
 {
-    if (info->len == 0)
-        return true;
     g_autoptr(TbCommand) command = tb_git_command(changes->git, "update-index", NULL, index);
     tb_command_add(command, "-z", "--index-info", NULL);
     tb_command_set_stdin_bytes(command, info->str, info->len);
@@ -165,8 +163,10 @@ char *tb_changes_result_tree(TbChanges *changes, GError **error)
     if (!added)
         return NULL;
     g_autofree char *index = g_build_filename(tb_git_path(changes->git), RESULT_INDEX, NULL);
-    g_autoptr(GString) expected = expected_list(changes, added);
     g_autoptr(GString) info = index_info(changes, added);
+    if (info->len == 0)
+        return g_strdup(changes->base_tree);
+    g_autoptr(GString) expected = expected_list(changes, added);
     if (!tb_index_copy(changes->base_index, index, error) ||
         !update_index(changes, index, info, error) || !check_index(changes, index, expected, error))
         return NULL;

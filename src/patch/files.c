@@ -64,6 +64,8 @@ static TbPatchFile *raw_parse(const char *meta, const char *path, unsigned oid_l
 
 GPtrArray *tb_patch_raw(TbGit *git, const char *base_tree, const char *result_tree, GError **error)
 {
+    if (strcmp(base_tree, result_tree) == 0)
+        return g_ptr_array_new_with_free_func(file_free);
     g_autoptr(TbCommand) command = diff_tree(git, "--raw", base_tree, result_tree);
     g_autoptr(GBytes) out = NULL;
     if (!tb_command_run(command, &out, error))

@@ -191,6 +191,8 @@ static bool check_paths(TbGit *git, const TbPatchInfo *info, GError **error)
 bool tb_patch_prove(TbGit *git, const char *base_index, const TbPatchInfo *info, int fd,
                     GError **error)
 {
+    if (info->length == 0 && strcmp(info->base_tree, info->result_tree) == 0)
+        return true; /* nothing changed, and nothing is said to have */
     g_autofree char *index = g_build_filename(tb_git_path(git), PROOF_INDEX, NULL);
     if (!tb_index_copy(base_index, index, error))
         return false;

@@ -185,27 +185,24 @@ static GString *corrections(GBytes *there, GArray *entries, unsigned oid_length)
     return removed;
 }
 
-static bool correct(TbGit *git, const char *index_path, GArray *entries, GError **error)
+/* Gives back what the index holds then. */
+static GBytes *correct(TbGit *git, const char *index_path, GArray *entries, GError **error)
 {
     g_autoptr(GBytes) there = list_index(git, index_path, error);
     if (!there)
-        return false;
+        return NULL;
     g_autoptr(GString) info = corrections(there, entries, tb_git_oid_length(git));
     if (info->len == 0 && g_file_test(index_path, G_FILE_TEST_EXISTS))
-        return true;
+        return g_steal_pointer(&there);
     g_autoptr(TbCommand) command = tb_git_command(git, "update-index", NULL, index_path);
     tb_command_add(command, "-z", "--index-info", NULL);
     tb_command_set_stdin_bytes(command, info->str, info->len);
-    return tb_command_run(command, NULL, error);
+    return tb_command_run(command, NULL, error) ? list_index(git, index_path, error) : NULL;
 }
 
 /* The index holds the list, but for paths that git refuses to carry: these are noted. */
-static bool verify(TbGit *git, const char *index_path, GArray *entries, GPtrArray *notes,
-                   GError **error)
+static bool verify(GBytes *there, GArray *entries, GPtrArray *notes, GError **error)
 {
-    g_autoptr(GBytes) there = list_index(git, index_path, error);
-    if (!there)
-        return false;
     Listing list = listing(there);
     bool more = listing_next(&list);
     for (guint i = 0; i < entries->len; i++) {
@@ -233,9 +230,10 @@ char *tb_base_write(TbProject *project, TbGit *git, const char *index_path, GArr
 {
     g_autoptr(GPtrArray) oids = NULL;
     if (!store_contents(project, git, entries, &oids, error) ||
-        !start_from_head(project, git, index_path, error) ||
-        !correct(git, index_path, entries, error) ||
-        !verify(git, index_path, entries, notes, error))
+        !start_from_head(project, git, index_path, error))
+        return NULL;
+    g_autoptr(GBytes) there = correct(git, index_path, entries, error);
+    if (!there || !verify(there, entries, notes, error))
         return NULL;
     g_autoptr(TbCommand) command = tb_git_command(git, "write-tree", NULL, index_path);
     tb_command_add(command, "--missing-ok", NULL);
