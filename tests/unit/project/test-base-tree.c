@@ -129,6 +129,43 @@ START_TEST(user_excludes)
 }
 END_TEST
 
+/* Whether git was asked for the user's ignore file, and what came of it. */
+static void check_asked(const char *config, bool asked, const char *wanted)
+{
+    run("rm -rf asked home/.config home/.gitconfig; mkdir -p home/.config/git; "
+        "echo >home/.config/git/ignore; %s",
+        config);
+    g_autofree char *path = g_strdup(g_getenv("PATH")), *fake = in_top("fake");
+    g_autofree char *first = g_strconcat(fake, ":", path, NULL);
+    g_autofree char *root = in_top("p"), *mark = in_top("asked"), *file = in_top(wanted);
+    g_autoptr(TbProject) project = tb_project_open(root, NULL);
+    g_setenv("PATH", first, TRUE);
+    ck_assert_pstr_eq(tb_project_user_excludes(project), file);
+    g_setenv("PATH", path, TRUE);
+    ck_assert_int_eq(g_file_test(mark, G_FILE_TEST_EXISTS), asked);
+}
+
+START_TEST(git_is_asked_for_excludes_only_when_something_is_said)
+{
+    run(START "cd ..; mkdir fake; echo >rules; mkdir -p home; "
+              "printf '#!/bin/sh\\ntouch %%s/asked\\nexec %%s \"$@\"\\n' \"$PWD\" "
+              "\"$(command -v git)\" >fake/git; chmod +x fake/git");
+    check_asked(":", false, "home/.config/git/ignore");
+    check_asked("printf '[user]\\nname = x\\n' >home/.gitconfig", false, "home/.config/git/ignore");
+    check_asked("printf \"[CORE]\\nexcludesFILE = $PWD/rules\\n\" >home/.gitconfig", true, "rules");
+    check_asked("printf \"[core]\\nexcludesfile = $PWD/rules\\n\" >home/.config/git/config", true,
+                "rules");
+    check_asked("printf \"[core]\\nexcludesfile = $PWD/rules\\n\" >more; "
+                "printf \"[include]\\npath = $PWD/more\\n\" >home/.gitconfig",
+                true, "rules");
+    check_asked("printf '[user]\\nname = x\\n' >home/.gitconfig; "
+                "printf \"[core]\\nexcludesfile = $PWD/rules\\n\" >home/.config/git/config",
+                true, "rules");
+    check_asked("printf '# \\000\\n[core]\\nexcludesfile = %s/rules\\n' \"$PWD\" >home/.gitconfig",
+                true, "rules");
+}
+END_TEST
+
 /* Bits and times that tell git not to look. */
 START_TEST(hidden_changes_are_seen)
 {
@@ -361,6 +398,7 @@ int main(void)
         sha256,
         worktree_and_its_own_excludes,
         user_excludes,
+        git_is_asked_for_excludes_only_when_something_is_said,
         hidden_changes_are_seen,
         racy_entries,
         intent_to_add_and_unmerged,
