@@ -21,7 +21,7 @@ typedef struct {
     const char *workspace; /* /workspace */
     const char *cgroup;    /* cgroup v2 directory of the task */
     const char *disk;      /* mount point of the disk to grow and to trim; NULL: leave it */
-    bool own_machine;      /* caches, free memory and kernel settings are the box's, too */
+    bool own_machine;      /* caches and kernel settings are the box's, too */
     void (*power_off)(void);
     /* The host has closed `fd` (-1 when already taken back): gives the descriptor to go on with, -1
      * when there is none yet (asked again soon), -2 to end the service. */

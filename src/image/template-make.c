@@ -52,14 +52,25 @@ static const char boot_to_its_end[] =
 static const char warm_up[] = "cd /tmp && git --version && git status; ls / | grep -q usr; "
                               "/bin/true; sed -n 1p /etc/passwd; sudo -n true; true";
 
-static bool settle(TbBox *box, const TbShape *shape, GError **error)
+/* Says how long a step took; passes on how it went. */
+static bool step(const char *what, int64_t *since, bool ok)
+{
+    int64_t now = g_get_monotonic_time();
+    tb_verbose("template: %s: %" G_GINT64_FORMAT " ms", what, (now - *since) / 1000);
+    *since = now;
+    return ok;
+}
+
+static bool settle(TbBox *box, const TbShape *shape, int64_t *since, GError **error)
 {
     TbGuestInfo info;
+    uint32_t uid = shape->uid ? shape->uid : 1000;
     TbSession *session = tb_box_wait_hello(box, in_seconds(BOOT_SECONDS), &info, error);
-    return session && run_script(session, boot_to_its_end, error) &&
-           tb_session_settle(session, shape->uid ? shape->uid : 1000, shape->gid,
-                             in_seconds(SETTLE_SECONDS), error) &&
-           run_script(session, warm_up, error);
+    return step("boot", since, session != NULL) &&
+           step("boot to its end", since, run_script(session, boot_to_its_end, error)) &&
+           step("settle", since,
+                tb_session_settle(session, uid, shape->gid, in_seconds(SETTLE_SECONDS), error)) &&
+           step("warm up", since, run_script(session, warm_up, error));
 }
 
 static bool make_placeholder(int dirfd, GError **error)
@@ -78,11 +89,12 @@ static bool boot_and_freeze(const TbShape *shape, const char *key, const char *s
     g_autofree char *project = g_build_filename(staging, PLACEHOLDER, NULL);
     TbBoxSpec spec = {.id = id, .dir = dir, .project_disk = project, .freezable = true};
     tb_shape_spec(shape, &spec);
+    int64_t since = g_get_monotonic_time();
     g_autoptr(TbBox) box = tb_box_start(&spec, error);
-    if (!box || !settle(box, shape, error))
+    if (!box || !settle(box, shape, &since, error))
         return false;
     tb_status("making a template of image '%s': freezing", shape->image->name);
-    return tb_box_freeze(box, dirfd, in_seconds(FREEZE_SECONDS), error);
+    return step("freeze", &since, tb_box_freeze(box, dirfd, in_seconds(FREEZE_SECONDS), error));
 }
 
 /* On the disk before the manifest says so. */

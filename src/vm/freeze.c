@@ -7,8 +7,8 @@
  * plain file of the jail's user with no other name, and what is at its new place must be the file
  * that was looked at. None is ever opened as more than bytes on this side.
  *
- * Freed pages of the guest's are zero (the guest program saw to that); pages that hold nothing but
- * zeros are cut out of the file, so a template is as large as what it really holds.
+ * Pages that hold nothing but zeros are cut out of the memory's file, so a template is as large as
+ * what the guest has ever used.
  */
 #include "vm/box-private.h"
 
