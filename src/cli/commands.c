@@ -216,7 +216,8 @@ const TbSubcommand tb_subcommands[] = {
      .usage = FORMS("[--apply] [--older-than DURATION]"),
      .details =
          "Discarded tasks, failed and applied ones that are old, boxes kept on purpose that are\n"
-         "old, unused project images, leftovers of builds. A patch that waits for review stays.",
+         "old, unused project images, templates that nothing can be forked from, leftovers of\n"
+         "builds. A patch that waits for review stays.",
      .options = OPTIONS({'\0', "apply", NULL, "remove it (default: only say what)"},
                         {'\0', "older-than", "DURATION", "what counts as old (default: 14d)"}),
      .run = tb_cli_gc},

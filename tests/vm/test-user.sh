@@ -111,6 +111,16 @@ expect 0 tb_as_user apply @last
 equal user "$(tail -n 1 "$T/u/project/text")" "the project after apply"
 equal "$uid" "$(stat -c %u "$T/u/project/text")" "owner of an applied file"
 
+say "its boxes are forked from a template of its own, which its jail cannot write either"
+expect 0 tb_as_user run --json -C "$T/u/project" -- true
+equal fork "$(json "$T/out" start)" "how the user's second box started"
+equal "$uid 444" "$(find "$T/u/data/taskbox/templates" -name memory -uid "$uid" -printf '%U %m\n' | sort -u)" \
+    "owner and mode of the user's templates"
+expect 0 tb_as_user template ls
+key=$(sed -n '2s/ .*//p' "$T/out")
+expect 0 tb_as_user template rm "$key"
+equal '' "$(find "$T/u/data/taskbox/templates" -name "$key*")" "a template that was removed"
+
 say "what it keeps is nobody else's"
 equal '' "$(find "$T/u/state" "$T/u/cache" -maxdepth 1 -mindepth 1 -type d -perm /077)" \
     "directories that others can enter"
