@@ -277,6 +277,12 @@ last_task() {
     printf '%s\n' "${newest#* }"
 }
 
+# Longer than taskbox itself waits for a box (300 s) or for an image's first boot.
+# shellcheck disable=SC2034  # tests use them
+boot_limit=400
+# shellcheck disable=SC2034
+build_limit=900
+
 # wait_for SECONDS COMMAND...: until the command says yes.
 wait_for() {
     local deadline=$((SECONDS + $1))

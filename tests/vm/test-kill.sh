@@ -39,7 +39,7 @@ run_and_signal() {
     local start=()
     [ "$stage" != start ] || start=(--cold)
     background run "${start[@]}" -C "$project" -- sh -c "$command"
-    wait_for 120 "$@" || fail "the run did not come to: $*"
+    wait_for "$boot_limit" "$@" || fail "the run did not come to: $*"
     wait_for 20 box_processes >"$T/seen" || fail "no process of a box could be seen at stage $stage"
     kill "-$signal" "$pid"
     ended_with=0
@@ -123,7 +123,7 @@ for signal in INT TERM KILL; do
         case $signal in INT) delay=2 ;; TERM) delay=6 ;; KILL) delay=12 ;; esac
         say "SIG$signal when a build has come to: $moment ($delay s)"
         background image build "$T/stopped.yaml"
-        wait_for 300 "$moment" || fail "the build did not come to: $moment"
+        wait_for "$build_limit" "$moment" || fail "the build did not come to: $moment"
         kill -0 "$pid" 2>/dev/null || fail "the build ended before it could be stopped"
         kill "-$signal" "$pid"
         stopped=$SECONDS

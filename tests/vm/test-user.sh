@@ -20,7 +20,7 @@ say "as root: who runs what in the jail"
 make_project "$T/of-root"
 tb run -C "$T/of-root" -- sh -c 'id -u; echo started; sleep 8' >"$T/out" 2>"$T/err" &
 pid=$!
-wait_for 120 grep -qs started "$T/out" || fail "the run did not start"
+wait_for "$boot_limit" grep -qs started "$T/out" || fail "the run did not start"
 processes_of_test >"$T/processes"
 # What only waits outside, as root of a user namespace and without any right.
 waits_outside() {
