@@ -84,7 +84,7 @@ uint64_t tb_capacity_less_reserve(uint64_t memory)
 }
 
 /* GLib's count may leave affinity out. More processors than the set can hold: nobody bound us. */
-static unsigned processors(void)
+unsigned tb_capacity_processors(void)
 {
     cpu_set_t allowed;
     if (sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) > 0)
@@ -96,7 +96,7 @@ TbCapacity tb_capacity_get(const TbCapacity *set)
 {
     TbCapacity capacity = *set;
     if (!capacity.cpus)
-        capacity.cpus = processors() * TB_CAPACITY_OVERCOMMIT;
+        capacity.cpus = tb_capacity_processors() * TB_CAPACITY_OVERCOMMIT;
     if (!capacity.memory)
         capacity.memory = tb_capacity_less_reserve(tb_capacity_memory(""));
     return capacity;

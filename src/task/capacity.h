@@ -14,6 +14,8 @@ TbCapacity tb_capacity_get(const TbCapacity *set);
  * eight boxes of the default shape (2 processors) run at once on a machine with two. */
 #define TB_CAPACITY_OVERCOMMIT 8
 
+/* How many processors this process may run on (affinity). */
+unsigned tb_capacity_processors(void);
 /* Bytes of memory that may be used by all of us, before the reserve: read from `root`/proc and
  * `root`/sys ("" but in tests). */
 uint64_t tb_capacity_memory(const char *root);

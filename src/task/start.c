@@ -67,6 +67,7 @@ TbTemplate *tb_task_template(const TbSettings *settings, const TbRunOptions *opt
 void tb_start_clear(TbStart *start)
 {
     g_clear_pointer(&start->template, tb_template_free);
+    g_clear_pointer(&start->turn, tb_boot_turn_free);
 }
 
 const char *tb_start_how(const TbStart *start)
@@ -112,8 +113,10 @@ static void give_up_fork(TbStart *start, const GError *why)
 TbBox *tb_start_box(TbStart *start, GError **error)
 {
     start->spec.fork = start->template ? &start->template->files : NULL;
-    if (!start->template)
-        return tb_box_start(&start->spec, error);
+    if (!start->template) {
+        start->turn = tb_boot_turn_take(error);
+        return start->turn ? tb_box_start(&start->spec, error) : NULL;
+    }
     g_autoptr(GError) why = NULL;
     TbBox *box = tb_box_start(&start->spec, &why);
     if (box)
@@ -133,8 +136,11 @@ static int64_t in_seconds(int seconds)
 
 TbSession *tb_start_hello(TbStart *start, TbBox **box, TbGuestInfo *info, GError **error)
 {
-    if (!start->template)
-        return tb_box_wait_hello(*box, in_seconds(BOOT_SECONDS), info, error);
+    if (!start->template) {
+        TbSession *session = tb_box_wait_hello(*box, in_seconds(BOOT_SECONDS), info, error);
+        g_clear_pointer(&start->turn, tb_boot_turn_free);
+        return session;
+    }
     g_autoptr(GError) why = NULL;
     TbSession *session = tb_box_wait_hello(*box, in_seconds(FORK_SECONDS), info, &why);
     if (session && tb_template_unchanged(start->template, &why)) {

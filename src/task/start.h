@@ -3,6 +3,7 @@
 #pragma once
 
 #include "image/template.h"
+#include "task/boot-turn.h"
 #include "task/run.h"
 #include "vm/box.h"
 
@@ -18,6 +19,7 @@ typedef struct {
     bool cold;      /* no template */
     TbTemplate *template; /* the one it was forked from */
     bool made;            /* and this task made it */
+    TbBootTurn *turn;     /* while it boots */
 } TbStart;
 void tb_start_clear(TbStart *start);
 

@@ -27,6 +27,13 @@ static inline void set_up(void)
     ck_assert_msg(store != NULL, "%s", error ? error->message : "");
 }
 
+/* And the state directory is the test's own. */
+static inline void set_up_state(void)
+{
+    set_up();
+    g_setenv("XDG_STATE_HOME", root, TRUE);
+}
+
 static inline void tear_down(void)
 {
     g_clear_pointer(&store, tb_store_free);

@@ -123,12 +123,6 @@ static Child start_waiting(unsigned cpus, uint64_t memory, unsigned before)
     return child;
 }
 
-static void set_up_state(void)
-{
-    set_up();
-    g_setenv("XDG_STATE_HOME", root, TRUE);
-}
-
 START_TEST(test_first_in_first_out)
 {
     Child a = start_admitted(2, MIB), b = start_admitted(2, MIB);
