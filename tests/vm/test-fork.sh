@@ -73,3 +73,27 @@ expect 0 tb template show "${key:0:12}"
 holds "$T/out" '"imageDigest"' "'template show'"
 expect 0 tb template rm "${key:0:12}"
 expect 1 tb template show "${key:0:12}"
+
+say "SIGKILL while it freezes; then two runs that both want the template"
+for delay in 1 0.3 0; do
+    "$TASKBOX" template build >"$T/killed" 2>"$T/killed.said" &
+    pid=$!
+    wait_for "$boot_limit" grep -q ': freezing' "$T/killed.said" || fail "the template does not come to be frozen"
+    sleep "$delay"
+    kill -KILL "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+    [ -s "$T/killed" ] || break # else it was done already
+    expect 0 tb template rm "${key:0:12}"
+done
+equal '' "$(cat "$T/killed")" "key of a template that was never finished"
+for name in one two; do
+    tb run --json -C "$project" -- true >"$T/$name.json" 2>"$T/$name.said" &
+    eval "pid_$name=$!"
+done
+for name in one two; do
+    pid=pid_$name
+    wait "${!pid}" || { cp "$T/$name.said" "$T/err" && fail "run $name failed after a killed freeze"; }
+    equal fork "$(json "$T/$name.json" start)" "how box $name came to run"
+done
+equal 1 "$(cat "$T/one.said" "$T/two.said" | grep -c ': booting (once')" "times the template was made"
+equal "$key" "$(basename "$templates"/*)" "what lies among the templates"
