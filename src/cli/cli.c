@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/exit.h"
 #include "cli/output.h"
+#include "cli/pager.h"
 #include "image/store.h"
 #include "util/error.h"
 #include "util/escape.h"
@@ -144,6 +145,7 @@ int tb_cli_main(int argc, char **argv)
     if (error)
         status = fail(&cli, all, error);
     tb_status_done();
+    tb_pager_end();
     g_clear_pointer(&cli.arguments, tb_arguments_free);
     g_clear_pointer(&cli.store, tb_store_free);
     return status;

@@ -11,6 +11,7 @@
 #include "cli/arguments.h"
 #include "task/run.h"
 #include "cli/output.h"
+#include "cli/patch-view.h"
 
 typedef struct TbSubcommand TbSubcommand;
 
@@ -54,7 +55,7 @@ int tb_cli_main(int argc, char **argv);
 /* run.c: --image, --cpus, --memory and --disk. */
 bool tb_cli_read_shape(const TbArguments *arguments, TbRunOptions *options, GError **error);
 /* diff.c: the patch file of a task; TB_ERROR_NOT_FOUND when it has none. */
-bool tb_print_patch(const TbTask *task, TbScreen *screen, GError **error);
+bool tb_print_patch(const TbTask *task, TbPatchView *view, GError **error);
 
 bool tb_cli_image_build(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_ls(TbCli *cli, int *status, GError **error);

@@ -7,6 +7,7 @@
 
 #include "cli/command.h"
 #include "cli/output.h"
+#include "cli/pager.h"
 #include "task/finish.h"
 #include "util/auto.h"
 #include "util/error.h"
@@ -18,7 +19,7 @@ static bool put(TbScreen *screen, const char *text, GError **error)
     return tb_screen_write(screen, text, strlen(text), error);
 }
 
-bool tb_print_patch(const TbTask *task, TbScreen *screen, GError **error)
+bool tb_print_patch(const TbTask *task, TbPatchView *view, GError **error)
 {
     if (!task->has_patch)
         return tb_error_set(error, TB_ERROR_NOT_FOUND,
@@ -34,7 +35,7 @@ bool tb_print_patch(const TbTask *task, TbScreen *screen, GError **error)
             return tb_error_set_errno(error, errno, "cannot read the patch of task '%s'", task->id);
         if (got == 0)
             return true;
-        if (got > 0 && !tb_screen_write(screen, buffer, (size_t)got, error))
+        if (got > 0 && !tb_patch_view_write(view, buffer, (size_t)got, error))
             return false;
     }
 }
@@ -104,14 +105,15 @@ static GPtrArray *files_in(const TbTask *task, const char *const *paths, GError 
 
 static bool on_diff(const uint8_t *data, size_t length, void *user_data, GError **error)
 {
-    return tb_screen_write(user_data, data, length, error);
+    return tb_patch_view_write(user_data, data, length, error);
 }
 
-static bool print_part(const TbTask *task, const GPtrArray *files, TbScreen *screen, GError **error)
+static bool print_part(const TbTask *task, const GPtrArray *files, TbPatchView *view,
+                       GError **error)
 {
     g_autoptr(TbGit) git = tb_task_objects(task, error);
     return git &&
-           tb_patch_diff(git, task->base_tree, task->result_tree, files, on_diff, screen, error);
+           tb_patch_diff(git, task->base_tree, task->result_tree, files, on_diff, view, error);
 }
 
 bool tb_cli_diff(TbCli *cli, int *status, GError **error)
@@ -126,14 +128,17 @@ bool tb_cli_diff(TbCli *cli, int *status, GError **error)
     g_autoptr(TbTask) task = tb_task_open(cli->store, words[0], error);
     if (!task)
         return false;
+    tb_pager_start();
+    TbStyle style = tb_style_of(STDOUT_FILENO);
     g_autoptr(TbScreen) screen = tb_screen_new(STDOUT_FILENO);
+    g_autoptr(TbPatchView) view = tb_patch_view_new(screen, &style);
     const char *const *paths = words + 1;
     if (!stat && !names && !paths[0])
-        return tb_print_patch(task, screen, error);
+        return tb_print_patch(task, view, error);
     g_autoptr(GPtrArray) files = files_in(task, paths, error);
     if (!files)
         return false;
     return names  ? print_names(files, screen, error)
            : stat ? print_stat(files, screen, error)
-                  : print_part(task, files, screen, error);
+                  : print_part(task, files, view, error);
 }

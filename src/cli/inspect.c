@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/output.h"
+#include "cli/pager.h"
 #include "cli/show.h"
 #include "cli/style.h"
 #include "review/file-diff.h"
@@ -183,8 +184,10 @@ bool tb_cli_inspect(TbCli *cli, int *status, GError **error)
     g_auto(Inspection) inspection = {.task = task};
     if (!inspection_read(&inspection, error))
         return false;
-    TbStyle style = tb_style_of(STDOUT_FILENO);
     bool json = tb_arguments_flag(cli->arguments, "json");
+    if (!json)
+        tb_pager_start();
+    TbStyle style = tb_style_of(STDOUT_FILENO);
     g_autofree char *text = json ? describe_json(&inspection) : describe(&inspection, &style);
     return tb_print_format(error, "%s%s", text, json ? "\n" : "");
 }

@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/exit.h"
 #include "cli/output.h"
+#include "cli/pager.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/interrupt.h"
@@ -50,6 +51,8 @@ static void pause_a_moment(void)
 
 static bool print_log(TbTask *task, bool follow, int *status, GError **error)
 {
+    if (!follow)
+        tb_pager_start();
     g_autoptr(TbScreen) screen = tb_screen_new(STDOUT_FILENO);
     tb_autofd fd = -1;
     for (;;) {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/pager.h"
 #include "util/error.h"
 #include "util/escape.h"
 #include "util/log.h"
@@ -32,7 +33,7 @@ static TbScreen *screen_new(int fd, bool escapes)
 
 TbScreen *tb_screen_new(int fd)
 {
-    return screen_new(fd, isatty(fd));
+    return screen_new(fd, tb_shown_on_terminal(fd));
 }
 
 TbScreen *tb_screen_new_escaping(int fd)
@@ -116,12 +117,24 @@ bool tb_screen_write(TbScreen *screen, const void *data, size_t length, GError *
     return put_escaped(screen, (const char *)all->data, shown, error);
 }
 
+static bool put_held(TbScreen *screen, GError **error)
+{
+    size_t length = screen->n_held;
+    screen->n_held = 0;
+    return length == 0 || put_escaped(screen, screen->held, length, error);
+}
+
+bool tb_screen_colour(TbScreen *screen, const char *sequence, GError **error)
+{
+    return *sequence == '\0' ||
+           (put_held(screen, error) && put(screen, sequence, strlen(sequence), error));
+}
+
 void tb_screen_free(TbScreen *screen)
 {
     if (!screen)
         return;
-    if (screen->n_held)
-        put_escaped(screen, screen->held, screen->n_held, NULL);
+    put_held(screen, NULL);
     g_free(screen);
 }
 

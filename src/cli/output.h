@@ -14,6 +14,8 @@
 typedef struct TbScreen TbScreen;
 TbScreen *tb_screen_new(int fd);
 bool tb_screen_write(TbScreen *screen, const void *data, size_t length, GError **error);
+/* A sequence of ours (style.h), after what is held back of a character. */
+bool tb_screen_colour(TbScreen *screen, const char *sequence, GError **error);
 /* Writes what is held back of a character that never got complete, too. */
 void tb_screen_free(TbScreen *screen);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbScreen, tb_screen_free)

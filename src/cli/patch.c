@@ -43,8 +43,10 @@ bool tb_cli_patch(TbCli *cli, int *status, GError **error)
     const char *path = tb_arguments_value(cli->arguments, "output");
     if (path && strcmp(path, "-") != 0 && task->has_patch)
         return write_file(task, path, error);
+    TbStyle style = tb_style_of(STDOUT_FILENO);
     g_autoptr(TbScreen) screen = tb_screen_new(STDOUT_FILENO);
-    return tb_print_patch(task, screen, error);
+    g_autoptr(TbPatchView) view = tb_patch_view_new(screen, &style);
+    return tb_print_patch(task, view, error);
 }
 
 bool tb_cli_patch_verify(TbCli *cli, int *status, GError **error)

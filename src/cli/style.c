@@ -6,13 +6,15 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "cli/pager.h"
+
 #define LEAST_WIDTH 20
 #define MOST_WIDTH  1000
 
 TbStyle tb_style_of(int fd)
 {
     TbStyle style = {.width = 80, .height = 24};
-    bool terminal = isatty(fd);
+    bool terminal = tb_shown_on_terminal(fd);
     const char *no_colour = g_getenv("NO_COLOR"), *term = g_getenv("TERM");
     style.colour = terminal && !(no_colour && *no_colour) && term && strcmp(term, "dumb") != 0;
     struct winsize size;

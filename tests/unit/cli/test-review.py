@@ -169,3 +169,43 @@ with Place() as place:
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     check(done.returncode == 2 and b"taskbox inspect calm-crane-a1" in done.stderr, done.stderr,
           "without a terminal")
+
+
+def on_terminal(place, words, **env):
+    """What a terminal shows of a command that asks nothing."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(TASKBOX, [TASKBOX, *words], dict(place.env, **env))
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
+    screen = b""
+    while select.select([fd], [], [], 60)[0]:
+        try:
+            data = os.read(fd, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        screen += data
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.close(fd)
+    return code, screen
+
+
+# long results: in colour, escaped, and through the pager that the user has chosen
+with Place() as place:
+    code, screen = on_terminal(place, ["diff", "@last"], PAGER="sed 's/^/paged:/'")
+    check(code == 0 and harmless(screen), screen, "an escape came through the pager")
+    check(b"paged:\x1b[32m+FIVE\x1b[0m" in screen, screen, "colour through the pager")
+    check(rb"\x1B[2J\u{202E}" in screen, screen, "what is hostile is written out for the pager")
+    code, screen = on_terminal(place, ["diff", "--stat", "@last"], PAGER="false",
+                               TASKBOX_PAGER="sed s/^/ours:/")
+    check(code == 0 and screen.startswith(b"ours:"), screen, "TASKBOX_PAGER goes before PAGER")
+    code, screen = on_terminal(place, ["diff", "@last"], PAGER="true")
+    check(code == 0 and screen == b"", screen, "a pager that reads nothing is no error")
+    code, screen = on_terminal(place, ["inspect", "@last"], PAGER="cat", NO_COLOR="1")
+    check(code == 0 and b"\x1b" not in screen and b"findings" in screen, screen, "no pager, no colour")
+    code, screen = on_terminal(place, ["diff", "@last"], PAGER="sed s/^/paged:/", TERM="dumb")
+    check(code == 0 and b"paged:" not in screen and b"\x1b" not in screen, screen, "a dumb terminal")
+    done = subprocess.run([TASKBOX, "diff", "@last"], env=dict(place.env, PAGER="false"),
+                          stdout=subprocess.PIPE, check=True)
+    check(b"\x1b[2J" in done.stdout and b"\x1b[32m" not in done.stdout, done.stdout, "bytes elsewhere")
