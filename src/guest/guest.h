@@ -66,8 +66,10 @@ typedef struct {
 } TbUser;
 
 /* setup.c, setup-user.c, setup-network.c, disk.c */
-bool tb_setup_run(const TbGuestConfig *config, const TbSetupMessage *setup, TbUser *user,
-                  TbFault *fault);
+/* `settled` is who SETTLE has prepared this box for in this very boot (uid 0: nobody); then what it
+ * did is not looked at again. */
+bool tb_setup_run(const TbGuestConfig *config, const TbSetupMessage *setup, const TbUser *settled,
+                  TbUser *user, TbFault *fault);
 bool tb_setup_user(const TbGuestConfig *config, uint32_t uid, uint32_t gid, TbUser *user,
                    TbFault *fault);
 bool tb_setup_loopback(TbFault *fault);
@@ -187,6 +189,7 @@ struct TbGuest {
     uint8_t *exec;     /* parts of an EXEC so far */
     size_t exec_length;
     TbUser user;
+    TbUser settled; /* whom the last SETTLE named */
     TbDelta delta;
     TbExport *export;
     TbTask task;

@@ -48,7 +48,8 @@ static bool run_setup(TbGuest *guest, const TbFrame *frame)
     TbFault fault;
     if (!tb_decode_setup(frame->payload, frame->length, &setup))
         return false;
-    bool ok = tb_setup_run(guest->config, &setup, &guest->user, &fault);
+    bool ok = tb_setup_run(guest->config, &setup, &guest->settled, &guest->user, &fault);
+    guest->settled.uid = 0; /* the box is the task's now */
     answer(guest, TB_MSG_SETUP, ok, &fault);
     return true;
 }
@@ -210,11 +211,12 @@ static bool run_settle(TbGuest *guest, const TbFrame *frame)
     TbReader reader = tb_reader(frame->payload, frame->length);
     uint32_t uid = tb_get_u32(&reader);
     uint32_t gid = tb_get_u32(&reader);
-    TbUser user;
+    TbUser user = {0};
     TbFault fault;
     if (!tb_reader_done(&reader))
         return false;
     bool ok = tb_setup_common(guest->config, uid, gid, true, &user, &fault);
+    guest->settled = ok ? user : (TbUser){0};
     if (ok)
         tb_settle(guest->config);
     answer(guest, TB_MSG_SETTLE, ok, &fault);

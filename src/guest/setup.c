@@ -5,8 +5,9 @@
  * first, since the machine id is made of it.
  *
  * After a fork it is on the way of every task, so what all tasks of a user share is done before the
- * freeze already (tb_setup_common) and only looked at here; and what differs lies in /run, in
- * memory, where writing is a fraction of the work: the files in /etc are links to it.
+ * freeze already (tb_setup_common), when this very process was there to see it; and what differs
+ * lies in /run, in memory, where writing is a fraction of the work: the files in /etc are links to
+ * it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -235,12 +236,23 @@ bool tb_setup_common(const TbGuestConfig *config, uint32_t uid, uint32_t gid, bo
            allow_sudo(config, fault) && set_git_config(config, fault) && tb_setup_loopback(fault);
 }
 
-bool tb_setup_run(const TbGuestConfig *config, const TbSetupMessage *setup, TbUser *user,
-                  TbFault *fault)
+/* A network means that an image is built, whose disk nobody has settled. */
+static bool is_settled(const TbSetupMessage *setup, const TbUser *settled)
 {
-    if (!set_clock(setup, fault) || !add_entropy(setup, fault) ||
-        !tb_setup_common(config, setup->uid, setup->gid, !setup->network, user, fault) ||
-        !set_machine_id(config, fault) || !set_hostname(config, setup->hostname, fault))
+    return settled->uid != 0 && settled->uid == setup->uid && settled->gid == setup->gid &&
+           !setup->network;
+}
+
+bool tb_setup_run(const TbGuestConfig *config, const TbSetupMessage *setup, const TbUser *settled,
+                  TbUser *user, TbFault *fault)
+{
+    if (!set_clock(setup, fault) || !add_entropy(setup, fault))
+        return false;
+    if (is_settled(setup, settled))
+        *user = *settled;
+    else if (!tb_setup_common(config, setup->uid, setup->gid, !setup->network, user, fault))
+        return false;
+    if (!set_machine_id(config, fault) || !set_hostname(config, setup->hostname, fault))
         return false;
     set_boot_id(config);
     return !setup->network || tb_setup_network(config, fault);

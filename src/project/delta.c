@@ -55,6 +55,8 @@ static bool in_image(const TbManifestEntry *entry, const TbItem *item)
         return false;
     if (item->kind == TB_ENTRY_DIR)
         return true;
+    if (item->ours) /* the number is its content's, the times are of this scan */
+        return entry->size == item->size && entry->ino == item->ino;
     return entry->size == item->size && entry->ino == item->ino &&
            entry->mtime_sec == item->mtime.tv_sec &&
            entry->mtime_nsec == (uint32_t)item->mtime.tv_nsec &&
@@ -65,7 +67,7 @@ static bool in_image(const TbManifestEntry *entry, const TbItem *item)
 /* Both sides have the path. */
 static void compare(TbDelta *delta, const TbManifestEntry *entry, TbItem *item)
 {
-    if (!(item->ours && item->kind == TB_ENTRY_FILE) && in_image(entry, item))
+    if (in_image(entry, item))
         return;
     bool was_dir = entry->kind == TB_ENTRY_DIR;
     bool becomes_dir = item->kind == TB_ENTRY_DIR && !was_dir;

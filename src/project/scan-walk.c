@@ -85,6 +85,19 @@ static TbItem *add_item(Walk *walk, const char *path, TbEntryKind kind, const st
     return tb_scan_item(scan, scan->items->len - 1);
 }
 
+/* Two contents with one number are as likely as two files with one inode and one set of times. */
+static uint64_t number_of(const char *text)
+{
+    uint8_t digest[32];
+    gsize length = sizeof digest;
+    g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
+    g_checksum_update(checksum, (const guchar *)text, (gssize)strlen(text));
+    g_checksum_get_digest(checksum, digest, &length);
+    uint64_t number;
+    memcpy(&number, digest, sizeof number);
+    return number;
+}
+
 /* Something of ours; takes `text`. */
 static void add_ours(TbScan *scan, char *path, TbEntryKind kind, char *text)
 {
@@ -95,6 +108,7 @@ static void add_ours(TbScan *scan, char *path, TbEntryKind kind, char *text)
         .size = text ? strlen(text) : 0,
         .mtime = scan->started,
         .ctime = scan->started,
+        .ino = text ? number_of(text) : 0,
         .text = text,
         .ours = true,
     };

@@ -39,16 +39,25 @@ static bool send_entry(TbSession *session, const TbEntry *entry, int64_t deadlin
     return tb_session_send(session, TB_MSG_DELTA_ENTRY, payload, writer.length, deadline, error);
 }
 
+static bool finish(TbSession *session, int64_t deadline, GError **error)
+{
+    return tb_session_send(session, TB_MSG_DELTA_END, NULL, 0, deadline, error) &&
+           tb_session_expect_ok(session, TB_MSG_DELTA_END, deadline, error);
+}
+
+/* Nothing at all for a delta without entries: in the box the layer costs tenths of a second. */
 static bool send_all(TbSession *session, const TbEntrySource *source, int64_t deadline,
                      GError **error)
 {
-    for (;;) {
+    for (bool first = true;; first = false) {
         TbEntry entry = {0};
         bool done = false;
         if (!source->next(source->data, &entry, &done, error))
             return false;
         if (done)
-            return true;
+            return first || finish(session, deadline, error);
+        if (first && !tb_session_send(session, TB_MSG_DELTA_BEGIN, NULL, 0, deadline, error))
+            return false;
         if (!send_entry(session, &entry, deadline, error))
             return false;
         if (entry.kind == TB_ENTRY_FILE && !send_data(session, source, entry.size, deadline, error))
@@ -59,9 +68,5 @@ static bool send_all(TbSession *session, const TbEntrySource *source, int64_t de
 bool tb_session_send_delta(TbSession *session, const TbEntrySource *source, int64_t deadline,
                            GError **error)
 {
-    return tb_session_usable(session, error) &&
-           tb_session_send(session, TB_MSG_DELTA_BEGIN, NULL, 0, deadline, error) &&
-           send_all(session, source, deadline, error) &&
-           tb_session_send(session, TB_MSG_DELTA_END, NULL, 0, deadline, error) &&
-           tb_session_expect_ok(session, TB_MSG_DELTA_END, deadline, error);
+    return tb_session_usable(session, error) && send_all(session, source, deadline, error);
 }

@@ -154,6 +154,7 @@ END_TEST
 START_TEST(links_that_lead_nowhere_are_made_anew)
 {
     settle();
+    be("first"); /* what SETTLE saw counts once only */
     says("rm -r run/taskbox; ln -sf /nonexistent etc/hostname", "");
     be("later");
     says("cat etc/hostname; readlink etc/hostname", "later\n../run/taskbox/hostname\n");
