@@ -15,6 +15,10 @@ GPtrArray *tb_patch_raw(TbGit *git, const char *base_tree, const char *result_tr
 /* An empty array of TbPatchFile that frees them. */
 GPtrArray *tb_patch_list_new(void);
 
+/* Appends the ids of files and trees that `to` has and `from` has not, a line each; not `to`. */
+bool tb_patch_list_objects(TbGit *git, const char *from, const char *to, GString *oids,
+                           GError **error);
+
 /* Packs what `from` has and `to` has not (files and trees that differ) into the private directory
  * itself, so that it does not go away with the repository it is borrowed from. */
 bool tb_patch_keep(TbGit *git, const char *from, const char *to, GError **error);
