@@ -111,16 +111,21 @@ const TbSubcommand tb_subcommands[] = {
     {.name = "apply",
      .group = "review",
      .summary = "Put a task's patch on the project, all of it or nothing",
-     .usage = FORMS("[--check] [--3way] [--acknowledge RULE]... TASK",
-                    "[--check] [--3way] [--acknowledge RULE]... TASK --files PATH..."),
+     .usage = FORMS("[--check] [--3way] [--acknowledge RULE]... TASK [--files PATH...]",
+                    "--index|--commit|--branch NAME [OPTION...] TASK [--files PATH...]"),
      .details =
          "Every file of the patch must be as it was when the task began, else nothing is\n"
          "written, the files that differ are named, and the exit code is 11. With --3way git\n"
          "merges instead; files with conflict markers are named, and the exit code is 13. With\n"
-         "findings of severity high (taskbox inspect) it is 8 until each of their rules is named.",
+         "findings of severity high (taskbox inspect) it is 8 until each of their rules is named.\n"
+         "No hook and no filter runs; other staged changes stay staged and are not committed.",
      .options = OPTIONS({'\0', "check", NULL, "only say whether it would apply"},
                         {'\0', "3way", NULL, "merge where the project has moved on"},
                         {'\0', "files", NULL, "only the paths that follow the task"},
+                        {'\0', "index", NULL, "put it into git's index, too"},
+                        {'\0', "commit", NULL, "and commit it, on the branch checked out"},
+                        {'\0', "branch", "NAME",
+                         "commit it on a new branch instead; files and index stay as they are"},
                         {'\0', "acknowledge", "RULE",
                          "apply although this rule has found something; 'all': any rule"}),
      .run = tb_cli_apply},
@@ -147,8 +152,10 @@ const TbSubcommand tb_subcommands[] = {
      .group = "review",
      .summary = "Take an apply back, all of it or nothing",
      .usage = FORMS("TASK"),
-     .details = "Every file must be as the apply left it, else nothing is written, the files that\n"
-                "differ are named, and the exit code is 11.",
+     .details =
+         "Every file must be as the apply left it, else nothing is written, the files that\n"
+         "differ are named, and the exit code is 11. A commit or branch that it made is taken\n"
+         "back, too, as long as nothing has come on top.",
      .run = tb_cli_undo},
     {.name = "discard",
      .group = "review",

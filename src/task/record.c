@@ -40,7 +40,9 @@ static const struct {
     {"agent", offsetof(TbTask, agent)},
     {"base_tree", offsetof(TbTask, base_tree)},
     {"result_tree", offsetof(TbTask, result_tree)},
+    {"base_commit", offsetof(TbTask, base_commit)},
     {"applied_tree", offsetof(TbTask, applied_tree)},
+    {"applied_to", offsetof(TbTask, applied_to)},
     {"error_code", offsetof(TbTask, error_code)},
     {"error_message", offsetof(TbTask, error_message)},
     {"cause", offsetof(TbTask, cause)},
@@ -381,7 +383,9 @@ static void add_outcome(JsonBuilder *json, const TbTask *task)
     add_text(json, "cause", task->cause);
     add_text(json, "base_tree", task->base_tree);
     add_text(json, "result_tree", task->result_tree);
+    add_text(json, "base_commit", task->base_commit);
     add_text(json, "applied_tree", task->applied_tree);
+    add_text(json, "applied_to", task->applied_to);
     g_autofree char *patch = task->has_patch ? tb_task_path(task, "patch") : NULL;
     add_text(json, "patch", patch);
     json_builder_set_member_name(json, "verified");

@@ -21,6 +21,7 @@
 #include "task/admission.h"
 #include "task/start.h"
 #include "task/findings.h"
+#include "task/repository.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/interrupt.h"
@@ -208,6 +209,7 @@ static bool read_project(Run *run, GError **error)
         return false;
     add_notes(run, tb_scan_left_out(run->scan), "not in the box: ");
     phase_end(run, "scan");
+    run->task->base_commit = tb_project_head(run->project, tb_git_oid_length(run->git));
     g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func(g_free);
     run->task->base_tree =
         tb_project_base_tree(run->project, run->scan, run->git, run->base_index, notes, error);
@@ -376,16 +378,8 @@ static bool export_changes(Run *run, GError **error)
 static bool write_patch(Run *run, GError **error)
 {
     TbTask *task = run->task;
-    g_autofree char *command = task->command ? g_strjoinv(" ", task->command) : NULL;
-    TbPatchHeader header = {
-        .subject = task->prompt ? task->prompt : command,
-        .task_id = task->id,
-        .image_digest = task->image_digest,
-        .base_tree = task->base_tree,
-        .result_tree = task->result_tree,
-        .author = "AI Agent <agent@internal.sandbox>",
-        .time = time(NULL),
-    };
+    g_autofree char *command = tb_task_subject(task);
+    TbPatchHeader header = tb_task_patch_header(task, command, task->result_tree, time(NULL));
     if (!tb_patch_write(run->git, run->base_index, &header, &tb_patch_limits_default, task->dirfd,
                         "patch", &task->stat, error))
         return false;

@@ -69,7 +69,9 @@ typedef struct {
     int exit_code;   /* 0..255, 128 + signal */
     int exit_signal; /* 0: none */
     char *base_tree, *result_tree;
+    char *base_commit;  /* what HEAD was when it began; NULL: no commit */
     char *applied_tree; /* what the last apply made of its base; NULL: not applied */
+    char *applied_to;   /* "files", "index", "commit ID on BRANCH", "branch NAME"; NULL as above */
     bool has_patch;     /* stat holds and the patch file is there */
     bool verified;      /* the patch file was applied to the base and gave the result */
     TbPatchStat stat;

@@ -4,7 +4,7 @@
 
 plant-task.py STATE ID BASE RESULT: STATE is an XDG_STATE_HOME; BASE and RESULT are directories, the
 project before and after. The project of the task is BASE itself. PROMPT and LOG in the environment
-are the task's prompt and log.
+are the task's prompt and log, BASE_COMMIT what HEAD was.
 """
 import json
 import os
@@ -31,6 +31,10 @@ def git(*args, **more):
 subprocess.run(["git", "init", "-q", "--bare", "--template=", git_dir], check=True,
                env={k: v for k, v in environment.items() if k != "GIT_DIR"})
 os.makedirs(os.path.join(git_dir, "info"))
+borrowed = os.path.join(os.path.abspath(base), ".git", "objects")
+if os.path.isdir(borrowed):
+    with open(os.path.join(git_dir, "objects", "info", "alternates"), "w", encoding="utf-8") as file:
+        file.write(f'"{borrowed}"\n')
 with open(os.path.join(git_dir, "info", "attributes"), "w", encoding="utf-8") as attributes:
     attributes.write("* -text -ident -filter -working-tree-encoding\n")
 
@@ -61,6 +65,8 @@ record = {
     "notes": ["'build/': 3 ignored files are not carried"],
     "timings": [{"phase": "boot", "ms": 4200}, {"phase": "command", "ms": 812}],
 }
+if "BASE_COMMIT" in os.environ:
+    record["base_commit"] = os.environ["BASE_COMMIT"]
 with open(os.path.join(task, "record.json"), "w", encoding="utf-8") as file:
     json.dump(record, file)
 with open(os.path.join(task, "log"), "wb") as file:
