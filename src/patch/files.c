@@ -7,7 +7,8 @@
 
 #include "util/error.h"
 
-#define RAW_LIMIT ((size_t)1 << 30)
+#define RAW_LIMIT   ((size_t)1 << 30)
+#define RAW_SECONDS 300
 
 static void file_free(gpointer data)
 {
@@ -64,7 +65,15 @@ static TbPatchFile *raw_parse(const char *meta, const char *path, unsigned oid_l
 
 GPtrArray *tb_patch_raw(TbGit *git, const char *base_tree, const char *result_tree, GError **error)
 {
+    return tb_patch_raw_within(git, base_tree, result_tree, RAW_LIMIT, RAW_SECONDS, error);
+}
+
+GPtrArray *tb_patch_raw_within(TbGit *git, const char *base_tree, const char *result_tree,
+                               size_t bytes, unsigned seconds, GError **error)
+{
     g_autoptr(TbCommand) command = diff_tree(git, "--raw", base_tree, result_tree);
+    tb_command_set_stdout_limit(command, bytes);
+    tb_command_set_timeout(command, seconds);
     g_autoptr(GBytes) out = NULL;
     if (!tb_command_run(command, &out, error))
         return NULL;

@@ -12,6 +12,11 @@
 /* As tb_patch_files, but no line is counted (added and removed are 0): no blob is read. */
 GPtrArray *tb_patch_raw(TbGit *git, const char *base_tree, const char *result_tree, GError **error);
 
+/* The same of trees (or commits) that may be made to cost: over so many bytes of git's answer, or
+ * so many seconds, it is an error. */
+GPtrArray *tb_patch_raw_within(TbGit *git, const char *base_tree, const char *result_tree,
+                               size_t bytes, unsigned seconds, GError **error);
+
 /* An empty array of TbPatchFile that frees them. */
 GPtrArray *tb_patch_list_new(void);
 
