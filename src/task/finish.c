@@ -98,5 +98,6 @@ bool tb_task_discard(TbTask *task, GError **error)
     /* The record first: a task that says discarded may lack its objects, one that says ready not.
      */
     return tb_task_save(task, TB_TASK_DISCARDED, error) &&
+           tb_remove_tree(task->dirfd, "series", error) &&
            tb_remove_tree(task->dirfd, "git", error);
 }

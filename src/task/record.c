@@ -205,6 +205,7 @@ char *tb_record_format(const TbTask *task)
         add_number(json, "removed", (int64_t)task->stat.removed);
         add_number(json, "binary", task->stat.binary);
         add_number(json, "bytes", (int64_t)task->stat.bytes);
+        add_number(json, "commits", task->commits);
         add_flag(json, "verified", task->verified);
         json_builder_end_object(json);
     }
@@ -337,6 +338,7 @@ bool tb_record_parse(TbTask *task, const char *text, size_t length, GError **err
                                    .removed = (uint64_t)read_number(stat, "removed"),
                                    .binary = (uint32_t)read_number(stat, "binary"),
                                    .bytes = (uint64_t)read_number(stat, "bytes")};
+        task->commits = (uint32_t)read_number(stat, "commits");
         task->verified = read_flag(stat, "verified");
     }
     read_findings(task, object);
@@ -398,6 +400,7 @@ static void add_outcome(JsonBuilder *json, const TbTask *task)
     add_optional_number(json, "binary_files", task->has_patch, task->stat.binary);
     add_optional_number(json, "lines_added", task->has_patch, (int64_t)task->stat.added);
     add_optional_number(json, "lines_removed", task->has_patch, (int64_t)task->stat.removed);
+    add_optional_number(json, "commits", task->has_patch, task->commits);
     if (task->has_findings) {
         add_findings(json, task);
     } else {

@@ -6,9 +6,9 @@
  * (review/apply-swap.c). git never runs in the user's repository, so no hook, filter or program
  * that it names has a part in this.
  *
- * A commit holds the patch and nothing else: the tree of the commit below with the patch's paths
- * set. So for these paths HEAD, index and files must all be as in the base; whatever else is staged
- * stays staged.
+ * Commits hold the patch and nothing else: the tree of the commit below with the patch's paths set,
+ * at once or in the steps in which the agent committed them. So for these paths HEAD, index and
+ * files must all be as in the base; whatever else is staged stays staged.
  */
 #include "task/repository.h"
 
@@ -18,11 +18,13 @@
 #include "patch/commit.h"
 #include "patch/files.h"
 #include "patch/overlay.h"
+#include "task/commits.h"
 #include "util/error.h"
 #include "util/escape.h"
 
-#define AUTHOR "AI Agent <agent@internal.sandbox>"
-#define HEADS  "refs/heads/"
+#define AUTHOR       "AI Agent <agent@internal.sandbox>"
+#define HEADS        "refs/heads/"
+#define REST_SUBJECT "What was not committed"
 
 char *tb_task_subject(const TbTask *task)
 {
@@ -47,6 +49,7 @@ void tb_to_repository_clear(TbToRepository *to)
 {
     g_clear_pointer(&to->project, tb_project_free);
     g_clear_pointer(&to->swaps, g_ptr_array_unref);
+    g_clear_pointer(&to->series, g_ptr_array_unref);
     g_clear_pointer(&to->ref, tb_ref_free);
     g_clear_pointer(&to->ref_to, g_free);
     g_clear_pointer(&to->committer, g_free);
@@ -112,22 +115,22 @@ static bool plan_ref(TbToRepository *to, const char *oid, GError **error)
     return true;
 }
 
-/* Paths of `files` on which the tree of the commit below is not the base. */
-static bool compare_below(const TbToRepository *to, const char *tree, const GPtrArray *files,
-                          const char *what, GPtrArray *drift, GError **error)
+/* Is every path of `files` in the tree of the commit below as in the base? Those of `seen` have
+ * been looked at. */
+static bool compare_below(const TbToRepository *to, GHashTable *differ, const GPtrArray *files,
+                          const char *what, GHashTable *seen, GPtrArray *drift, GError **error)
 {
-    g_autoptr(GPtrArray) differ = tb_patch_raw(to->git, tree, to->task->base_tree, error);
-    g_autoptr(GHashTable) paths = g_hash_table_new(g_str_hash, g_str_equal);
-    for (guint i = 0; differ && i < differ->len; i++)
-        g_hash_table_add(paths, ((TbPatchFile *)differ->pdata[i])->path);
-    for (guint i = 0; differ && i < files->len; i++) {
+    for (guint i = 0; i < files->len; i++) {
         const TbPatchFile *file = files->pdata[i];
-        if (!g_hash_table_contains(paths, file->path))
-            continue;
         g_autofree char *name = tb_escape_name(file->path);
-        g_ptr_array_add(drift, g_strdup_printf("'%s' %s", name, what));
+        if (file->old_mode == TB_MODE_GITLINK || file->new_mode == TB_MODE_GITLINK)
+            return tb_error_set(error, TB_ERROR_UNSUPPORTED,
+                                "cannot apply a change of the submodule '%s' (use git)", name);
+        if (g_hash_table_contains(differ, file->path) &&
+            g_hash_table_add(seen, g_strdup(file->path)))
+            g_ptr_array_add(drift, g_strdup_printf("'%s' %s", name, what));
     }
-    return differ != NULL;
+    return true;
 }
 
 /* The tree below with the files set, which must be all that differs then. */
@@ -146,44 +149,132 @@ static char *tree_above(const TbToRepository *to, const char *below, const GPtrA
     return NULL;
 }
 
-/* The patch as one commit. */
-static char *commit_patch(const TbToRepository *to, const char *parent, const char *tree,
-                          const char *target, GError **error)
+/* What becomes one commit. */
+typedef struct {
+    const TbSeriesStep *step; /* NULL: all of the patch */
+    GPtrArray *files;         /* TbPatchFile */
+} Part;
+
+static void part_free(void *data)
 {
+    Part *part = data;
+    g_ptr_array_unref(part->files);
+    g_free(part);
+}
+
+/* The steps of the series that change something; or the patch as a whole. */
+static bool find_parts(const TbToRepository *to, const GPtrArray *files, GPtrArray *parts,
+                       GError **error)
+{
+    const char *from = to->task->base_tree;
+    for (guint i = 0; i < to->series->len; i++) {
+        const TbSeriesStep *step = to->series->pdata[i];
+        g_autoptr(GPtrArray) changed = tb_patch_raw(to->git, from, step->tree, error);
+        if (!changed)
+            return false;
+        from = step->tree;
+        if (changed->len == 0)
+            continue;
+        Part *part = g_new(Part, 1);
+        *part = (Part){step, g_steal_pointer(&changed)};
+        g_ptr_array_add(parts, part);
+    }
+    if (to->series->len > 0)
+        return true;
+    Part *part = g_new(Part, 1);
+    *part = (Part){NULL, g_ptr_array_ref((GPtrArray *)(uintptr_t)files)};
+    g_ptr_array_add(parts, part);
+    return true;
+}
+
+/* Is the commit below as the base for all that the parts touch? */
+static bool compare_parts(const TbToRepository *to, const char *below, const GPtrArray *parts,
+                          const char *what, GPtrArray *drift, GError **error)
+{
+    g_autoptr(GPtrArray) files = tb_patch_raw(to->git, below, to->task->base_tree, error);
+    g_autoptr(GHashTable) differ = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    for (guint i = 0; files && i < files->len; i++)
+        g_hash_table_add(differ, ((TbPatchFile *)files->pdata[i])->path);
+    for (guint i = 0; files && i < parts->len; i++)
+        if (!compare_below(to, differ, ((Part *)parts->pdata[i])->files, what, seen, drift, error))
+            return false;
+    return files != NULL;
+}
+
+/* By the agent, in its words where it has committed this itself. */
+static char *commit_part(const TbToRepository *to, const Part *part, const char *parent,
+                         const char *tree, const char *target, GError **error)
+{
+    const TbSeriesStep *step = part->step;
     int64_t seconds = (to->task->ended ? to->task->ended : to->task->created) / 1000;
-    g_autofree char *subject = tb_task_subject(to->task);
+    g_autofree char *subject = step ? g_strdup(REST_SUBJECT) : tb_task_subject(to->task);
     TbPatchHeader header = tb_task_patch_header(to->task, subject, target, seconds);
     g_autofree char *message = tb_patch_message(&header);
     g_autofree char *author = g_strdup_printf(AUTHOR " %" G_GINT64_FORMAT " +0000", seconds);
+    bool theirs = step && step->commit;
     TbCommit commit = {.tree = tree,
                        .parent = parent,
-                       .author = author,
+                       .author = theirs ? step->author : author,
                        .committer = to->committer,
-                       .message = message};
+                       .encoding = theirs ? step->encoding : NULL,
+                       .message = theirs ? step->message : message};
     return tb_commit_write(to->git, &commit, error);
 }
 
-/* Commits on top of `parent` (NULL: none), and a pack of them. The tip (g_free). */
+/* The ids of the commits, each on top of the one before. */
+static bool commit_parts(const TbToRepository *to, const char *parent, const char *below,
+                         const GPtrArray *parts, const char *target, GPtrArray *commits,
+                         char **tree, GError **error)
+{
+    *tree = g_strdup(below);
+    for (guint i = 0; i < parts->len; i++) {
+        const Part *part = parts->pdata[i];
+        g_autofree char *above = tree_above(to, *tree, part->files, error);
+        char *commit = above ? commit_part(to, part, parent, above, target, error) : NULL;
+        if (!commit)
+            return false;
+        g_free(*tree);
+        *tree = g_steal_pointer(&above);
+        g_ptr_array_add(commits, commit);
+        parent = commit;
+    }
+    return true;
+}
+
+/* Step by step or at once, the outcome is the same. */
+static bool check_sum(const TbToRepository *to, const char *below, const GPtrArray *files,
+                      const char *tree, GError **error)
+{
+    g_autofree char *whole = tree_above(to, below, files, error);
+    return whole &&
+           (strcmp(whole, tree) == 0 ||
+            tb_error_set(error, TB_ERROR_VERIFY, "the task's commits do not add up to its patch"));
+}
+
+/* Commits on top of `parent` (NULL: none), and a pack of them. The tip (g_free); with drift there
+ * is none, and "" is given. */
 static char *make_commits(TbToRepository *to, const char *parent, const char *what,
                           const GPtrArray *files, const char *target, GPtrArray *drift,
                           GError **error)
 {
+    g_autoptr(GPtrArray) parts = g_ptr_array_new_with_free_func(part_free);
     g_autofree char *below =
         parent ? tb_commit_tree(to->git, parent, error) : tb_tree_empty(to->git, error);
-    if (!below || !compare_below(to, below, files, what, drift, error))
+    if (!below || !find_parts(to, files, parts, error) ||
+        !compare_parts(to, below, parts, what, drift, error))
         return NULL;
     if (drift->len > 0)
         return g_strdup("");
     to->committer = tb_project_committer(to->project, error);
-    g_autofree char *tree = to->committer ? tree_above(to, below, files, error) : NULL;
     g_autoptr(GPtrArray) commits = g_ptr_array_new_with_free_func(g_free);
-    char *tip = tree ? commit_patch(to, parent, tree, target, error) : NULL;
-    if (!tip)
+    g_autofree char *tree = NULL;
+    if (!to->committer || !commit_parts(to, parent, below, parts, target, commits, &tree, error) ||
+        !check_sum(to, below, files, tree, error))
         return NULL;
-    g_ptr_array_add(commits, tip);
     g_free(to->pack);
     to->pack = tb_commits_pack(to->git, below, commits, error);
-    return to->pack ? g_strdup(tip) : NULL;
+    return to->pack ? g_strdup(commits->pdata[commits->len - 1]) : NULL;
 }
 
 static bool plan_commit(TbToRepository *to, const GPtrArray *files, const char *target,
@@ -236,19 +327,6 @@ static bool plan_branch(TbToRepository *to, const char *name, const GPtrArray *f
     return tip && (drift->len > 0 || plan_ref(to, tip, error));
 }
 
-static bool check_files(const GPtrArray *files, GError **error)
-{
-    for (guint i = 0; i < files->len; i++) {
-        const TbPatchFile *file = files->pdata[i];
-        if (file->old_mode != TB_MODE_GITLINK && file->new_mode != TB_MODE_GITLINK)
-            continue;
-        g_autofree char *name = tb_escape_name(file->path);
-        return tb_error_set(error, TB_ERROR_UNSUPPORTED,
-                            "cannot apply a change of the submodule '%s' (use git)", name);
-    }
-    return true;
-}
-
 bool tb_to_repository_plan(TbToRepository *to, const TbTaskApply *how, const GPtrArray *files,
                            const char *target, GPtrArray *drift, GError **error)
 {
@@ -258,7 +336,9 @@ bool tb_to_repository_plan(TbToRepository *to, const TbTaskApply *how, const GPt
     if (files->len == 0)
         return tb_error_set(error, TB_ERROR_NOT_FOUND, "the patch of task '%s' is empty",
                             to->task->id);
-    if (!open_project(to, error) || !check_files(files, error))
+    bool whole = !how->files && !how->tree;
+    to->series = whole ? tb_task_series(to->task, error) : tb_series_new();
+    if (!to->series || !open_project(to, error))
         return false;
     if (how->to == TB_APPLY_TO_BRANCH)
         return plan_branch(to, how->branch, files, target, drift, error);

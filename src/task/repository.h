@@ -17,11 +17,12 @@ typedef struct {
     TbTask *task;
     TbGit *git;
     TbProject *project;
-    bool back;        /* an undo */
-    GPtrArray *swaps; /* TbSwap */
-    TbRef *ref;       /* that moves; NULL: none */
-    char *ref_to;     /* its commit then; NULL: it goes */
-    bool current;     /* HEAD is on it */
+    bool back;         /* an undo */
+    GPtrArray *series; /* TbSeriesStep: what the commits are made of; empty: of the patch */
+    GPtrArray *swaps;  /* TbSwap */
+    TbRef *ref;        /* that moves; NULL: none */
+    char *ref_to;      /* its commit then; NULL: it goes */
+    bool current;      /* HEAD is on it */
     char *committer;
     char *pack; /* of new objects, in the task's git directory; NULL: none */
 } TbToRepository;

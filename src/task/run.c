@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include "patch/patch.h"
 #include "project/project.h"
 #include "task/admission.h"
+#include "task/commits.h"
 #include "task/start.h"
 #include "task/findings.h"
 #include "task/repository.h"
@@ -60,7 +62,8 @@ typedef struct {
     TbTaskLog *log;
     TbChanges *changes;
     char *base_index;
-    int interrupts; /* while the command ran */
+    bool git_touched; /* something in the project's .git changed */
+    int interrupts;   /* while the command ran */
     int64_t phase_start;
 } Run;
 
@@ -337,6 +340,13 @@ static bool run_command(Run *run, GError **error)
     return true;
 }
 
+static bool on_entry(const TbEntry *entry, void *user_data, GError **error)
+{
+    Run *run = user_data;
+    run->git_touched |= entry->path_length == 4 && memcmp(entry->path, ".git", 4) == 0;
+    return tb_changes_add(entry, run->changes, error);
+}
+
 /* The upper comes back and becomes the result tree. */
 static bool export_changes(Run *run, GError **error)
 {
@@ -355,8 +365,7 @@ static bool export_changes(Run *run, GError **error)
     for (guint i = 0; i < nested->len; i++)
         tb_changes_leave_out(run->changes, nested->pdata[i]);
     int64_t deadline = deadline_in(COPY_DEADLINE);
-    if (!tb_session_export_list(run->session, limits->max_entries, tb_changes_add, run->changes,
-                                deadline, error))
+    if (!tb_session_export_list(run->session, limits->max_entries, on_entry, run, deadline, error))
         return false;
     const uint32_t *wanted = NULL;
     size_t count = 0;
@@ -392,6 +401,16 @@ static bool write_patch(Run *run, GError **error)
     return true;
 }
 
+/* Only when the box has touched its .git at all. */
+static void take_commits(Run *run)
+{
+    if (!run->git_touched)
+        return;
+    g_autofree char *cwd = g_build_filename("/workspace", run->task->project_name, NULL);
+    tb_task_commits_take(run->task, run->session, run->git, run->base_index, cwd);
+    phase_end(run, "commits");
+}
+
 static void keep_or_drop_box(Run *run, bool ok)
 {
     TbKeep keep = run->options->keep;
@@ -424,6 +443,8 @@ bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions 
     bool ok = prepare(&run, &why) && start_box(&run, &why) && read_project(&run, &why) &&
               enter_box(&run, &why) && run_command(&run, &why) && export_changes(&run, &why) &&
               write_patch(&run, &why);
+    if (ok)
+        take_commits(&run);
     if (!ok && run.task->state == TB_TASK_CREATED) {
         forget_refused(store, out);
         g_propagate_error(error, g_steal_pointer(&why));

@@ -6,6 +6,7 @@
  *     log           the command's raw output (hostile bytes), capped
  *     patch         the result, once it is ready
  *     findings.json what a reviewer should see first in it
+ *     series        the commits made in the box, when there were any
  *     git/          private git directory with the base and the result objects
  *     apply/        journal of an apply
  *     undo          what it takes to take the apply back
@@ -75,6 +76,7 @@ typedef struct {
     bool has_patch;     /* stat holds and the patch file is there */
     bool verified;      /* the patch file was applied to the base and gave the result */
     TbPatchStat stat;
+    uint32_t commits;  /* made in the box, and in the series */
     bool has_findings; /* findings holds: how many by severity */
     uint32_t findings[TB_SEVERITIES];
     GPtrArray *notes;   /* char *: lines for a reviewer, already escaped; never NULL */
