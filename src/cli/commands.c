@@ -79,14 +79,16 @@ const TbSubcommand tb_subcommands[] = {
     {.name = "diff",
      .group = "review",
      .summary = "Print a task's patch",
-     .usage = FORMS("[--stat|--name-only] TASK [PATH...]"),
+     .usage = FORMS("[--stat|--name-only] TASK [PATH...]", "--log [-p] TASK"),
      .details =
          "On a terminal what could drive it is written out; elsewhere the patch comes byte for\n"
          "byte, for 'git apply' and 'git am'. With PATHs (from the project's root) only these "
          "files\n"
          "and what lies below these directories.",
      .options = OPTIONS({'\0', "stat", NULL, "a line a file with its changed lines"},
-                        {'\0', "name-only", NULL, "only the names of changed files"}),
+                        {'\0', "name-only", NULL, "only the names of changed files"},
+                        {'\0', "log", NULL, "the commits that were made in the box"},
+                        {'p', "patch", NULL, "with --log: and the diff of each"}),
      .run = tb_cli_diff},
     {.name = "inspect",
      .group = "review",
