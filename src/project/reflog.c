@@ -89,7 +89,7 @@ char *tb_project_committer(const TbProject *project, GError **error)
     return g_strdup_printf("%s <%s> %s", name, address, time);
 }
 
-static int open_log(const char *dir, const char *name, bool make)
+static int open_log(const char *dir, const char *name, uid_t owner, bool make)
 {
     g_autofree char *path = g_strconcat("logs/", name, NULL);
     tb_autofd fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -103,6 +103,8 @@ static int open_log(const char *dir, const char *name, bool make)
         *slash = '/';
         if (at < 0 || (mkdirat(at, last, 0777) != 0 && errno != EEXIST))
             return -1;
+        if (geteuid() == 0 && fchownat(at, last, owner, (gid_t)-1, AT_SYMLINK_NOFOLLOW) != 0)
+            return -1;
     }
     return tb_open_beneath(fd, path, O_WRONLY | O_APPEND | O_NOFOLLOW | (make ? O_CREAT : 0), 0666);
 }
@@ -112,7 +114,7 @@ static bool append(const TbProject *project, const char *dir, const char *name, 
 {
     g_autofree char *heads = g_build_filename(project->git_dir, "logs", "HEAD", NULL);
     bool make = strcmp(name, "HEAD") != 0 && g_file_test(heads, G_FILE_TEST_IS_REGULAR);
-    tb_autofd fd = open_log(dir, name, make);
+    tb_autofd fd = open_log(dir, name, project->owner, make);
     if (fd < 0)
         return !make && errno == ENOENT;
     if (geteuid() == 0 && fchown(fd, project->owner, (gid_t)-1) != 0)

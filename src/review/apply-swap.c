@@ -74,6 +74,14 @@ static bool swap_failed(const TbSwap *swap, const char *what, GError **error)
     return tb_error_set_errno(error, err, "cannot %s '%s'", what, name);
 }
 
+/* New files and directories belong to whom the git directory does. */
+static bool give(const Work *work, int dir, const char *name)
+{
+    struct stat st;
+    return geteuid() != 0 || (fstat(work->dir, &st) == 0 &&
+                              fchownat(dir, name, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) == 0);
+}
+
 /* A branch's name may have directories that are not there yet; git does not mind empty ones. */
 static bool make_parents(const Work *work)
 {
@@ -82,7 +90,9 @@ static bool make_parents(const Work *work)
         const char *name = NULL;
         g_autofree char *prefix = g_strndup(path, (gsize)(slash - path));
         tb_autofd parent = look_open_parent(work->dir, prefix, &name);
-        if (parent < 0 || (mkdirat(parent, name, 0777) != 0 && errno != EEXIST))
+        if (parent < 0)
+            return false;
+        if (mkdirat(parent, name, 0777) == 0 ? !give(work, parent, name) : errno != EEXIST)
             return false;
     }
     return true;
