@@ -50,11 +50,11 @@ static bool choose(Apply *apply, GError **error)
     return apply->files != NULL;
 }
 
-static bool write_trees(Apply *apply, const char *from, const char *to, TbUndo *record,
+static bool write_trees(Apply *apply, const char *from, const char *to, bool check, TbUndo *record,
                         const GPtrArray *swaps, GPtrArray **drift, GError **error)
 {
     TbApplyOptions options = {
-        .check = apply->how->check, .note = TB_NOTE_APPLIED, .record = record, .swaps = swaps};
+        .check = check, .note = TB_NOTE_APPLIED, .record = record, .swaps = swaps};
     if (!options.check && !tb_patch_keep(apply->git, from, to, error))
         return false;
     return tb_project_write(apply->task, apply->git, from, to, &options, apply->outcome, drift,
@@ -67,13 +67,14 @@ static bool on_base(Apply *apply, GPtrArray **drift, GError **error)
     const char *base = apply->task->base_tree;
     if (!apply->earlier) {
         g_autoptr(TbUndo) record = tb_undo_new(base, apply->target);
-        return write_trees(apply, base, apply->target, record, NULL, drift, error);
+        return write_trees(apply, base, apply->target, apply->how->check, record, NULL, drift,
+                           error);
     }
     g_autofree char *to = tb_tree_overlay(apply->git, apply->earlier->to, apply->files, error);
     if (!to)
         return false;
     g_autoptr(TbUndo) record = tb_undo_copy(apply->earlier, to);
-    return write_trees(apply, base, apply->target, record, NULL, drift, error);
+    return write_trees(apply, base, apply->target, apply->how->check, record, NULL, drift, error);
 }
 
 /* On what the earlier apply left. */
@@ -83,7 +84,8 @@ static bool on_earlier(Apply *apply, GPtrArray **drift, GError **error)
     if (!to)
         return false;
     g_autoptr(TbUndo) record = tb_undo_copy(apply->earlier, to);
-    return write_trees(apply, apply->earlier->to, to, record, NULL, drift, error);
+    return write_trees(apply, apply->earlier->to, to, apply->how->check, record, NULL, drift,
+                       error);
 }
 
 /* The project as it is now, as a tree in the task's directory. g_free. */
@@ -121,7 +123,7 @@ static bool on_now(Apply *apply, GPtrArray **lines, GError **error)
     if (!merged)
         return false;
     g_autoptr(TbUndo) record = tb_undo_new(now, merged);
-    if (!write_trees(apply, now, merged, record, NULL, lines, error))
+    if (!write_trees(apply, now, merged, apply->how->check, record, NULL, lines, error))
         return false;
     escape_all(conflicts);
     if (lines && conflicts->len)
@@ -186,11 +188,14 @@ static bool to_repository(Apply *apply, GPtrArray **lines, GError **error)
     record->reached = apply->how->to;
     if (to.ref)
         tb_undo_set_ref(record, to.ref->name, to.ref->oid, to.ref_to);
-    if (!apply->how->check && !tb_to_repository_add_objects(&to, error))
+    const char *result = apply->how->to == TB_APPLY_TO_BRANCH ? task->base_tree : apply->target;
+    /* Objects are added only for what would then go on. */
+    if (!write_trees(apply, task->base_tree, result, true, record, to.swaps, lines, error))
         return false;
-    bool files = apply->how->to != TB_APPLY_TO_BRANCH;
-    if (!write_trees(apply, task->base_tree, files ? apply->target : task->base_tree, record,
-                     to.swaps, lines, error))
+    if (apply->how->check)
+        return true;
+    if (!tb_to_repository_add_objects(&to, error) ||
+        !write_trees(apply, task->base_tree, result, false, record, to.swaps, lines, error))
         return false;
     if (*apply->outcome == TB_APPLY_DONE)
         tb_to_repository_done(&to);

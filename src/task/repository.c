@@ -12,6 +12,7 @@
  */
 #include "task/repository.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <time.h>
 
@@ -21,6 +22,7 @@
 #include "task/commits.h"
 #include "util/error.h"
 #include "util/escape.h"
+#include "util/fs.h"
 
 #define AUTHOR       "AI Agent <agent@internal.sandbox>"
 #define HEADS        "refs/heads/"
@@ -47,6 +49,9 @@ TbPatchHeader tb_task_patch_header(const TbTask *task, const char *subject, cons
 
 void tb_to_repository_clear(TbToRepository *to)
 {
+    g_autofree char *packs = to->pack ? g_path_get_dirname(to->pack) : NULL;
+    if (packs)
+        tb_remove_tree(AT_FDCWD, packs, NULL);
     g_clear_pointer(&to->project, tb_project_free);
     g_clear_pointer(&to->swaps, g_ptr_array_unref);
     g_clear_pointer(&to->series, g_ptr_array_unref);
