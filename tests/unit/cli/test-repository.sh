@@ -102,6 +102,63 @@ done
 equal "$head" "$(git -C "$base" rev-parse HEAD)" "HEAD after refusals"
 try 0 apply calm --branch other --acknowledge agent-instructions
 
+# Commits of the box: shown safely, oldest first, and applied as such.
+rm "$T/result/CLAUDE.md"
+mkdir "$T/step1"
+cp -a "$base/src" "$base/keep" "$T/step1"
+sed -i 's/^5$/fünf/' "$T/step1/src/a.txt"
+cp -a "$T/step1" "$T/step2"
+echo new >"$T/step2/new"
+BASE_COMMIT=$head STEPS=$T/step1:$T/step2 PROMPT='in steps' \
+    python3 "$here/../../lib/plant-task.py" "$XDG_STATE_HOME" eager-elm-c3 "$base" "$T/result"
+try 0 diff --log eager
+equal 'commit 0000000000000000000000000000000000000001
+Author: Agent \x1B[7m <agent@box>
+Date:   2023-11-14 23:13:20 +0100
+
+    Step 1
+
+    With \x1B[31m in it.
+
+ M +1     -1     src/a.txt
+ 1 file, +1 -1
+
+commit 0000000000000000000000000000000000000002
+Author: Agent \x1B[7m <agent@box>
+Date:   2023-11-14 23:13:20 +0100
+
+    Step 2
+
+    With \x1B[31m in it.
+
+ A +1     -0     new
+ 1 file, +1 -0
+
+not committed
+
+ M +1     -1     src/a.txt
+ 1 file, +1 -1' "$(cat "$T/out")" "log"
+try 0 diff --log -p eager
+out '+fünf'
+try 2 diff --log --stat eager
+try 2 diff -p eager
+err '--patch is for --log'
+try 0 diff --log calm
+out 'no commits came along'
+try 0 show eager
+out "2 (see 'taskbox diff --log')"
+try 0 apply eager --check --branch steps
+sed -i 's/\x1b\[7m //g' "$XDG_STATE_HOME/taskbox/tasks/eager-elm-c3/series"
+try 0 apply eager --branch steps
+equal $'What was not committed\nStep 2\nStep 1\nFirst' "$(git -C "$base" log --format=%s steps)" "subjects"
+equal 'Agent <agent@box> 1700000000 +0100, Human' \
+    "$(git -C "$base" log -1 --format='%an <%ae> %ad, %cn' --date=raw steps^)" "author and committer"
+git -C "$base" show steps:src/a.txt | cmp -s - "$T/result/src/a.txt" || fail "the sum of the steps"
+try 0 undo eager
+try 0 apply eager --branch part --files new
+equal $'in steps\nFirst' "$(git -C "$base" log --format=%s part)" "subjects of a part"
+try 0 undo eager
+
 # No repository: said so.
 mkdir "$T/plain"
 cp -a "$base/src" "$base/keep" "$T/plain"
