@@ -51,13 +51,36 @@ char *taskbox_task_patch(const TaskboxTask *task);
 /* The whole record as `taskbox show --json` prints it (g_free). */
 char *taskbox_task_json(const TaskboxTask *task);
 
+/* What an apply is to reach. */
+typedef enum {
+    TASKBOX_APPLY_TO_FILES,
+    TASKBOX_APPLY_TO_INDEX,  /* and git's index */
+    TASKBOX_APPLY_TO_COMMIT, /* and the branch that is checked out gets a commit */
+    TASKBOX_APPLY_TO_BRANCH, /* a new branch with a commit; files and index stay as they are */
+} TaskboxApplyTo;
+
+/* Zero everywhere: the whole patch onto the files. */
+typedef struct {
+    bool check;               /* nothing is written */
+    bool merge;               /* merge where the project has moved on; for TO_FILES only */
+    const char *const *files; /* only these paths and what is below them; NULL: all */
+    TaskboxApplyTo to;
+    const char *branch; /* TO_BRANCH: its name */
+} TaskboxApplyOptions;
+
 /* Puts the patch on the project: all of it or nothing. TASKBOX_ERROR_CONFLICT: *drift (may be NULL)
  * is an array of lines that name what differs, free with g_ptr_array_unref. With `check` nothing
  * is written. */
 bool taskbox_task_apply(TaskboxStore *store, TaskboxTask *task, bool check,
                         TaskboxApplyOutcome *outcome, GPtrArray **drift, GError **error);
-/* Takes an apply back: exactly what was there before, or nothing. TASKBOX_ERROR_CONFLICT when a
- * file has changed since; *drift as above. TASKBOX_APPLY_ALREADY: nothing is applied. */
+/* The same with a choice. *lines (may be NULL): what differs, after TASKBOX_ERROR_CONFLICT; else
+ * the files in which a merge left conflict markers, NULL when there are none. */
+bool taskbox_task_apply_with(TaskboxStore *store, TaskboxTask *task,
+                             const TaskboxApplyOptions *options, TaskboxApplyOutcome *outcome,
+                             GPtrArray **lines, GError **error);
+/* Takes an apply back, its commit or branch, too: exactly what was there before, or nothing.
+ * TASKBOX_ERROR_CONFLICT when a file has changed since; *drift as above. TASKBOX_APPLY_ALREADY:
+ * nothing is applied. */
 bool taskbox_task_undo(TaskboxStore *store, TaskboxTask *task, TaskboxApplyOutcome *outcome,
                        GPtrArray **drift, GError **error);
 /* Not wanted: record, log and patch stay until `taskbox gc --apply`. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* taskbox apply [--check] [--3way] [--files PATH...], and undo */
+/* taskbox apply and undo */
 #include <stdio.h>
 
 #include "cli/command.h"
@@ -8,6 +8,7 @@
 #include "task/findings.h"
 #include "task/finish.h"
 #include "util/error.h"
+#include "util/escape.h"
 #include "util/log.h"
 
 static void print_drift(const GPtrArray *drift)
@@ -43,19 +44,41 @@ static const char *take_words(TbCli *cli, TbTaskApply *how, GError **error)
     return NULL;
 }
 
+/* --index, --commit, --branch NAME. */
+static bool take_place(const TbCli *cli, TbTaskApply *how, GError **error)
+{
+    bool index = tb_arguments_flag(cli->arguments, "index");
+    bool commit = tb_arguments_flag(cli->arguments, "commit");
+    how->branch = tb_arguments_value(cli->arguments, "branch");
+    if (index + commit + (how->branch != NULL) > 1)
+        return tb_error_set(error, TB_ERROR_USAGE,
+                            "--index, --commit and --branch do not go together");
+    how->to = index         ? TB_APPLY_TO_INDEX
+              : commit      ? TB_APPLY_TO_COMMIT
+              : how->branch ? TB_APPLY_TO_BRANCH
+                            : TB_APPLY_TO_FILES;
+    if (how->merge && how->to != TB_APPLY_TO_FILES)
+        return tb_error_set(error, TB_ERROR_USAGE,
+                            "--3way is for the files only: not with --index, --commit or --branch");
+    return true;
+}
+
 static bool print_outcome(const TbTask *task, const TbTaskApply *how, TbApplyOutcome outcome,
                           GError **error)
 {
     g_autofree char *stat = tb_stat_format(&task->stat);
-    return tb_print_format(error, "%s%s%s\n", outcome_text(outcome),
-                           how->files ? " (of the chosen files)" : ": ", how->files ? "" : stat);
+    bool more = how->to != TB_APPLY_TO_FILES && !how->check && task->applied_to;
+    g_autofree char *place = more ? tb_escape_name(task->applied_to) : NULL;
+    return tb_print_format(error, "%s%s%s%s%s\n", outcome_text(outcome),
+                           how->files ? " (of the chosen files)" : ": ", how->files ? "" : stat,
+                           more ? "; " : "", more ? place : "");
 }
 
 bool tb_cli_apply(TbCli *cli, int *status, GError **error)
 {
     TbTaskApply how = {.check = tb_arguments_flag(cli->arguments, "check"),
                        .merge = tb_arguments_flag(cli->arguments, "3way")};
-    const char *name = take_words(cli, &how, error);
+    const char *name = take_place(cli, &how, error) ? take_words(cli, &how, error) : NULL;
     g_autoptr(TbTask) task = name ? tb_task_open(cli->store, name, error) : NULL;
     if (!task ||
         !tb_task_acknowledged(task, tb_arguments_all(cli->arguments, "acknowledge"), error))

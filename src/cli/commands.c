@@ -79,14 +79,16 @@ const TbSubcommand tb_subcommands[] = {
     {.name = "diff",
      .group = "review",
      .summary = "Print a task's patch",
-     .usage = FORMS("[--stat|--name-only] TASK [PATH...]"),
+     .usage = FORMS("[--stat|--name-only] TASK [PATH...]", "--log [-p] TASK"),
      .details =
          "On a terminal what could drive it is written out; elsewhere the patch comes byte for\n"
          "byte, for 'git apply' and 'git am'. With PATHs (from the project's root) only these "
          "files\n"
          "and what lies below these directories.",
      .options = OPTIONS({'\0', "stat", NULL, "a line a file with its changed lines"},
-                        {'\0', "name-only", NULL, "only the names of changed files"}),
+                        {'\0', "name-only", NULL, "only the names of changed files"},
+                        {'\0', "log", NULL, "the commits that were made in the box"},
+                        {'p', "patch", NULL, "with --log: and the diff of each"}),
      .run = tb_cli_diff},
     {.name = "inspect",
      .group = "review",
@@ -111,16 +113,21 @@ const TbSubcommand tb_subcommands[] = {
     {.name = "apply",
      .group = "review",
      .summary = "Put a task's patch on the project, all of it or nothing",
-     .usage = FORMS("[--check] [--3way] [--acknowledge RULE]... TASK",
-                    "[--check] [--3way] [--acknowledge RULE]... TASK --files PATH..."),
+     .usage = FORMS("[--check] [--3way] [--acknowledge RULE]... TASK [--files PATH...]",
+                    "--index|--commit|--branch NAME [OPTION...] TASK [--files PATH...]"),
      .details =
          "Every file of the patch must be as it was when the task began, else nothing is\n"
          "written, the files that differ are named, and the exit code is 11. With --3way git\n"
          "merges instead; files with conflict markers are named, and the exit code is 13. With\n"
-         "findings of severity high (taskbox inspect) it is 8 until each of their rules is named.",
+         "findings of severity high (taskbox inspect) it is 8 until each of their rules is named.\n"
+         "No hook and no filter runs; other staged changes stay staged and are not committed.",
      .options = OPTIONS({'\0', "check", NULL, "only say whether it would apply"},
                         {'\0', "3way", NULL, "merge where the project has moved on"},
                         {'\0', "files", NULL, "only the paths that follow the task"},
+                        {'\0', "index", NULL, "put it into git's index, too"},
+                        {'\0', "commit", NULL, "and commit it, on the branch checked out"},
+                        {'\0', "branch", "NAME",
+                         "commit it on a new branch instead; files and index stay as they are"},
                         {'\0', "acknowledge", "RULE",
                          "apply although this rule has found something; 'all': any rule"}),
      .run = tb_cli_apply},
@@ -147,8 +154,10 @@ const TbSubcommand tb_subcommands[] = {
      .group = "review",
      .summary = "Take an apply back, all of it or nothing",
      .usage = FORMS("TASK"),
-     .details = "Every file must be as the apply left it, else nothing is written, the files that\n"
-                "differ are named, and the exit code is 11.",
+     .details =
+         "Every file must be as the apply left it, else nothing is written, the files that\n"
+         "differ are named, and the exit code is 11. A commit or branch that it made is taken\n"
+         "back, too, as long as nothing has come on top.",
      .run = tb_cli_undo},
     {.name = "discard",
      .group = "review",

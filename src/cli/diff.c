@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/log.h"
 #include "cli/output.h"
 #include "cli/pager.h"
 #include "task/finish.h"
@@ -120,15 +121,24 @@ bool tb_cli_diff(TbCli *cli, int *status, GError **error)
 {
     bool stat = tb_arguments_flag(cli->arguments, "stat");
     bool names = tb_arguments_flag(cli->arguments, "name-only");
-    if (stat && names)
-        return tb_error_set(error, TB_ERROR_USAGE, "--stat and --name-only do not go together");
+    bool log = tb_arguments_flag(cli->arguments, "log");
+    bool patch = tb_arguments_flag(cli->arguments, "patch");
+    if (stat + names + log > 1)
+        return tb_error_set(error, TB_ERROR_USAGE,
+                            "--stat, --name-only and --log do not go together");
     const char *const *words = tb_arguments_words(cli->arguments);
+    if (patch && !log)
+        return tb_error_set(error, TB_ERROR_USAGE, "--patch is for --log");
+    if (log && words[0] && words[1])
+        return tb_error_set(error, TB_ERROR_USAGE, "--log takes no paths");
     if (!words[0])
         return tb_error_set(error, TB_ERROR_USAGE, "a task is missing");
     g_autoptr(TbTask) task = tb_task_open(cli->store, words[0], error);
     if (!task)
         return false;
     tb_pager_start();
+    if (log)
+        return tb_print_log(task, patch, error);
     TbStyle style = tb_style_of(STDOUT_FILENO);
     g_autoptr(TbScreen) screen = tb_screen_new(STDOUT_FILENO);
     g_autoptr(TbPatchView) view = tb_patch_view_new(screen, &style);

@@ -59,7 +59,9 @@ void tb_show_outcome(GString *text, const TbTask *task)
         g_autofree char *changes =
             g_strdup_printf("%s (%u binary, %s)", stat, task->stat.binary, size);
         g_autofree char *patch = tb_task_path(task, "patch");
+        g_autofree char *commits = g_strdup_printf("%u (see 'taskbox diff --log')", task->commits);
         tb_show_add(text, "changes", changes);
+        tb_show_add(text, "commits", task->commits ? commits : NULL);
         tb_show_add(text, "patch", patch);
         tb_show_add(text, "verified",
                     task->verified ? "yes: on the base tree it gives the result tree"
@@ -69,6 +71,7 @@ void tb_show_outcome(GString *text, const TbTask *task)
     }
     tb_show_add(text, "base tree", task->base_tree);
     tb_show_add(text, "result tree", task->result_tree);
+    tb_show_add(text, "applied to", task->applied_to);
 }
 
 void tb_show_notes(GString *text, const TbTask *task)

@@ -7,7 +7,8 @@
 
 #include "util/error.h"
 
-#define RAW_LIMIT ((size_t)1 << 30)
+#define RAW_LIMIT   ((size_t)1 << 30)
+#define RAW_SECONDS 300
 
 static void file_free(gpointer data)
 {
@@ -64,9 +65,17 @@ static TbPatchFile *raw_parse(const char *meta, const char *path, unsigned oid_l
 
 GPtrArray *tb_patch_raw(TbGit *git, const char *base_tree, const char *result_tree, GError **error)
 {
+    return tb_patch_raw_within(git, base_tree, result_tree, RAW_LIMIT, RAW_SECONDS, error);
+}
+
+GPtrArray *tb_patch_raw_within(TbGit *git, const char *base_tree, const char *result_tree,
+                               size_t bytes, unsigned seconds, GError **error)
+{
     if (strcmp(base_tree, result_tree) == 0)
         return g_ptr_array_new_with_free_func(file_free);
     g_autoptr(TbCommand) command = diff_tree(git, "--raw", base_tree, result_tree);
+    tb_command_set_stdout_limit(command, bytes);
+    tb_command_set_timeout(command, seconds);
     g_autoptr(GBytes) out = NULL;
     if (!tb_command_run(command, &out, error))
         return NULL;
@@ -146,7 +155,9 @@ GPtrArray *tb_patch_files(TbGit *git, const char *base_tree, const char *result_
     return g_steal_pointer(&files);
 }
 
-bool tb_patch_keep(TbGit *git, const char *from, const char *to, GError **error)
+/* Ids of the files and trees that one side has and the other has not, a line each. */
+static bool list_side(TbGit *git, const char *from, const char *to, bool old_side, GString *oids,
+                      GError **error)
 {
     g_autoptr(TbCommand) command = diff_tree(git, "-t", from, to);
     g_autoptr(GBytes) out = NULL;
@@ -154,18 +165,32 @@ bool tb_patch_keep(TbGit *git, const char *from, const char *to, GError **error)
         return false;
     gsize size = 0;
     const char *at = g_bytes_get_data(out, &size), *end = at + size;
-    g_autoptr(GString) oids = g_string_new(from);
-    g_string_append_c(oids, '\n');
     while (at < end) {
         const char *meta = next_field(&at, end);
         const char *path = meta ? next_field(&at, end) : NULL;
         TbPatchFile *file = path ? raw_parse(meta, path, tb_git_oid_length(git)) : NULL;
         if (!file)
             return tb_error_set(error, TB_ERROR_INTERNAL, "cannot read what git diff-tree says");
-        if (file->old_mode && file->old_mode != TB_MODE_GITLINK)
-            g_string_append_printf(oids, "%s\n", file->old_oid);
+        uint32_t mode = old_side ? file->old_mode : file->new_mode;
+        if (mode && mode != TB_MODE_GITLINK)
+            g_string_append_printf(oids, "%s\n", old_side ? file->old_oid : file->new_oid);
         file_free(file);
     }
+    return true;
+}
+
+bool tb_patch_list_objects(TbGit *git, const char *from, const char *to, GString *oids,
+                           GError **error)
+{
+    return list_side(git, from, to, false, oids, error);
+}
+
+bool tb_patch_keep(TbGit *git, const char *from, const char *to, GError **error)
+{
+    g_autoptr(GString) oids = g_string_new(from);
+    g_string_append_c(oids, '\n');
+    if (!list_side(git, from, to, true, oids, error))
+        return false;
     g_autoptr(TbCommand) pack = tb_git_command(git, "pack-objects", NULL, NULL);
     tb_command_add(pack, "-q", "--window=0", NULL);
     tb_command_add_format(pack, "%s/objects/pack/pack", tb_git_path(git));

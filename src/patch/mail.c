@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "patch/commit.h"
 #include "util/escape.h"
 
 #define SUBJECT_CHARACTERS 72
@@ -86,15 +87,19 @@ static char *subject_line(const char *line, bool *cut)
     return g_string_free(g_steal_pointer(&out), FALSE);
 }
 
-static void append_subject(GString *mail, const TbPatchHeader *header, bool *incomplete)
+/* *incomplete when the prompt is more than this. g_free. */
+static char *make_subject(const TbPatchHeader *header, bool *incomplete)
 {
     const char *text = header->subject ? header->subject : "";
     g_autofree char *line = first_line(text, incomplete);
     g_autofree char *subject = subject_line(line, incomplete);
-    if (!*subject) {
-        g_free(subject);
-        subject = g_strdup_printf("changes of task %s", header->task_id);
-    }
+    return *subject ? g_steal_pointer(&subject)
+                    : g_strdup_printf("changes of task %s", header->task_id);
+}
+
+static void append_subject(GString *mail, const TbPatchHeader *header, bool *incomplete)
+{
+    g_autofree char *subject = make_subject(header, incomplete);
     g_autofree char *encoded = is_ascii(subject) ? NULL : encode_words(subject);
     g_string_append_printf(mail, "Subject: [PATCH] %s\n", encoded ? encoded : subject);
 }
@@ -169,12 +174,10 @@ static void append_trailer(GString *mail, const char *key, const char *value)
 
 static void append_trailers(GString *mail, const TbPatchHeader *header)
 {
-    g_autofree char *room = g_strnfill(MAIL_HASH_DIGITS, '0');
     append_trailer(mail, "Taskbox-Task", header->task_id);
     append_trailer(mail, "Taskbox-Image", header->image_digest);
     append_trailer(mail, "Taskbox-Base-Tree", header->base_tree);
     append_trailer(mail, "Taskbox-Result-Tree", header->result_tree);
-    append_trailer(mail, "Taskbox-Diff-SHA256", room);
 }
 
 char *mail_head(const TbPatchHeader *header, size_t *hash_at)
@@ -191,7 +194,21 @@ char *mail_head(const TbPatchHeader *header, size_t *hash_at)
     if (incomplete)
         append_prompt(mail, header->subject);
     append_trailers(mail, header);
+    g_autofree char *room = g_strnfill(MAIL_HASH_DIGITS, '0');
+    append_trailer(mail, "Taskbox-Diff-SHA256", room);
     *hash_at = mail->len - 1 - MAIL_HASH_DIGITS;
     g_string_append(mail, "---\n");
     return g_string_free(mail, FALSE);
+}
+
+char *tb_patch_message(const TbPatchHeader *header)
+{
+    bool incomplete = false;
+    g_autofree char *subject = make_subject(header, &incomplete);
+    GString *message = g_string_new(subject);
+    g_string_append(message, "\n\n");
+    if (incomplete)
+        append_prompt(message, header->subject);
+    append_trailers(message, header);
+    return g_string_free(message, FALSE);
 }

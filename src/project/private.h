@@ -122,9 +122,6 @@ bool tb_index_entry_clean(const TbIndex *index, const TbIndexEntry *entry, const
 bool tb_filtered_entries(TbProject *project, TbScan *scan, TbGit *git, GPtrArray *clean,
                          GPtrArray *filtered, GError **error);
 
-/* base-head.c: the commit id of HEAD by our own reading, NULL when there is none. */
-char *tb_project_head(const TbProject *project, unsigned oid_length);
-
 /* base-write.c: one path of the base tree. */
 typedef struct {
     const char *path; /* borrowed */

@@ -28,6 +28,8 @@ const char *tb_project_git_dir(const TbProject *project); /* NULL when no reposi
 const char *tb_project_common_dir(
     const TbProject *project); /* of a linked worktree: the main one */
 bool tb_project_sha256(const TbProject *project);
+/* The commit id of HEAD by our own reading (g_free), NULL when there is none. */
+char *tb_project_head(const TbProject *project, unsigned oid_length);
 uint32_t tb_project_uid(const TbProject *project); /* owner; 1000 when that is 0 */
 uint32_t tb_project_gid(const TbProject *project);
 

@@ -16,7 +16,7 @@
 #include "util/fs.h"
 
 #define JOURNAL       "apply-journal"
-#define MAGIC         "taskbox apply journal 2"
+#define MAGIC         "taskbox apply journal 3"
 #define JOURNAL_LIMIT ((size_t)1 << 30)
 #define STAGING       ".taskbox-apply-"
 
@@ -27,6 +27,7 @@ Plan *plan_new(const char *root)
     plan->root = g_strdup(root);
     plan->staging = g_strdup_printf(STAGING "%08x%08x", g_random_int(), g_random_int());
     plan->steps = g_ptr_array_new();
+    plan->swaps = tb_swaps_new();
     return plan;
 }
 
@@ -40,6 +41,7 @@ void plan_free(Plan *plan)
         g_free(step);
     }
     g_ptr_array_unref(plan->steps);
+    g_ptr_array_unref(plan->swaps);
     g_free(plan->root);
     g_free(plan->staging);
     g_free(plan->note);
@@ -70,6 +72,15 @@ static void put_step(GString *out, const Step *step)
     put(out, step->path);
 }
 
+/* "w", whether there was a file and whether there will be one, and where. */
+static void put_swap(GString *out, const TbSwap *swap)
+{
+    g_string_append_printf(out, "w %d %d", swap->old != NULL, swap->fresh != NULL);
+    g_string_append_c(out, '\0');
+    put(out, swap->dir);
+    put(out, swap->path);
+}
+
 bool journal_write(const Plan *plan, int scratch, GError **error)
 {
     g_autoptr(GString) out = g_string_new(NULL);
@@ -79,6 +90,8 @@ bool journal_write(const Plan *plan, int scratch, GError **error)
     put(out, plan->root);
     put(out, plan->staging);
     put(out, plan->note ? plan->note : "");
+    for (guint i = 0; i < plan->swaps->len; i++)
+        put_swap(out, plan->swaps->pdata[i]);
     /* Only the middle phase needs the steps. */
     for (guint i = 0; plan->phase == PHASE_MOVE && i < plan->steps->len; i++)
         put_step(out, plan->steps->pdata[i]);
@@ -119,6 +132,25 @@ static bool take_step(Plan *plan, const char *numbers, const char *path)
     return true;
 }
 
+static bool take_swap(Plan *plan, const char *flags, const char *dir, const char *path)
+{
+    int old = 0, fresh = 0;
+    if (!path || dir[0] != '/' || path[0] == '/' || strstr(path, "..") ||
+        sscanf(flags, "w %d %d", &old, &fresh) != 2)
+        return false;
+    g_autoptr(GBytes) staged = g_bytes_new_static("", 0);
+    g_ptr_array_add(plan->swaps,
+                    tb_swap_new(dir, path, old ? staged : NULL, fresh ? staged : NULL));
+    return true;
+}
+
+static bool take_part(Plan *plan, const char *field, const char **at, const char *end)
+{
+    const char *first = take(at, end);
+    return *field == 'w' ? take_swap(plan, field, first, take(at, end))
+                         : take_step(plan, field, first);
+}
+
 static Plan *journal_parse(const char *at, const char *end)
 {
     const char *magic = take(&at, end), *phase = take(&at, end), *root = take(&at, end);
@@ -134,7 +166,7 @@ static Plan *journal_parse(const char *at, const char *end)
     for (const char *field; (field = take(&at, end));) {
         if (strcmp(field, "end") == 0)
             return g_steal_pointer(&plan);
-        if (!take_step(plan, field, take(&at, end)))
+        if (!take_part(plan, field, &at, end))
             return NULL;
     }
     return NULL;

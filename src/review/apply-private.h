@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the parts of apply share. apply-look.c: what is on disk. apply-plan.c: is it the base, and
  * the steps. apply-stage.c: new contents in the staging directory. apply-move.c: the steps, and
- * back. apply-journal.c: the plan on disk. */
+ * back. apply-swap.c: files of a git directory. apply-journal.c: the plan on disk. */
 #pragma once
 
 #include <glib.h>
@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 #include "patch/files.h"
+#include "review/swap.h"
 #include "review/undo.h"
 #include "util/git.h"
 
@@ -59,6 +60,7 @@ typedef struct {
     char *staging; /* a name in root */
     char *note;    /* name of the caller's file in scratch; NULL: none */
     GPtrArray *steps;
+    GPtrArray *swaps; /* TbSwap; after a crash without the bytes, which lie in staging */
 } Plan;
 
 Plan *plan_new(const char *root);
@@ -91,6 +93,14 @@ bool move_forward(const Plan *plan, int root, int staging, GError **error);
 /* Takes back those steps that were done, known by what lies in staging. What somebody has changed
  * since stays as it is: its backup is kept and named in the error. */
 bool move_back(const Plan *plan, int root, int staging, GError **error);
+
+/* The swaps, stage by stage: all that is needed beside the place; the locks, with a look at what is
+ * there; the replacing. Back and end (locks and staging go) may be repeated. */
+bool swaps_stage(const Plan *plan, GError **error);
+bool swaps_lock(const Plan *plan, GError **error);
+bool swaps_forward(const Plan *plan, GError **error);
+bool swaps_back(const Plan *plan, GError **error);
+bool swaps_end(const Plan *plan, GError **error);
 
 bool journal_write(const Plan *plan, int scratch, GError **error);
 /* *plan stays NULL when there is none. */

@@ -5,8 +5,9 @@
  *
  * First everything is compared (apply-plan.c). Then the new files are written to a hidden staging
  * directory in the project's root, so that what remains is renames on one file system: old files
- * into staging, new ones out of it (apply-move.c). A journal in our own directory, written before
- * each phase, says how to get back; a failure goes back at once, a killed apply at the next
+ * into staging, new ones out of it (apply-move.c). Files of a git directory that change with them
+ * (apply-swap.c) are locked before and replaced after that. A journal in our own directory, written
+ * before each phase, says how to get back; a failure goes back at once, a killed apply at the next
  * tb_apply_recover. The change counts from the moment the journal says "done".
  */
 #include "review/apply.h"
@@ -87,7 +88,8 @@ static bool finish(const Plan *plan, int root, int scratch, GError **error)
 {
     if (plan->phase != PHASE_DONE && !journal_drop_note(plan, scratch, error))
         return false;
-    return tb_remove_tree(root, plan->staging, error) && journal_remove(scratch, error);
+    return swaps_end(plan, error) && tb_remove_tree(root, plan->staging, error) &&
+           journal_remove(scratch, error);
 }
 
 static void give_up_journal(const Plan *plan, int scratch)
@@ -109,7 +111,8 @@ static bool put_back(const Plan *plan, int root, int scratch, GError **error)
                 give_up_journal(plan, scratch);
             return false;
         }
-        if (!move_back(plan, root, staging, error)) {
+        if (!swaps_back(plan, error) || !move_back(plan, root, staging, error)) {
+            swaps_end(plan, NULL);
             give_up_journal(plan, scratch);
             return false;
         }
@@ -146,7 +149,8 @@ static bool prepare(TbGit *git, const Survey *survey, Plan *plan, int scratch, G
         return tb_error_set_errno(error, errno, "cannot write to the project '%s'", plan->root);
     tb_autofd staging = open_staging(plan, survey->root, error);
     return staging >= 0 && apply_fault_point(error) &&
-           stage_files(git, survey, plan, staging, error) && apply_fault_point(error);
+           stage_files(git, survey, plan, staging, error) && apply_fault_point(error) &&
+           swaps_stage(plan, error);
 }
 
 static bool sync_project(int root, GError **error)
@@ -169,11 +173,13 @@ static bool move_all(Plan *plan, const Survey *survey, int scratch, GError **err
 {
     int root = survey->root;
     tb_autofd staging = open_staging(plan, root, error);
-    if (staging < 0 || !sync_project(root, error) || !write_note(plan, survey, scratch, error))
+    if (staging < 0 || !sync_project(root, error) || !write_note(plan, survey, scratch, error) ||
+        !swaps_lock(plan, error))
         return false;
     plan->phase = PHASE_MOVE;
     if (!journal_write(plan, scratch, error) || !apply_fault_point(error) ||
-        !move_forward(plan, root, staging, error) || !sync_project(root, error))
+        !move_forward(plan, root, staging, error) || !swaps_forward(plan, error) ||
+        !sync_project(root, error))
         return false;
     plan->phase = PHASE_DONE;
     if (journal_write(plan, scratch, error))
@@ -192,14 +198,23 @@ static bool give_up(const Plan *plan, int root, int scratch, GError *reason, GEr
     return false;
 }
 
+static void take_swaps(Plan *plan, const GPtrArray *swaps)
+{
+    for (guint i = 0; swaps && i < swaps->len; i++) {
+        const TbSwap *swap = swaps->pdata[i];
+        g_ptr_array_add(plan->swaps, tb_swap_new(swap->dir, swap->path, swap->old, swap->fresh));
+    }
+}
+
 static bool apply_now(TbGit *git, const Survey *survey, const char *root, const char *scratch,
-                      const char *note, GError **error)
+                      const TbApplyOptions *options, GError **error)
 {
     tb_autofd dir = tb_open_private_dir(scratch, error);
     if (dir < 0)
         return false;
     g_autoptr(Plan) plan = plan_new(root);
-    plan->note = g_strdup(note);
+    plan->note = g_strdup(options->note);
+    take_swaps(plan, options->swaps);
     GError *reason = NULL;
     if (!prepare(git, survey, plan, dir, &reason) || !move_all(plan, survey, dir, &reason))
         return give_up(plan, survey->root, dir, reason, error);
@@ -241,14 +256,19 @@ bool tb_apply_with(TbGit *git, const char *base_tree, const char *result_tree, c
     bool is_base = false, is_result = false;
     if (!survey_take(&survey, &is_base, &is_result, lines, error))
         return false;
-    if (is_result) {
+    bool swaps_only = files->len == 0 && options->swaps;
+    if (is_result && !swaps_only && options->swaps)
+        return tb_error_set(error, TB_ERROR_CONFLICT,
+                            "cannot apply: the files are so already, and only they (finish or take "
+                            "it back with git)");
+    if (is_result && !swaps_only) {
         *outcome = TB_APPLY_ALREADY;
         return true;
     }
     if (!is_base)
         return drifted(lines, drift, error);
     *outcome = options->check ? TB_APPLY_CLEAN : TB_APPLY_DONE;
-    return options->check || apply_now(git, &survey, root, scratch, options->note, error);
+    return options->check || apply_now(git, &survey, root, scratch, options, error);
 }
 
 bool tb_apply(TbGit *git, const char *base_tree, const char *result_tree, const char *root,

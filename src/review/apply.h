@@ -4,6 +4,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include "review/swap.h"
 #include "review/undo.h"
 #include "util/git.h"
 
@@ -32,6 +33,9 @@ typedef struct {
     const char *note;
     TbUndo *record;        /* gets what was there: modes, directories. May be NULL */
     const TbUndo *restore; /* modes and directories that are to be as noted. May be NULL */
+    /* TbSwap: files of a git directory that are replaced with the project's files, all of it or
+     * nothing. TB_ERROR_BUSY when git has one locked. May be NULL */
+    const GPtrArray *swaps;
 } TbApplyOptions;
 
 /* tb_apply with more to say. */

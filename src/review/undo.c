@@ -8,7 +8,8 @@
 #include "patch/path.h"
 #include "util/error.h"
 
-#define MAGIC "taskbox undo 1"
+#define MAGIC     "taskbox undo 2"
+#define MAGIC_OLD "taskbox undo 1" /* of files only */
 
 TbUndo *tb_undo_new(const char *from, const char *to)
 {
@@ -22,6 +23,8 @@ TbUndo *tb_undo_new(const char *from, const char *to)
 TbUndo *tb_undo_copy(const TbUndo *undo, const char *to)
 {
     TbUndo *copy = tb_undo_new(undo->from, to);
+    copy->reached = undo->reached;
+    tb_undo_set_ref(copy, undo->ref, undo->ref_from, undo->ref_to);
     GHashTableIter iter;
     gpointer path, mode;
     g_hash_table_iter_init(&iter, undo->modes);
@@ -30,12 +33,25 @@ TbUndo *tb_undo_copy(const TbUndo *undo, const char *to)
     return copy;
 }
 
+void tb_undo_set_ref(TbUndo *undo, const char *ref, const char *from, const char *to)
+{
+    g_free(undo->ref);
+    g_free(undo->ref_from);
+    g_free(undo->ref_to);
+    undo->ref = g_strdup(ref);
+    undo->ref_from = g_strdup(from);
+    undo->ref_to = g_strdup(to);
+}
+
 void tb_undo_free(TbUndo *undo)
 {
     if (!undo)
         return;
     g_free(undo->from);
     g_free(undo->to);
+    g_free(undo->ref);
+    g_free(undo->ref_from);
+    g_free(undo->ref_to);
     g_hash_table_unref(undo->modes);
     g_free(undo);
 }
@@ -73,6 +89,11 @@ GBytes *tb_undo_format(const TbUndo *undo)
     put(out, MAGIC);
     put(out, undo->from);
     put(out, undo->to);
+    g_autofree char *reached = g_strdup_printf("%d", undo->reached);
+    put(out, reached);
+    put(out, undo->ref ? undo->ref : "");
+    put(out, undo->ref_from ? undo->ref_from : "");
+    put(out, undo->ref_to ? undo->ref_to : "");
     g_hash_table_iter_init(&iter, undo->modes);
     while (g_hash_table_iter_next(&iter, &path, &mode)) {
         g_autofree char *digits = g_strdup_printf("%o", GPOINTER_TO_UINT(mode));
@@ -112,14 +133,32 @@ static bool is_oid(const char *text)
     return (length == 40 || length == 64) && text[length] == '\0';
 }
 
+static bool take_reached(TbUndo *undo, const char **at, const char *end)
+{
+    const char *reached = take(at, end), *ref = take(at, end), *from = take(at, end);
+    const char *to = take(at, end);
+    if (!to || !strchr("0123", *reached) || !*reached || reached[1])
+        return false;
+    undo->reached = (TbApplyTo)(*reached - '0');
+    bool has_ref = undo->reached >= TB_APPLY_TO_COMMIT;
+    if (has_ref != (*ref != '\0') || has_ref != is_oid(to) || (*from && !is_oid(from)))
+        return false;
+    if (has_ref)
+        tb_undo_set_ref(undo, ref, *from ? from : NULL, to);
+    return true;
+}
+
 TbUndo *tb_undo_parse(GBytes *bytes, GError **error)
 {
     gsize size = 0;
     const char *at = g_bytes_get_data(bytes, &size), *end = at + size;
     const char *magic = take(&at, end), *from = take(&at, end), *to = take(&at, end);
     g_autoptr(TbUndo) undo = NULL;
-    if (to && strcmp(magic, MAGIC) == 0 && is_oid(from) && is_oid(to))
+    if (to && is_oid(from) && is_oid(to) &&
+        (strcmp(magic, MAGIC) == 0 || strcmp(magic, MAGIC_OLD) == 0))
         undo = tb_undo_new(from, to);
+    if (undo && strcmp(magic, MAGIC) == 0 && !take_reached(undo, &at, end))
+        g_clear_pointer(&undo, tb_undo_free);
     for (const char *field; undo && (field = take(&at, end));) {
         if (strcmp(field, "end") == 0)
             return g_steal_pointer(&undo);

@@ -36,6 +36,7 @@ SAME(INTERRUPTED);
 G_STATIC_ASSERT((int)TASKBOX_STATE_READY == (int)TB_TASK_READY);
 G_STATIC_ASSERT((int)TASKBOX_STATE_DISCARDED == (int)TB_TASK_DISCARDED);
 G_STATIC_ASSERT((int)TASKBOX_APPLY_ALREADY == (int)TB_APPLY_ALREADY);
+G_STATIC_ASSERT((int)TASKBOX_APPLY_TO_BRANCH == (int)TB_APPLY_TO_BRANCH);
 G_STATIC_ASSERT((int)TASKBOX_KEEP_FAILED == (int)TB_KEEP_FAILED);
 G_STATIC_ASSERT((int)TASKBOX_KEEP_ALWAYS == (int)TB_KEEP_ALWAYS);
 
@@ -137,6 +138,24 @@ bool taskbox_task_apply(TaskboxStore *store, TaskboxTask *task, bool check,
 {
     TbApplyOutcome ours = TB_APPLY_DONE;
     bool ok = tb_task_apply(store_of(store), task_of(task), check, &ours, drift, error);
+    if (ok && outcome)
+        *outcome = (TaskboxApplyOutcome)ours;
+    return ok;
+}
+
+bool taskbox_task_apply_with(TaskboxStore *store, TaskboxTask *task,
+                             const TaskboxApplyOptions *options, TaskboxApplyOutcome *outcome,
+                             GPtrArray **lines, GError **error)
+{
+    if (options->to == TASKBOX_APPLY_TO_BRANCH && !options->branch)
+        return tb_error_set(error, TB_ERROR_USAGE, "the branch has no name");
+    TbTaskApply how = {.check = options->check,
+                       .merge = options->merge,
+                       .files = options->files,
+                       .to = (TbApplyTo)options->to,
+                       .branch = options->branch};
+    TbApplyOutcome ours = TB_APPLY_DONE;
+    bool ok = tb_task_apply_with(store_of(store), task_of(task), &how, &ours, lines, error);
     if (ok && outcome)
         *outcome = (TaskboxApplyOutcome)ours;
     return ok;

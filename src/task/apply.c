@@ -2,7 +2,8 @@
 /*
  * Apply, in up to three tries: on the base; on the base with what an earlier apply of this task has
  * changed already; on whatever the project is now, by a merge (when asked for). Each is an apply by
- * blob id between two whole trees, so each is all or nothing and can be taken back.
+ * blob id between two whole trees, so each is all or nothing and can be taken back. One that is to
+ * reach the repository (task/repository.c) is on the base only.
  */
 #include "task/finish.h"
 
@@ -11,6 +12,7 @@
 #include "patch/files.h"
 #include "patch/overlay.h"
 #include "project/project.h"
+#include "task/repository.h"
 #include "task/write-project.h"
 #include "util/auto.h"
 #include "util/error.h"
@@ -48,11 +50,11 @@ static bool choose(Apply *apply, GError **error)
     return apply->files != NULL;
 }
 
-static bool write_trees(Apply *apply, const char *from, const char *to, TbUndo *record,
-                        GPtrArray **drift, GError **error)
+static bool write_trees(Apply *apply, const char *from, const char *to, bool check, TbUndo *record,
+                        const GPtrArray *swaps, GPtrArray **drift, GError **error)
 {
     TbApplyOptions options = {
-        .check = apply->how->check, .note = TB_NOTE_APPLIED, .record = record};
+        .check = check, .note = TB_NOTE_APPLIED, .record = record, .swaps = swaps};
     if (!options.check && !tb_patch_keep(apply->git, from, to, error))
         return false;
     return tb_project_write(apply->task, apply->git, from, to, &options, apply->outcome, drift,
@@ -65,13 +67,14 @@ static bool on_base(Apply *apply, GPtrArray **drift, GError **error)
     const char *base = apply->task->base_tree;
     if (!apply->earlier) {
         g_autoptr(TbUndo) record = tb_undo_new(base, apply->target);
-        return write_trees(apply, base, apply->target, record, drift, error);
+        return write_trees(apply, base, apply->target, apply->how->check, record, NULL, drift,
+                           error);
     }
     g_autofree char *to = tb_tree_overlay(apply->git, apply->earlier->to, apply->files, error);
     if (!to)
         return false;
     g_autoptr(TbUndo) record = tb_undo_copy(apply->earlier, to);
-    return write_trees(apply, base, apply->target, record, drift, error);
+    return write_trees(apply, base, apply->target, apply->how->check, record, NULL, drift, error);
 }
 
 /* On what the earlier apply left. */
@@ -81,7 +84,8 @@ static bool on_earlier(Apply *apply, GPtrArray **drift, GError **error)
     if (!to)
         return false;
     g_autoptr(TbUndo) record = tb_undo_copy(apply->earlier, to);
-    return write_trees(apply, apply->earlier->to, to, record, drift, error);
+    return write_trees(apply, apply->earlier->to, to, apply->how->check, record, NULL, drift,
+                       error);
 }
 
 /* The project as it is now, as a tree in the task's directory. g_free. */
@@ -119,7 +123,7 @@ static bool on_now(Apply *apply, GPtrArray **lines, GError **error)
     if (!merged)
         return false;
     g_autoptr(TbUndo) record = tb_undo_new(now, merged);
-    if (!write_trees(apply, now, merged, record, lines, error))
+    if (!write_trees(apply, now, merged, apply->how->check, record, NULL, lines, error))
         return false;
     escape_all(conflicts);
     if (lines && conflicts->len)
@@ -150,6 +154,54 @@ static bool try_all(Apply *apply, GPtrArray **lines, GError **error)
     return done;
 }
 
+/* The task may have been applied before: just so, then nothing is to be done. What reached files
+ * only goes on in try_all. */
+static bool is_there(const Apply *apply, bool *there, GError **error)
+{
+    const TbUndo *earlier = apply->earlier;
+    const TbTaskApply *how = apply->how;
+    *there = false;
+    if (!earlier || (earlier->reached == TB_APPLY_TO_FILES && how->to == TB_APPLY_TO_FILES))
+        return true;
+    const char *branch = how->to == TB_APPLY_TO_BRANCH ? how->branch : NULL;
+    *there = earlier->reached == how->to && strcmp(earlier->to, apply->target) == 0 &&
+             (!branch || strcmp(earlier->ref + strlen("refs/heads/"), branch) == 0);
+    return *there || tb_error_set(error, TB_ERROR_CONFLICT,
+                                  "task '%s' is applied already, in another way (undo it first)",
+                                  apply->task->id);
+}
+
+static bool to_repository(Apply *apply, GPtrArray **lines, GError **error)
+{
+    const TbTask *task = apply->task;
+    g_auto(TbToRepository) to = {.task = apply->task, .git = apply->git};
+    g_autoptr(GPtrArray) drift = g_ptr_array_new_with_free_func(g_free);
+    if (!tb_to_repository_plan(&to, apply->how, apply->files, apply->target, drift, error))
+        return false;
+    if (drift->len > 0) {
+        tb_error_set(error, TB_ERROR_CONFLICT, "cannot apply: %s%s", (char *)drift->pdata[0],
+                     drift->len > 1 ? " (and more)" : "");
+        *lines = g_steal_pointer(&drift);
+        return false;
+    }
+    g_autoptr(TbUndo) record = tb_undo_new(task->base_tree, apply->target);
+    record->reached = apply->how->to;
+    if (to.ref)
+        tb_undo_set_ref(record, to.ref->name, to.ref->oid, to.ref_to);
+    const char *result = apply->how->to == TB_APPLY_TO_BRANCH ? task->base_tree : apply->target;
+    /* Objects are added only for what would then go on. */
+    if (!write_trees(apply, task->base_tree, result, true, record, to.swaps, lines, error))
+        return false;
+    if (apply->how->check)
+        return true;
+    if (!tb_to_repository_add_objects(&to, error) ||
+        !write_trees(apply, task->base_tree, result, false, record, to.swaps, lines, error))
+        return false;
+    if (*apply->outcome == TB_APPLY_DONE)
+        tb_to_repository_done(&to);
+    return true;
+}
+
 bool tb_task_apply_with(TbStore *store, TbTask *task, const TbTaskApply *how,
                         TbApplyOutcome *outcome, GPtrArray **lines, GError **error)
 {
@@ -169,7 +221,12 @@ bool tb_task_apply_with(TbStore *store, TbTask *task, const TbTaskApply *how,
         return false;
     }
     g_autoptr(GPtrArray) found = NULL;
-    bool done = choose(&apply, error) && try_all(&apply, &found, error);
+    bool there = false;
+    *outcome = TB_APPLY_ALREADY;
+    bool done = choose(&apply, error) && is_there(&apply, &there, error) &&
+                (there                          ? true
+                 : how->to == TB_APPLY_TO_FILES ? try_all(&apply, &found, error)
+                                                : to_repository(&apply, &found, error));
     if (lines)
         *lines = g_steal_pointer(&found);
     return done && (how->check || tb_task_save(task, TB_TASK_APPLIED, error));

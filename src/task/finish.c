@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "patch/files.h"
+#include "task/repository.h"
 #include "task/write-project.h"
 #include "util/auto.h"
 #include "util/error.h"
@@ -32,6 +33,34 @@ static TbUndo *applied(const TbTask *task, GError **error)
     return record;
 }
 
+static bool take_back(TbTask *task, TbGit *git, const TbUndo *record, TbApplyOutcome *outcome,
+                      GPtrArray **drift, GError **error)
+{
+    g_auto(TbToRepository) to = {.task = task, .git = git};
+    g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
+    if (!tb_to_repository_plan_undo(&to, record, lines, error))
+        return false;
+    if (lines->len > 0) {
+        tb_error_set(error, TB_ERROR_CONFLICT, "cannot undo: %s%s", (char *)lines->pdata[0],
+                     lines->len > 1 ? " (and more)" : "");
+        if (drift)
+            *drift = g_steal_pointer(&lines);
+        return false;
+    }
+    if (!tb_to_repository_add_objects(&to, error))
+        return false;
+    TbApplyOptions options = {.since = "when it was applied",
+                              .note = TB_NOTE_UNDONE,
+                              .restore = record,
+                              .swaps = to.swaps};
+    const char *now = record->reached == TB_APPLY_TO_BRANCH ? record->from : record->to;
+    if (!tb_project_write(task, git, now, record->from, &options, outcome, drift, error))
+        return false;
+    if (*outcome == TB_APPLY_DONE)
+        tb_to_repository_done(&to);
+    return true;
+}
+
 bool tb_task_undo(TbStore *store, TbTask *task, TbApplyOutcome *outcome, GPtrArray **drift,
                   GError **error)
 {
@@ -50,11 +79,8 @@ bool tb_task_undo(TbStore *store, TbTask *task, TbApplyOutcome *outcome, GPtrArr
     }
     if (!record)
         return true;
-    TbApplyOptions options = {
-        .since = "when it was applied", .note = TB_NOTE_UNDONE, .restore = record};
-    if (!tb_project_write(task, git, record->to, record->from, &options, outcome, drift, error))
-        return false;
-    return *outcome == TB_APPLY_DONE || tb_project_forget(task, error);
+    return take_back(task, git, record, outcome, drift, error) &&
+           (*outcome == TB_APPLY_DONE || tb_project_forget(task, error));
 }
 
 bool tb_task_discard(TbTask *task, GError **error)
@@ -72,5 +98,6 @@ bool tb_task_discard(TbTask *task, GError **error)
     /* The record first: a task that says discarded may lack its objects, one that says ready not.
      */
     return tb_task_save(task, TB_TASK_DISCARDED, error) &&
+           tb_remove_tree(task->dirfd, "series", error) &&
            tb_remove_tree(task->dirfd, "git", error);
 }

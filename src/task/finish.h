@@ -20,12 +20,19 @@ typedef struct {
     bool merge;               /* merge with what the project is now where it has moved on */
     const char *const *files; /* only these paths and what is below them; NULL: all */
     const char *tree;         /* in the task's git directory, in place of the result; may be NULL */
+    TbApplyTo to;             /* not together with `merge` */
+    const char *branch;       /* TB_APPLY_TO_BRANCH: its name */
 } TbTaskApply;
 
 /* tb_task_apply with a choice. What is applied is a tree of its own and recorded as such; applying
  * more of a task later adds to its record, so that one undo takes all back. *lines (may be NULL):
  * the drift after TB_ERROR_CONFLICT; else, when the merge left conflict markers, the files that
- * have them (escaped), and NULL when there are none. */
+ * have them (escaped), and NULL when there are none.
+ *
+ * `to` INDEX: the index gets the same entries; COMMIT: and the branch that is checked out a commit
+ * of them; BRANCH: a new branch on the commit that the task began with gets it, and nothing else
+ * changes. All of it or nothing there, too. Refused, with the path, where index or commit are not
+ * as the base for a path of the patch. A task that is applied already must be undone first. */
 bool tb_task_apply_with(TbStore *store, TbTask *task, const TbTaskApply *how,
                         TbApplyOutcome *outcome, GPtrArray **lines, GError **error);
 

@@ -40,7 +40,9 @@ static const struct {
     {"agent", offsetof(TbTask, agent)},
     {"base_tree", offsetof(TbTask, base_tree)},
     {"result_tree", offsetof(TbTask, result_tree)},
+    {"base_commit", offsetof(TbTask, base_commit)},
     {"applied_tree", offsetof(TbTask, applied_tree)},
+    {"applied_to", offsetof(TbTask, applied_to)},
     {"error_code", offsetof(TbTask, error_code)},
     {"error_message", offsetof(TbTask, error_message)},
     {"cause", offsetof(TbTask, cause)},
@@ -203,6 +205,7 @@ char *tb_record_format(const TbTask *task)
         add_number(json, "removed", (int64_t)task->stat.removed);
         add_number(json, "binary", task->stat.binary);
         add_number(json, "bytes", (int64_t)task->stat.bytes);
+        add_number(json, "commits", task->commits);
         add_flag(json, "verified", task->verified);
         json_builder_end_object(json);
     }
@@ -335,6 +338,7 @@ bool tb_record_parse(TbTask *task, const char *text, size_t length, GError **err
                                    .removed = (uint64_t)read_number(stat, "removed"),
                                    .binary = (uint32_t)read_number(stat, "binary"),
                                    .bytes = (uint64_t)read_number(stat, "bytes")};
+        task->commits = (uint32_t)read_number(stat, "commits");
         task->verified = read_flag(stat, "verified");
     }
     read_findings(task, object);
@@ -381,7 +385,9 @@ static void add_outcome(JsonBuilder *json, const TbTask *task)
     add_text(json, "cause", task->cause);
     add_text(json, "base_tree", task->base_tree);
     add_text(json, "result_tree", task->result_tree);
+    add_text(json, "base_commit", task->base_commit);
     add_text(json, "applied_tree", task->applied_tree);
+    add_text(json, "applied_to", task->applied_to);
     g_autofree char *patch = task->has_patch ? tb_task_path(task, "patch") : NULL;
     add_text(json, "patch", patch);
     json_builder_set_member_name(json, "verified");
@@ -394,6 +400,7 @@ static void add_outcome(JsonBuilder *json, const TbTask *task)
     add_optional_number(json, "binary_files", task->has_patch, task->stat.binary);
     add_optional_number(json, "lines_added", task->has_patch, (int64_t)task->stat.added);
     add_optional_number(json, "lines_removed", task->has_patch, (int64_t)task->stat.removed);
+    add_optional_number(json, "commits", task->has_patch, task->commits);
     if (task->has_findings) {
         add_findings(json, task);
     } else {

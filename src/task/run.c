@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,8 +20,10 @@
 #include "patch/patch.h"
 #include "project/project.h"
 #include "task/admission.h"
+#include "task/commits.h"
 #include "task/start.h"
 #include "task/findings.h"
+#include "task/repository.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/interrupt.h"
@@ -59,7 +62,8 @@ typedef struct {
     TbTaskLog *log;
     TbChanges *changes;
     char *base_index;
-    int interrupts; /* while the command ran */
+    bool git_touched; /* something in the project's .git changed */
+    int interrupts;   /* while the command ran */
     int64_t phase_start;
 } Run;
 
@@ -208,6 +212,7 @@ static bool read_project(Run *run, GError **error)
         return false;
     add_notes(run, tb_scan_left_out(run->scan), "not in the box: ");
     phase_end(run, "scan");
+    run->task->base_commit = tb_project_head(run->project, tb_git_oid_length(run->git));
     g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func(g_free);
     run->task->base_tree =
         tb_project_base_tree(run->project, run->scan, run->git, run->base_index, notes, error);
@@ -335,6 +340,13 @@ static bool run_command(Run *run, GError **error)
     return true;
 }
 
+static bool on_entry(const TbEntry *entry, void *user_data, GError **error)
+{
+    Run *run = user_data;
+    run->git_touched |= entry->path_length == 4 && memcmp(entry->path, ".git", 4) == 0;
+    return tb_changes_add(entry, run->changes, error);
+}
+
 /* The upper comes back and becomes the result tree. */
 static bool export_changes(Run *run, GError **error)
 {
@@ -353,8 +365,7 @@ static bool export_changes(Run *run, GError **error)
     for (guint i = 0; i < nested->len; i++)
         tb_changes_leave_out(run->changes, nested->pdata[i]);
     int64_t deadline = deadline_in(COPY_DEADLINE);
-    if (!tb_session_export_list(run->session, limits->max_entries, tb_changes_add, run->changes,
-                                deadline, error))
+    if (!tb_session_export_list(run->session, limits->max_entries, on_entry, run, deadline, error))
         return false;
     const uint32_t *wanted = NULL;
     size_t count = 0;
@@ -376,16 +387,8 @@ static bool export_changes(Run *run, GError **error)
 static bool write_patch(Run *run, GError **error)
 {
     TbTask *task = run->task;
-    g_autofree char *command = task->command ? g_strjoinv(" ", task->command) : NULL;
-    TbPatchHeader header = {
-        .subject = task->prompt ? task->prompt : command,
-        .task_id = task->id,
-        .image_digest = task->image_digest,
-        .base_tree = task->base_tree,
-        .result_tree = task->result_tree,
-        .author = "AI Agent <agent@internal.sandbox>",
-        .time = time(NULL),
-    };
+    g_autofree char *command = tb_task_subject(task);
+    TbPatchHeader header = tb_task_patch_header(task, command, task->result_tree, time(NULL));
     if (!tb_patch_write(run->git, run->base_index, &header, &tb_patch_limits_default, task->dirfd,
                         "patch", &task->stat, error))
         return false;
@@ -396,6 +399,16 @@ static bool write_patch(Run *run, GError **error)
     tb_task_findings_make(task, run->git);
     phase_end(run, "findings");
     return true;
+}
+
+/* Only when the box has touched its .git at all. */
+static void take_commits(Run *run)
+{
+    if (!run->git_touched)
+        return;
+    g_autofree char *cwd = g_build_filename("/workspace", run->task->project_name, NULL);
+    tb_task_commits_take(run->task, run->session, run->git, run->base_index, cwd);
+    phase_end(run, "commits");
 }
 
 static void keep_or_drop_box(Run *run, bool ok)
@@ -430,6 +443,8 @@ bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions 
     bool ok = prepare(&run, &why) && start_box(&run, &why) && read_project(&run, &why) &&
               enter_box(&run, &why) && run_command(&run, &why) && export_changes(&run, &why) &&
               write_patch(&run, &why);
+    if (ok)
+        take_commits(&run);
     if (!ok && run.task->state == TB_TASK_CREATED) {
         forget_refused(store, out);
         g_propagate_error(error, g_steal_pointer(&why));

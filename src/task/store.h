@@ -6,6 +6,7 @@
  *     log           the command's raw output (hostile bytes), capped
  *     patch         the result, once it is ready
  *     findings.json what a reviewer should see first in it
+ *     series        the commits made in the box, when there were any
  *     git/          private git directory with the base and the result objects
  *     apply/        journal of an apply
  *     undo          what it takes to take the apply back
@@ -69,10 +70,13 @@ typedef struct {
     int exit_code;   /* 0..255, 128 + signal */
     int exit_signal; /* 0: none */
     char *base_tree, *result_tree;
+    char *base_commit;  /* what HEAD was when it began; NULL: no commit */
     char *applied_tree; /* what the last apply made of its base; NULL: not applied */
+    char *applied_to;   /* "files", "index", "commit ID on BRANCH", "branch NAME"; NULL as above */
     bool has_patch;     /* stat holds and the patch file is there */
     bool verified;      /* the patch file was applied to the base and gave the result */
     TbPatchStat stat;
+    uint32_t commits;  /* made in the box, and in the series */
     bool has_findings; /* findings holds: how many by severity */
     uint32_t findings[TB_SEVERITIES];
     GPtrArray *notes;   /* char *: lines for a reviewer, already escaped; never NULL */

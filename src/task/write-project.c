@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,6 +64,24 @@ static bool has(const TbTask *task, const char *name)
     return fstatat(task->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+static char *say_reached(const TbUndo *undo)
+{
+    const char *name = undo->ref;
+    if (name && g_str_has_prefix(name, "refs/heads/"))
+        name += strlen("refs/heads/");
+    switch (undo->reached) {
+    case TB_APPLY_TO_COMMIT:
+        return g_strdup_printf("commit %s on %s", undo->ref_to, name);
+    case TB_APPLY_TO_BRANCH:
+        return g_strdup_printf("branch %s", name);
+    case TB_APPLY_TO_INDEX:
+        return g_strdup("index");
+    case TB_APPLY_TO_FILES:
+        break;
+    }
+    return g_strdup("files");
+}
+
 static bool now_applied(TbTask *task, GError **error)
 {
     g_autoptr(TbUndo) undo = read_record(task, SCRATCH "/" TB_NOTE_APPLIED, error);
@@ -70,6 +89,8 @@ static bool now_applied(TbTask *task, GError **error)
         return false;
     g_free(task->applied_tree);
     task->applied_tree = g_strdup(undo->to);
+    g_free(task->applied_to);
+    task->applied_to = say_reached(undo);
     if (!tb_task_save(task, TB_TASK_APPLIED, error))
         return false;
     return (renameat(task->dirfd, SCRATCH "/" TB_NOTE_APPLIED, task->dirfd, RECORD) == 0 &&
@@ -80,6 +101,7 @@ static bool now_applied(TbTask *task, GError **error)
 bool tb_project_forget(TbTask *task, GError **error)
 {
     g_clear_pointer(&task->applied_tree, g_free);
+    g_clear_pointer(&task->applied_to, g_free);
     if (!tb_task_save(task, TB_TASK_READY, error))
         return false;
     return unlinkat(task->dirfd, RECORD, 0) == 0 || errno == ENOENT ||

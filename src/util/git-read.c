@@ -13,6 +13,7 @@
 #define MAX_HEAD 256
 
 typedef struct {
+    const char *type;
     const char *const *oids;
     size_t count, next; /* `next`: the one whose answer is to come, or is coming */
     size_t limit;
@@ -45,7 +46,7 @@ static bool head_done(Reader *reader, GError **error)
 {
     if (reader->next >= reader->count)
         return reader_confused(reader, error);
-    g_autofree char *expected = g_strdup_printf("%s blob ", reader->oids[reader->next]);
+    g_autofree char *expected = g_strdup_printf("%s %s ", reader->oids[reader->next], reader->type);
     char *rest = NULL;
     if (!g_str_has_prefix(reader->head->str, expected))
         return reader_confused(reader, error);
@@ -93,8 +94,8 @@ static bool on_bytes(const uint8_t *data, size_t length, void *user_data, GError
     return true;
 }
 
-bool tb_git_read_blobs(TbGit *git, const char *const *oids, size_t count, size_t limit, TbBlobFn fn,
-                       void *user_data, GError **error)
+bool tb_git_read_objects(TbGit *git, const char *type, const char *const *oids, size_t count,
+                         size_t limit, TbBlobFn fn, void *user_data, GError **error)
 {
     if (count == 0)
         return true;
@@ -106,7 +107,8 @@ bool tb_git_read_blobs(TbGit *git, const char *const *oids, size_t count, size_t
     tb_command_set_stdin_bytes(command, input->str, input->len);
     g_autoptr(GString) head = g_string_new(NULL);
     g_autoptr(GByteArray) bytes = g_byte_array_new();
-    Reader reader = {.oids = oids,
+    Reader reader = {.type = type,
+                     .oids = oids,
                      .count = count,
                      .limit = limit,
                      .sizes_only = limit == 0,
@@ -119,4 +121,10 @@ bool tb_git_read_blobs(TbGit *git, const char *const *oids, size_t count, size_t
     if (!tb_command_run(command, NULL, error))
         return false;
     return reader.next == count || reader_confused(&reader, error);
+}
+
+bool tb_git_read_blobs(TbGit *git, const char *const *oids, size_t count, size_t limit, TbBlobFn fn,
+                       void *user_data, GError **error)
+{
+    return tb_git_read_objects(git, "blob", oids, count, limit, fn, user_data, error);
 }

@@ -65,6 +65,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbBlobWriter, tb_blob_writer_free)
  * limit, and only its size is said. */
 typedef bool (*TbBlobFn)(size_t index, const uint8_t *data, uint64_t size, void *user_data,
                          GError **error);
+/* tb_git_read_blobs for objects of `type` ("commit"). */
+bool tb_git_read_objects(TbGit *git, const char *type, const char *const *oids, size_t count,
+                         size_t limit, TbBlobFn fn, void *user_data, GError **error);
 /* Reads blobs by one child (git cat-file), in this order. With `limit` 0 no content is read: sizes
  * only. An object that is no blob, or is not there, is TB_ERROR_INTERNAL. */
 bool tb_git_read_blobs(TbGit *git, const char *const *oids, size_t count, size_t limit, TbBlobFn fn,

@@ -4,7 +4,8 @@
 
 plant-task.py STATE ID BASE RESULT: STATE is an XDG_STATE_HOME; BASE and RESULT are directories, the
 project before and after. The project of the task is BASE itself. PROMPT and LOG in the environment
-are the task's prompt and log.
+are the task's prompt and log, BASE_COMMIT what HEAD was, STEPS directories (separated by ':') that are the
+project after each of its commits.
 """
 import json
 import os
@@ -31,6 +32,10 @@ def git(*args, **more):
 subprocess.run(["git", "init", "-q", "--bare", "--template=", git_dir], check=True,
                env={k: v for k, v in environment.items() if k != "GIT_DIR"})
 os.makedirs(os.path.join(git_dir, "info"))
+borrowed = os.path.join(os.path.abspath(base), ".git", "objects")
+if os.path.isdir(borrowed):
+    with open(os.path.join(git_dir, "objects", "info", "alternates"), "w", encoding="utf-8") as file:
+        file.write(f'"{borrowed}"\n')
 with open(os.path.join(git_dir, "info", "attributes"), "w", encoding="utf-8") as attributes:
     attributes.write("* -text -ident -filter -working-tree-encoding\n")
 
@@ -61,6 +66,19 @@ record = {
     "notes": ["'build/': 3 ignored files are not carried"],
     "timings": [{"phase": "boot", "ms": 4200}, {"phase": "command", "ms": 812}],
 }
+steps = [tree_of(step, "step-index") for step in os.environ.get("STEPS", "").split(":") if step]
+if steps:
+    fields = ["taskbox series 1"]
+    for number, tree in enumerate(steps, 1):
+        fields += ["step", f"{number:040x}", tree, "Agent \x1b[7m <agent@box> 1700000000 +0100", "",
+                   f"Step {number}\n\nWith \x1b[31m in it.\n"]
+    if steps[-1] != trees[1]:
+        fields += ["step", "", trees[1], "", "", ""]
+    with open(os.path.join(task, "series"), "w", encoding="utf-8") as file:
+        file.write("".join(field + "\0" for field in fields + ["end"]))
+    record["patch"]["commits"] = len(steps)
+if "BASE_COMMIT" in os.environ:
+    record["base_commit"] = os.environ["BASE_COMMIT"]
 with open(os.path.join(task, "record.json"), "w", encoding="utf-8") as file:
     json.dump(record, file)
 with open(os.path.join(task, "log"), "wb") as file:

@@ -292,6 +292,37 @@ START_TEST(export_kills_what_runs)
 }
 END_TEST
 
+static bool count_output(int fd, const uint8_t *data, size_t length, void *user_data,
+                         GError **error)
+{
+    size_t *bytes = user_data;
+    bytes[fd] += length;
+    return true;
+}
+
+/* The host may ask more of the box once it has the files: its commits. */
+START_TEST(task_runs_after_export)
+{
+    mount_project();
+    shell("{ while :; do date >> noise; sleep 0.01; done & } && sleep 0.1");
+    Export export;
+    export_all(&export);
+    export_clear(&export);
+    size_t bytes[3] = {0};
+    g_autofree char *cwd = g_build_filename(harness->dir, "workspace", "demo", NULL);
+    const char *argv[] = {"sh", "-c",
+                          "test $(id -u) = 54321 && head -c 3000000 /dev/zero && exit 10", NULL};
+    const TbExec exec = {.argv = argv, .cwd = cwd, .stdin_fd = -1};
+    const TbExecHandlers handlers = {.output = count_output, .data = bytes};
+    TbExecResult result = {0};
+    GError *error = NULL;
+    harness_ok(tb_session_exec(session, &exec, &handlers, harness_deadline(20), &result, &error),
+               error);
+    ck_assert_int_eq(result.code, 10);
+    ck_assert_uint_eq(bytes[1], 3000000);
+}
+END_TEST
+
 START_TEST(limits)
 {
     GError *error = NULL;
@@ -415,11 +446,17 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {task_sees_the_delta,      changes_come_back,
-                                  parents_come_first,       many_and_large_files,
-                                  export_kills_what_runs,   limits,
-                                  changed_file_is_an_error, bad_delta_is_refused,
-                                  delta_over_itself,        deep_tree,
+    const TTest *const tests[] = {task_sees_the_delta,
+                                  changes_come_back,
+                                  parents_come_first,
+                                  many_and_large_files,
+                                  export_kills_what_runs,
+                                  task_runs_after_export,
+                                  limits,
+                                  changed_file_is_an_error,
+                                  bad_delta_is_refused,
+                                  delta_over_itself,
+                                  deep_tree,
                                   order_is_enforced};
     Suite *suite = suite_create("guest-project");
     TCase *tcase = tcase_create("project");
