@@ -49,7 +49,6 @@ static bool entry_parse(TbBase *base, const char *line, const char *end, TbBaseE
     if (*rest != ' ' || stage + 4 > end || memcmp(stage, " 0\t", 3) != 0)
         return false;
     *entry = (TbBaseEntry){.path = stage + 3, .oid = oid, .mode = (uint32_t)mode};
-    base->has_gitlinks |= mode == TB_MODE_GITLINK;
     return true;
 }
 
@@ -127,13 +126,11 @@ size_t tb_base_below(const TbBase *base, const char *path, size_t *first)
     return lower_bound(base, start, length) - *first;
 }
 
-TbBaseEntry *tb_base_gitlink_above(const TbBase *base, const char *path)
+TbBaseEntry *tb_base_above(const TbBase *base, const char *path)
 {
-    if (!base->has_gitlinks)
-        return NULL;
     for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
         TbBaseEntry *entry = tb_base_find(base, path, (size_t)(slash - path));
-        if (entry && entry->mode == TB_MODE_GITLINK && !entry->removed)
+        if (entry && !entry->removed)
             return entry;
     }
     return NULL;

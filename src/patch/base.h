@@ -20,7 +20,6 @@ typedef struct {
     TbBaseEntry *entries;
     size_t count;
     unsigned oid_length;
-    bool has_gitlinks;
     GBytes *text;
     GArray *array;
 } TbBase;
@@ -34,8 +33,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbBase, tb_base_free)
 TbBaseEntry *tb_base_find(const TbBase *base, const char *path, size_t length);
 /* The entries below directory `path`: *first and how many. */
 size_t tb_base_below(const TbBase *base, const char *path, size_t *first);
-/* The gitlink that stands (is not removed) at a parent directory of `path`, or NULL. */
-TbBaseEntry *tb_base_gitlink_above(const TbBase *base, const char *path);
+/* The entry that stands (is not removed) at a parent directory of `path`, or NULL. */
+TbBaseEntry *tb_base_above(const TbBase *base, const char *path);
 
 /* "MODE OID STAGE\tPATH\0" of every entry of an index file, as git lists them; empty when there is
  * no such file. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the three parts of TbChanges share: changes.c takes the list in, changes-settle.c decides,
- * changes-ignore.c asks git what is ignored, changes-tree.c makes the tree. */
+/* What the parts of TbChanges share: changes.c takes the list in, changes-settle.c decides,
+ * changes-ignore.c asks git what is ignored, changes-tree.c makes the tree, changes-convert.c says
+ * what git would convert. */
 #pragma once
 
 #include "patch/base.h"

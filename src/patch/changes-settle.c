@@ -154,27 +154,30 @@ static bool is_left_out(TbChanges *changes, const Item *item)
     }
 }
 
-static void settle_item(TbChanges *changes, uint32_t index, GArray *candidates)
+static bool settle_item(TbChanges *changes, uint32_t index, GArray *candidates, GError **error)
 {
     Item *item = changes_item(changes, index);
     if (item->fate == FATE_REFUSED)
-        return;
+        return true;
     if (is_left_out(changes, item)) {
         item->fate = FATE_DROPPED;
-        return;
+        return true;
     }
-    if (tb_base_gitlink_above(changes->base, item->path)) {
+    const TbBaseEntry *above = tb_base_above(changes->base, item->path);
+    if (above && above->mode != TB_MODE_GITLINK)
+        return contradiction(item, "lies below a file that is still there", error);
+    if (above) {
         item->fate = FATE_DROPPED;
         if (item->kind != TB_ENTRY_DIR)
             changes_refuse(changes, item->path, strlen(item->path), "below a submodule");
-        return;
+        return true;
     }
     remove_from_base(changes, item);
     if (item_is_leaf(item)) {
         item->fate = FATE_CARRIED;
         if (!is_tracked(changes, item))
             g_array_append_val(candidates, index);
-        return;
+        return true;
     }
     item->fate = FATE_DROPPED;
     if (item->kind == TB_ENTRY_OTHER)
@@ -183,6 +186,7 @@ static void settle_item(TbChanges *changes, uint32_t index, GArray *candidates)
         item->fate = FATE_OPEN; /* said unless it is ignored */
         g_array_append_val(candidates, index);
     }
+    return true;
 }
 
 static void note_empty_dirs(TbChanges *changes, const GArray *candidates)
@@ -260,7 +264,8 @@ bool changes_settle(TbChanges *changes, GError **error)
     if (!check_shape(changes, error))
         return false;
     for (size_t i = 0; i < changes->order_count; i++)
-        settle_item(changes, changes->order[i], candidates);
+        if (!settle_item(changes, changes->order[i], candidates, error))
+            return false;
     if (!changes_drop_ignored(changes, candidates, error))
         return false;
     note_rest(changes, candidates);

@@ -31,6 +31,7 @@ typedef struct {
     bool newline;    /* the one behind the blob is to come */
     GString *target; /* of a symbolic link */
     int fd;
+    uint32_t keep; /* permission bits of the file, or NO_MODE */
 } Stage;
 
 static const TbPatchFile *current_file(const Stage *stage)
@@ -59,10 +60,21 @@ static bool file_open(Stage *stage, GError **error)
     if (stage->fd < 0)
         return stage_failed(stage, error);
     bool same = old->kind == LOOK_FILE && file->old_mode == file->new_mode;
-    uint32_t keep = same ? old->st.st_mode & 0777 : NO_MODE;
+    stage->keep = same ? old->st.st_mode & 0777 : NO_MODE;
     if (stage->survey->restore)
-        keep = tb_undo_mode(stage->survey->restore, file->path, false, keep);
-    return keep == NO_MODE || fchmod(stage->fd, keep) == 0 || stage_failed(stage, error);
+        stage->keep = tb_undo_mode(stage->survey->restore, file->path, false, stage->keep);
+    return stage->keep == NO_MODE || fchmod(stage->fd, stage->keep & 0777) == 0 ||
+           stage_failed(stage, error);
+}
+
+/* A write and a change of the owner take set-user-id and set-group-id away: they come last. */
+static bool file_close(Stage *stage, GError **error)
+{
+    bool special = stage->fd >= 0 && stage->keep != NO_MODE && (stage->keep & 07000);
+    if (special && fchmod(stage->fd, stage->keep) != 0)
+        return stage_failed(stage, error);
+    tb_clear_fd(&stage->fd);
+    return true;
 }
 
 static bool blob_begin(Stage *stage, GError **error)
@@ -100,7 +112,8 @@ static bool blob_end(Stage *stage, GError **error)
     if (geteuid() == 0 && fchownat(stage->staging, name, stage->owner.st_uid, stage->owner.st_gid,
                                    AT_SYMLINK_NOFOLLOW) != 0)
         return stage_failed(stage, error);
-    tb_clear_fd(&stage->fd);
+    if (!file_close(stage, error))
+        return false;
     if (fstatat(stage->staging, name, &step->st, AT_SYMLINK_NOFOLLOW) != 0)
         return stage_failed(stage, error);
     stage->in_blob = false;

@@ -103,9 +103,11 @@ static void take(Word *word, gunichar character)
 
 static char *describe(const uint8_t *text, size_t length, gunichar strange)
 {
-    while (length > MAX_WORD_SHOWN || (length && (text[length] & 0xc0) == 0x80))
-        length--;
-    g_autofree char *shown = tb_escape_terminal(text, length, false);
+    /* cut between characters; behind a word that is not cut there may be no byte at all */
+    size_t most = MIN(length, MAX_WORD_SHOWN);
+    while (most && most < length && (text[most] & 0xc0) == 0x80)
+        most--;
+    g_autofree char *shown = tb_escape_terminal(text, most, false);
     return g_strdup_printf("'%s' has U+%04X among Latin letters", shown, strange);
 }
 

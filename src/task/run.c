@@ -379,9 +379,13 @@ static bool export_changes(Run *run, GError **error)
                                  error))
         return false;
     task->result_tree = tb_changes_result_tree(run->changes, error);
+    g_autofree char *attributes =
+        common ? g_build_filename(common, "info", "attributes", NULL) : NULL;
+    bool done = task->result_tree &&
+                tb_changes_note_converted(run->changes, task->result_tree, attributes, error);
     add_notes(run, tb_changes_notes(run->changes), "");
     phase_end(run, "export");
-    return task->result_tree != NULL;
+    return done;
 }
 
 static bool write_patch(Run *run, GError **error)

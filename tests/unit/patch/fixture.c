@@ -253,7 +253,7 @@ static void walk_one(TbChanges *changes, const char *lower, const char *upper, c
     }
     g_autofree char *below = g_strconcat(path, "/", NULL);
     bool merged = has_low && S_ISDIR(low.st_mode);
-    bool opaque = (has_low && !merged) || (random && g_rand_int_range(random, 0, 10) == 0);
+    bool opaque = (has_low && !merged) || (random && g_rand_int_range(random, 0, 4) == 0);
     add_entry(changes, opaque ? TB_ENTRY_REPLACE : TB_ENTRY_DIR, path, &up, NULL, 0);
     walk(changes, merged && !opaque ? lower : NULL, upper, below, random);
 }

@@ -196,6 +196,9 @@ START_TEST(contradictions)
         {{TB_ENTRY_SYMLINK, "x"}, {TB_ENTRY_FILE, "x/y/z"}},
         {{TB_ENTRY_DELETE, "d"}, {TB_ENTRY_FILE, "d/x"}},
         {{TB_ENTRY_OTHER, "x"}, {TB_ENTRY_DIR, "x/y"}},
+        /* below a file of the base of which the list says nothing */
+        {{TB_ENTRY_FILE, "a/x"}, {TB_ENTRY_FILE, "y"}},
+        {{TB_ENTRY_DIR, "d"}, {TB_ENTRY_SYMLINK, "d/x/y/z"}},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++) {
         g_autoptr(TbChanges) changes = changes_for(&f);

@@ -94,6 +94,7 @@ static const Case cases[] = {
     {"invisible", false, "fa.txt", NULL, "\xd9\x85\xdb\x8c\xe2\x80\x8c\xd8\xae\n", 0, 0, NULL},
     {"invisible", false, "a.txt", NULL, "latin1 \xe4\xad\n", 0, 0, NULL},
     {"homoglyph", true, "a.py", NULL, "p\xd0\xb0ssword = 1\n", 0, 1, "U+0430"},
+    {"homoglyph", true, "end.py", NULL, "p\xd0\xb0ss", 0, 1, "'p\xd0\xb0ss'"},
     {"homoglyph", true, "a.py", NULL, "x\n\xf0\x9d\x93\xaeval(y)\n", 0, 2, NULL},
     {"homoglyph", true, "a.js", NULL, "is\xce\x9fk()\n", 0, 1, "U+039F"},
     {"homoglyph", false, "ru.txt", NULL, "\xd0\xbf\xd0\xb0\xd1\x80\xd0\xbe\xd0\xbb\xd1\x8c ok\n", 0,

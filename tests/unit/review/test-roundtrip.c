@@ -20,8 +20,9 @@
 #include "util/auto.h"
 #include "util/error.h"
 
-#define ROUNDS 40
-#define EDITS  15
+#define ROUNDS     40
+#define EDITS      15
+#define NAME_BYTES 7 /* times ROUNDS: more than there are */
 
 static const char *const names[] = {
     "a",           "b.txt", "with space", "new\nline", "quote\"s",     "tab\t",
@@ -32,10 +33,31 @@ static const char *const names[] = {
 
 static const char *const dirs[] = {"", "src/", "src/deep/er/", "lib x/", "d\n/", "q\"/ü/"};
 
+/* Any bytes but '/' and NUL. Too short for a name that is git's own, and never "." or "..". */
+static char *random_bytes(GRand *random)
+{
+    char bytes[4] = {0};
+    int length = g_rand_int_range(random, 1, 4);
+    for (int i = 0; i < length; i++) {
+        int byte = g_rand_int_range(random, 1, 255);
+        bytes[i] = (char)(byte >= '/' ? byte + 1 : byte);
+    }
+    return strcmp(bytes, ".") && strcmp(bytes, "..") ? g_strdup(bytes) : g_strnfill(255, 'n');
+}
+
+/* Paths of this round: half of the time one that was had before, so that edits meet files. */
+static GPtrArray *used;
+
 static char *random_path(GRand *random)
 {
+    if (used->len && g_rand_boolean(random))
+        return g_strdup(used->pdata[g_rand_int_range(random, 0, (gint32)used->len)]);
     const char *dir = dirs[g_rand_int_range(random, 0, G_N_ELEMENTS(dirs))];
-    return g_strconcat(dir, names[g_rand_int_range(random, 0, G_N_ELEMENTS(names))], NULL);
+    g_autofree char *bytes = random_bytes(random);
+    bool known = g_rand_int_range(random, 0, 3) > 0;
+    const char *name = known ? names[g_rand_int_range(random, 0, G_N_ELEMENTS(names))] : bytes;
+    g_ptr_array_add(used, g_strconcat(dir, name, NULL));
+    return g_strdup(used->pdata[used->len - 1]);
 }
 
 static GString *random_text(GRand *random)
@@ -96,8 +118,10 @@ static void clear_way(const char *dir, const char *path)
 static void write_random(GRand *random, const char *dir, const char *path)
 {
     g_autoptr(GString) text = random_text(random);
+    static const int modes[] = {0644, 0644, 0644, 0755, 0600, 0700, 0655, 04755};
     clear_way(dir, path);
-    put_file(dir, path, text->str, (gssize)text->len, g_rand_int_range(random, 0, 5) ? 0644 : 0755);
+    put_file(dir, path, text->str, (gssize)text->len,
+             modes[g_rand_int_range(random, 0, G_N_ELEMENTS(modes))]);
 }
 
 static void link_random(GRand *random, const char *dir, const char *path)
@@ -110,7 +134,32 @@ static void link_random(GRand *random, const char *dir, const char *path)
     ck_assert_int_eq(symlink(targets[g_rand_int_range(random, 0, 5)], full), 0);
 }
 
-static void edit(GRand *random, const char *dir)
+/* What no tree can hold, or not as what it is: a fifo, an empty directory, a second name. */
+static void make_odd(GRand *random, const char *dir, bool fifos, const char *path,
+                     const char *other)
+{
+    g_autofree char *full = g_build_filename(dir, path, NULL);
+    g_autofree char *full_other = g_build_filename(dir, other, NULL);
+    clear_way(dir, path);
+    PUT(dir, path, "");
+    unlink(full);
+    switch (g_rand_int_range(random, fifos ? 0 : 1, 3)) {
+    case 0:
+        ck_assert_int_eq(mkfifo(full, 0644), 0);
+        break;
+    case 1:
+        ck_assert_int_eq(mkdir(full, 0755), 0);
+        break;
+    default:
+        if (link(full_other, full) != 0)
+            ck_assert_int_eq(mkdir(full, 0700), 0);
+        break;
+    }
+}
+
+/* A project has no fifos here: they never get into a box, and stay in the way of what it has there.
+ */
+static void edit(GRand *random, const char *dir, bool fifos)
 {
     g_autofree char *path = random_path(random);
     g_autofree char *full = g_build_filename(dir, path, NULL);
@@ -118,7 +167,7 @@ static void edit(GRand *random, const char *dir)
     g_autofree char *full_other = g_build_filename(dir, other, NULL);
     struct stat st;
     bool there = lstat(full, &st) == 0;
-    switch (g_rand_int_range(random, 0, 9)) {
+    switch (g_rand_int_range(random, 0, 10)) {
     case 0:
     case 1:
     case 2:
@@ -146,6 +195,9 @@ static void edit(GRand *random, const char *dir)
             write_random(random, dir, path);
         }
         break;
+    case 8:
+        make_odd(random, dir, fifos, path, other);
+        break;
     default: /* one byte more */
         if (there && S_ISREG(st.st_mode)) {
             FILE *file = fopen(full, "a");
@@ -156,6 +208,18 @@ static void edit(GRand *random, const char *dir)
     }
 }
 
+/* Names with the next few of all bytes, so that a run of all rounds has had each. */
+static void put_all_bytes(const char *dir, guint32 seed)
+{
+    for (guint32 i = 0; i < NAME_BYTES; i++) {
+        char name[] = {'b', (char)(1 + (seed * NAME_BYTES + i) % 255), '\0'};
+        if (name[1] == '/')
+            continue;
+        clear_way(dir, name);
+        PUT(dir, name, "all bytes\n");
+    }
+}
+
 static void fill_project(Fixture *f, GRand *random)
 {
     PUT(f->project, ".gitignore", "*.log\n/build/\n!keep.log\n");
@@ -163,7 +227,7 @@ static void fill_project(Fixture *f, GRand *random)
     PUT(f->project, "out.log", "ignored before");
     PUT(f->project, "build/product", "ignored before");
     for (int i = 0; i < 25; i++)
-        edit(random, f->project);
+        edit(random, f->project, false);
 }
 
 /* plain git obeys attributes; the base tree does not. So plain git's trees are made without. */
@@ -263,12 +327,14 @@ static void one_round(guint32 seed)
 {
     Fixture f = {.sha256 = seed % 4 == 3};
     GRand *random = g_rand_new_with_seed(seed);
+    used = g_ptr_array_new_with_free_func(g_free);
     fixture_start(&f);
     hide_attributes(&f);
     fill_project(&f, random);
     fixture_base(&f);
     for (int i = 0; i < EDITS; i++)
-        edit(random, f.box);
+        edit(random, f.box, true);
+    put_all_bytes(f.box, seed);
     PUT(f.box, "new.log", "ignored");
     PUT(f.box, "build/product", "ignored and changed");
     g_autofree char *expected = tree_of(&f, f.box);
@@ -293,6 +359,7 @@ static void one_round(guint32 seed)
     g_free(target.copy);
     g_free(target.scratch);
     g_rand_free(random);
+    g_ptr_array_unref(used);
     fixture_stop(&f);
 }
 
