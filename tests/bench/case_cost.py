@@ -30,16 +30,17 @@ def look(bench, task):
     qemu, others = running(bench.place, task)
     time.sleep(3)  # idle
     size = bench.place.image().memory
-    guest = translation = rest = 0
-    for permissions, length, private in mappings(qemu):
+    guest = seen = translation = rest = 0
+    for permissions, length, private, clean in mappings(qemu):
         if length >= size:
             guest += private
+            seen += clean
         elif permissions.startswith("rwx"):
             translation += private
         else:
             rest += private
     boxes = glob.glob(f"{bench.place.env['XDG_STATE_HOME']}/taskbox/tasks/*/box")
-    values = {"guest memory": guest, "translation cache of TCG": translation,
+    values = {"guest memory": guest, "guest memory only read, the template's": seen, "translation cache of TCG": translation,
               "the rest of QEMU": rest, "QEMU as a whole": private_memory(qemu),
               "taskbox-vmm and bwrap": sum(map(private_memory, others)),
               "taskbox": private_memory(task.pid), "disk": sum(map(disk_usage, boxes))}

@@ -79,23 +79,27 @@ def command_of(pid):
 
 
 def mappings(pid):
-    """(permissions, bytes of address space, bytes that are this process's alone) of each mapping."""
+    """(permissions, bytes of address space, bytes written or its alone, bytes of files that only it
+    happens to look at now: they are the cache's, for all who come) of each mapping."""
     found = []
     with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as file:
         for line in file:
             word, *rest = line.split()
             if not word.endswith(":"):
                 first, last = (int(part, 16) for part in word.split("-"))
-                found.append([rest[0], last - first, 0])
-            elif word in ("Private_Clean:", "Private_Dirty:", "Private_Hugetlb:"):
+                found.append([rest[0], last - first, 0, 0])
+            elif word in ("Private_Dirty:", "Private_Hugetlb:"):
                 found[-1][2] += int(rest[0]) * 1024
+            elif word == "Private_Clean:":
+                found[-1][3] += int(rest[0]) * 1024
     return found
 
 
 def private_memory(pid):
-    """Bytes of a process that no other shares."""
+    """Bytes of a process that no other can share."""
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-        return sum(int(line.split()[1]) * 1024 for line in file if line.startswith("Private_"))
+        return sum(int(line.split()[1]) * 1024 for line in file
+                   if line.startswith(("Private_Dirty:", "Private_Hugetlb:")))
 
 
 def disk_usage(directory):
