@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # Runs in the box, in the project: box.sh METHOD COMMIT makes the work tree, which is at COMMIT's
-# parent, what COMMIT has. Its last line says which tree git makes of the files then.
+# parent, what COMMIT has.
 set -eu
 
 # As somebody who goes to another commit: git replaces the files, and moves HEAD and index.
@@ -77,9 +77,3 @@ PERL
 }
 
 "by_$1" "$2"
-# By an index that knows the commit: what it has among ignored files counts, too.
-cp .git/index /tmp/index
-export GIT_INDEX_FILE=/tmp/index
-git read-tree --reset "$2"
-git add -A .
-git write-tree

@@ -323,6 +323,15 @@ static void check_part(const Target *target, GRand *random, const char *result)
     check_apply(target, tree);
 }
 
+/* git add stops at a fifo where a file was. */
+static char *tree_without_fifos(Fixture *f)
+{
+    g_autofree char *copy = g_build_filename(f->dir, "expected", NULL);
+    copy_dir(f->box, copy);
+    g_free(RUN(copy, "find", ".", "-type", "p", "-delete"));
+    return tree_of(f, copy);
+}
+
 static void one_round(guint32 seed)
 {
     Fixture f = {.sha256 = seed % 4 == 3};
@@ -337,7 +346,7 @@ static void one_round(guint32 seed)
     put_all_bytes(f.box, seed);
     PUT(f.box, "new.log", "ignored");
     PUT(f.box, "build/product", "ignored and changed");
-    g_autofree char *expected = tree_of(&f, f.box);
+    g_autofree char *expected = tree_without_fifos(&f);
     g_autofree char *result = result_of_walk(&f, random);
     ck_assert_msg(strcmp(result, expected) == 0, "seed %u: tree %s, plain git %s", seed, result,
                   expected);
