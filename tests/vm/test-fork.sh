@@ -96,4 +96,6 @@ for name in one two; do
     equal fork "$(json "$T/$name.json" start)" "how box $name came to run"
 done
 equal 1 "$(cat "$T/one.said" "$T/two.said" | grep -c ': booting (once')" "times the template was made"
-equal "$key" "$(basename "$templates"/*)" "what lies among the templates"
+[ -e "$templates/$key/manifest.json" ] || fail "the template has no manifest"
+equal '' "$(find "$templates" -mindepth 1 -maxdepth 1 | grep -vE '/[0-9a-f]{64}$' || true)" \
+    "what lies among the templates and is none"
