@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The user's own ignore file: the one place where git is asked about the user's configuration, far
- * from any repository; and only when there is something to ask. */
+/* The user's own ignore file. git is asked for it only when there is something to ask. */
 #include "project/private.h"
 
 #include <string.h>
 
-#define TIMEOUT   10
 #define MAX_WORDS 65536
 
 static char *existing(char *path)
@@ -31,7 +29,7 @@ static bool may_say(const char *path)
     return memmem(lower, length, "excludesfile", 12) || memmem(lower, length, "include", 7);
 }
 
-/* The files that git reads with the variables that it is given below. */
+/* The files that tb_user_config has git read. */
 static bool worth_asking(void)
 {
     const char *home = g_getenv("HOME"), *config = g_getenv("XDG_CONFIG_HOME");
@@ -44,33 +42,9 @@ static bool worth_asking(void)
     return may_say(own) || may_say(shared);
 }
 
-/* Not by --global, which would read one of the two files only. There is no repository to read. */
-static char *ask_git(void)
-{
-    g_autoptr(TbCommand) command = tb_command_new("git");
-    tb_command_add(command, "config", "--includes", "--get", "--type=path", "core.excludesFile",
-                   NULL);
-    static const char *const kept[] = {"PATH", "HOME", "XDG_CONFIG_HOME"};
-    tb_command_env_clear(command);
-    for (size_t i = 0; i < G_N_ELEMENTS(kept); i++)
-        if (g_getenv(kept[i]))
-            tb_command_setenv(command, kept[i], g_getenv(kept[i]));
-    tb_command_setenv(command, "GIT_DIR", "/nonexistent");
-    tb_command_setenv(command, "GIT_CONFIG_NOSYSTEM", "1");
-    tb_command_set_cwd(command, "/");
-    tb_command_set_timeout(command, TIMEOUT);
-    g_autoptr(GBytes) out = NULL;
-    int status = 0;
-    if (tb_command_run_status(command, &out, &status, NULL) && status == 0) {
-        char *path = g_strdup(g_bytes_get_data(out, NULL));
-        return g_strchomp(path);
-    }
-    return NULL;
-}
-
 static char *look_up(void)
 {
-    char *path = worth_asking() ? ask_git() : NULL;
+    char *path = worth_asking() ? tb_user_config("core.excludesFile", "path") : NULL;
     return existing(path ? path : g_build_filename(g_get_user_config_dir(), "git", "ignore", NULL));
 }
 

@@ -14,29 +14,6 @@
 #include "util/log.h"
 
 #define CONFIG_FILE ((size_t)4 << 20)
-#define TIMEOUT     10
-
-/* The user's own configuration: git is asked, far from any repository. */
-static char *ask_global(const char *key)
-{
-    g_autoptr(TbCommand) command = tb_command_new("git");
-    tb_command_add(command, "config", "--global", "--get", key, NULL);
-    static const char *const kept[] = {"PATH", "HOME", "XDG_CONFIG_HOME"};
-    tb_command_env_clear(command);
-    for (size_t i = 0; i < G_N_ELEMENTS(kept); i++)
-        if (g_getenv(kept[i]))
-            tb_command_setenv(command, kept[i], g_getenv(kept[i]));
-    tb_command_setenv(command, "GIT_DIR", "/nonexistent");
-    tb_command_setenv(command, "GIT_CONFIG_NOSYSTEM", "1");
-    tb_command_set_cwd(command, "/");
-    tb_command_set_timeout(command, TIMEOUT);
-    g_autoptr(GBytes) out = NULL;
-    int status = 0;
-    if (!tb_command_run_status(command, &out, &status, NULL) || status != 0)
-        return NULL;
-    char *value = g_strdup(g_bytes_get_data(out, NULL));
-    return g_strchomp(value);
-}
 
 static char *ask_repository(const TbProject *project, const char *section, const char *key)
 {
@@ -68,9 +45,9 @@ static char *ask(const TbProject *project, const char *variable, const char *key
     if (!value && project->common_dir)
         value = ask_repository(project, "user", key);
     if (!value)
-        value = ask_global(committer_key);
+        value = tb_user_config(committer_key, NULL);
     if (!value)
-        value = ask_global(user_key);
+        value = tb_user_config(user_key, NULL);
     return value && *clean(value) ? g_steal_pointer(&value) : NULL;
 }
 

@@ -219,6 +219,20 @@ START_TEST(test_commit_refused)
 }
 END_TEST
 
+/* In the other of the user's two files, and in what the first includes: git knows both. */
+START_TEST(test_identity_anywhere)
+{
+    g_autoptr(TbTask) task = ready_task();
+    g_unsetenv("GIT_COMMITTER_NAME");
+    g_unsetenv("GIT_COMMITTER_EMAIL");
+    DO("mkdir -p ~/.config/git; printf '[user]\nname = Somebody\n' >~/.config/git/config; "
+       "printf '[include]\npath = more\n' >~/.gitconfig; "
+       "printf '[user]\nemail = here@example.org\n' >~/more");
+    apply(task, TB_APPLY_TO_COMMIT, NULL);
+    expect("git log -1 --format='%cn <%ce>'", "Somebody <here@example.org>");
+}
+END_TEST
+
 START_TEST(test_branch)
 {
     g_autoptr(TbTask) task = ready_task();
@@ -450,6 +464,7 @@ int main(void)
     tcase_add_test(cases, test_commit_beside);
     tcase_add_test(cases, test_uncommitted);
     tcase_add_test(cases, test_commit_refused);
+    tcase_add_test(cases, test_identity_anywhere);
     tcase_add_test(cases, test_branch);
     tcase_add_test(cases, test_branch_names);
     tcase_add_test(cases, test_hostile);
