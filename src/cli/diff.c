@@ -51,15 +51,6 @@ static bool print_names(const GPtrArray *files, TbScreen *screen, GError **error
     return true;
 }
 
-static const char *kind_of(const TbPatchFile *file)
-{
-    if (!file->old_mode)
-        return "A";
-    if (!file->new_mode)
-        return "D";
-    return "M";
-}
-
 static bool print_stat(const GPtrArray *files, TbScreen *screen, GError **error)
 {
     TbPatchStat total = {.files = files->len};
@@ -71,7 +62,7 @@ static bool print_stat(const GPtrArray *files, TbScreen *screen, GError **error)
                                      ? g_strdup("binary")
                                      : g_strdup_printf("+%" G_GINT64_FORMAT " -%" G_GINT64_FORMAT,
                                                        file->added, file->removed);
-        g_autofree char *line = g_strdup_printf("%s %-12s ", kind_of(file), lines);
+        g_autofree char *line = g_strdup_printf("%s %-12s ", tb_file_kind(file), lines);
         if (!put(screen, line, error) || !put(screen, file->path, error) ||
             !put(screen, "\n", error))
             return false;

@@ -40,8 +40,7 @@ static void add_message(GString *text, const char *message)
 static void add_file(GString *text, const TbStyle *style, const TbPatchFile *file)
 {
     g_autofree char *name = tb_escape_name(file->path);
-    const char *kind = !file->old_mode ? "A" : !file->new_mode ? "D" : "M";
-    g_string_append_printf(text, " %s ", kind);
+    g_string_append_printf(text, " %s ", tb_file_kind(file));
     if (file->added < 0)
         g_string_append_printf(text, "%-12s", "binary");
     else
@@ -58,27 +57,25 @@ static bool on_diff(const uint8_t *data, size_t length, void *user_data, GError 
     return tb_patch_view_write(user_data, data, length, error);
 }
 
-static bool print_diff(TbGit *git, const char *from, const char *to, const GPtrArray *files,
-                       GError **error)
+static bool print_diff(TbGit *git, const TbStyle *style, const char *from, const char *to,
+                       const GPtrArray *files, GError **error)
 {
-    TbStyle style = tb_style_of(STDOUT_FILENO);
     g_autoptr(TbScreen) screen = tb_screen_new(STDOUT_FILENO);
-    g_autoptr(TbPatchView) view = tb_patch_view_new(screen, &style);
+    g_autoptr(TbPatchView) view = tb_patch_view_new(screen, style);
     return tb_print("\n", error) && tb_patch_diff(git, from, to, files, on_diff, view, error);
 }
 
-static bool print_step(TbGit *git, const TbSeriesStep *step, const char *from, bool patch,
-                       GError **error)
+static bool print_step(TbGit *git, const TbStyle *style, const TbSeriesStep *step, const char *from,
+                       bool patch, GError **error)
 {
-    TbStyle style = tb_style_of(STDOUT_FILENO);
     g_autoptr(GPtrArray) files = tb_patch_files(git, from, step->tree, error);
     if (!files)
         return false;
-    g_autoptr(GString) text = g_string_new(tb_colour(&style, TB_COLOUR_MEDIUM));
+    g_autoptr(GString) text = g_string_new(tb_colour(style, TB_COLOUR_MEDIUM));
     if (step->commit)
-        g_string_append_printf(text, "commit %s%s\n", step->commit, tb_colour_end(&style));
+        g_string_append_printf(text, "commit %s%s\n", step->commit, tb_colour_end(style));
     else
-        g_string_append_printf(text, "not committed%s\n\n", tb_colour_end(&style));
+        g_string_append_printf(text, "not committed%s\n\n", tb_colour_end(style));
     if (step->commit) {
         add_author(text, step->author);
         add_message(text, step->message);
@@ -86,14 +83,14 @@ static bool print_step(TbGit *git, const TbSeriesStep *step, const char *from, b
     TbPatchStat total = {.files = files->len};
     for (guint i = 0; i < files->len; i++) {
         const TbPatchFile *file = files->pdata[i];
-        add_file(text, &style, file);
+        add_file(text, style, file);
         total.added += (uint64_t)MAX(file->added, 0);
         total.removed += (uint64_t)MAX(file->removed, 0);
     }
     g_autofree char *sum = tb_stat_format(&total);
     g_string_append_printf(text, " %s\n", sum);
     return tb_print(text->str, error) &&
-           (!patch || print_diff(git, from, step->tree, files, error));
+           (!patch || print_diff(git, style, from, step->tree, files, error));
 }
 
 bool tb_print_log(const TbTask *task, bool patch, GError **error)
@@ -104,10 +101,11 @@ bool tb_print_log(const TbTask *task, bool patch, GError **error)
         return false;
     if (series->len == 0)
         return tb_print("no commits came along\n", error);
+    TbStyle style = tb_style_of(STDOUT_FILENO);
     const char *from = task->base_tree;
     for (guint i = 0; i < series->len; i++) {
         const TbSeriesStep *step = series->pdata[i];
-        if ((i > 0 && !tb_print("\n", error)) || !print_step(git, step, from, patch, error))
+        if ((i > 0 && !tb_print("\n", error)) || !print_step(git, &style, step, from, patch, error))
             return false;
         from = step->tree;
     }

@@ -187,6 +187,15 @@ char *tb_age_format(int64_t since_ms)
     return g_strdup("now");
 }
 
+const char *tb_file_kind(const TbPatchFile *file)
+{
+    if (!file->old_mode)
+        return "A";
+    if (!file->new_mode)
+        return "D";
+    return "M";
+}
+
 char *tb_stat_format(const TbPatchStat *stat)
 {
     if (stat->files == 0)

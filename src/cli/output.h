@@ -31,5 +31,7 @@ char *tb_error_json(const GError *error);
 
 /* "now", "5 m", "3 h", "12 d" since then (milliseconds since the epoch). g_free. */
 char *tb_age_format(int64_t since_ms);
+/* "A" added, "D" deleted, "M" changed. Static strings. */
+const char *tb_file_kind(const TbPatchFile *file);
 /* "3 files, +10 -2", "no changes", "" when there is no patch. g_free. */
 char *tb_stat_format(const TbPatchStat *stat);
