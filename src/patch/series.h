@@ -31,6 +31,7 @@ typedef struct {
     const char *base_tree, *result_tree;
     const GPtrArray *commits; /* char *: ids as the box tells them, oldest first */
     int pack_fd;              /* what they need, read from where it stands */
+    unsigned seconds;         /* that each git may take; 0: 60 */
 } TbSeriesInput;
 
 /* Takes the pack into `git` and makes the steps: array of TbSeriesStep, without any when all the

@@ -15,10 +15,10 @@ void tb_task_commits_take(TbTask *task, TbSession *session, TbGit *git, const ch
                           const char *cwd);
 
 /* The parts, for tests: the script that the box runs ("sh -c SCRIPT sh BASE LIMIT"), and what the
- * host makes of its answer in `fd`. */
+ * host makes of its answer in `fd`, in so many seconds a git (0: 60). */
 extern const char tb_task_commits_script[];
 bool tb_task_commits_store(TbTask *task, TbGit *git, const char *base_index, int fd,
-                           GError **error);
+                           unsigned seconds, GError **error);
 
 /* The task's series: array of TbSeriesStep, empty when there were no commits. Needs no lock. */
 GPtrArray *tb_task_series(const TbTask *task, GError **error);

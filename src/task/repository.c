@@ -19,6 +19,7 @@
 #include "patch/commit.h"
 #include "patch/files.h"
 #include "patch/overlay.h"
+#include "review/words.h"
 #include "task/commits.h"
 #include "util/error.h"
 #include "util/escape.h"
@@ -218,12 +219,14 @@ static char *commit_part(const TbToRepository *to, const Part *part, const char 
     g_autofree char *message = tb_patch_message(&header);
     g_autofree char *author = g_strdup_printf(AUTHOR " %" G_GINT64_FORMAT " +0000", seconds);
     bool theirs = step && step->commit;
+    g_autofree char *their_author = theirs ? tb_clean_author(step->author, step->encoding) : NULL;
+    g_autofree char *their_message =
+        theirs ? tb_clean_message(step->message, step->encoding) : NULL;
     TbCommit commit = {.tree = tree,
                        .parent = parent,
-                       .author = theirs ? step->author : author,
+                       .author = theirs ? their_author : author,
                        .committer = to->committer,
-                       .encoding = theirs ? step->encoding : NULL,
-                       .message = theirs ? step->message : message};
+                       .message = theirs ? their_message : message};
     return tb_commit_write(to->git, &commit, error);
 }
 
