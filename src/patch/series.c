@@ -133,7 +133,8 @@ static void take_header(TbSeriesStep *step, char **parent, const char *line)
         *parent = g_strdup(line + strlen("parent "));
     else if (g_str_has_prefix(line, "author ") && !step->author)
         step->author = g_strdup(line + strlen("author "));
-    else if (g_str_has_prefix(line, "encoding ") && is_encoding(line + strlen("encoding ")))
+    else if (g_str_has_prefix(line, "encoding ") && !step->encoding &&
+             is_encoding(line + strlen("encoding ")))
         step->encoding = g_strdup(line + strlen("encoding "));
 }
 
@@ -231,8 +232,8 @@ static bool make_tree(Making *making, TbSeriesStep *step, const char *parent, GE
     g_autofree char *empty = parent ? NULL : tb_tree_empty(making->git, error);
     if (!parent && !empty)
         return false;
-    g_autoptr(GPtrArray) files = tb_patch_raw_within(making->git, parent ? parent : empty,
-                                                     step->commit, DIFF_BYTES, making->seconds, error);
+    g_autoptr(GPtrArray) files = tb_patch_raw_within(
+        making->git, parent ? parent : empty, step->commit, DIFF_BYTES, making->seconds, error);
     if (!files)
         return false;
     g_autoptr(GString) entries = entries_of(making, step, files);
