@@ -20,5 +20,9 @@ extern const char tb_task_commits_script[];
 bool tb_task_commits_store(TbTask *task, TbGit *git, const char *base_index, int fd,
                            unsigned seconds, GError **error);
 
+/* The series as an mbox for git am, proved (tb_series_mails_write): a file without a name, at its
+ * start, for the caller to close; -1 and TB_ERROR_NOT_FOUND when no commits came along. */
+int tb_task_series_mails(const TbTask *task, GError **error);
+
 /* The task's series: array of TbSeriesStep, empty when there were no commits. Needs no lock. */
 GPtrArray *tb_task_series(const TbTask *task, GError **error);

@@ -66,6 +66,14 @@ expect 0 tb undo "$task"
 equal "$head" "$(git -C "$project" rev-parse HEAD)" "HEAD after undo"
 equal '' "$(git -C "$project" status --porcelain)" "status after undo"
 
+say "as mails"
+expect 0 tb patch --series -o "$T/mbox" "$task"
+git clone -q "$project" "$T/clone"
+git -C "$T/clone" am -q --keep-cr "$T/mbox" >"$T/out" 2>&1 || fail "git am: $(cat "$T/out")"
+equal "$result" "$(git -C "$T/clone" rev-parse 'HEAD^{tree}')" "tree after git am"
+equal $'What was not committed\nAdd new, better\nSecond line\nFirst' \
+    "$(git -C "$T/clone" log --format=%s)" "subjects after git am"
+
 say "as a branch"
 expect 0 tb apply --branch agent/work --acknowledge all "$task"
 equal "$head" "$(git -C "$project" rev-parse HEAD agent/work~3 | uniq)" "below the branch"

@@ -226,6 +226,78 @@ START_TEST(test_words)
 }
 END_TEST
 
+/* What git am makes of the mails, on the commit of the base, in a clone of its own; author and
+ * message of each, the oldest last. */
+static char *by_git_am(const char *format)
+{
+    g_autoptr(GError) error = NULL;
+    int fd = tb_task_series_mails(task, &error);
+    ck_assert_msg(fd >= 0, "%s", error ? error->message : "");
+    g_autofree char *mbox = g_build_filename(root, "mbox", NULL);
+    int to = open(mbox, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    ck_assert(to >= 0 && tb_copy_file(fd, to, mbox, NULL));
+    close(to);
+    close(fd);
+    g_autofree char *script = g_strdup_printf(
+        "rm -rf ../clone; git clone -q . ../clone; cd ../clone; "
+        "printf 'untracked\n' >untracked; git add untracked; git commit -q -m Base; "
+        "git am -q --keep-cr ../mbox; git log --format='%s' HEAD ^HEAD~$(grep -c '^From 0' "
+        "../mbox); git fsck --strict --no-dangling; git rev-parse HEAD^{tree}",
+        format);
+    return sh(script);
+}
+
+START_TEST(test_mails)
+{
+    in_box(TWO_COMMITS);
+    g_autoptr(GPtrArray) series = series_of_box();
+    g_autofree char *out = by_git_am("%an <%ae>%n%B");
+    g_autofree char *wanted = g_strdup_printf(
+        "AI Agent <agent@internal.sandbox>\nWhat was not committed\n\nTaskbox-Task: %s\n"
+        "Taskbox-Base-Tree: %s\nTaskbox-Result-Tree: %s\n\nAgent <agent@box>\n"
+        "Add new: better\n\nWith a body.\n\nAgent <agent@box>\nChange text\n\n%s",
+        task->id, task->base_tree, task->result_tree, task->result_tree);
+    ck_assert_str_eq(out, wanted);
+    expect("grep -c '^Taskbox-Tree: ' ../mbox; grep -c '^Subject: .PATCH ./3' ../mbox", "3\n3");
+}
+END_TEST
+
+/* Messages that look like parts of a mail, names that a header cannot hold as they are, line ends,
+ * binary files, a file that becomes a directory. */
+START_TEST(test_odd_mails)
+{
+    in_box("git config user.name 'J\303\266rg \"Q\", (x)'; "
+           "printf 'a\\r\\nb\\r\\n' >crlf; printf 'a\\0b' >bin; ln -s /x link; git add .; "
+           "printf 'S\303\274bject, with\\ttwo lines\\nand =?utf-8?q?=41?=\\n\\nFrom: me "
+           "<m@x>\\n---\\n"
+           "diff --git a/text b/text\\n--- a/text\\n+++ b/text\\n@@ -1 +1 @@\\n-one\\n+evil\\n"
+           "From x Mon Sep 17 00:00:00 2001\\n----\\n -- \\nend\\n' | "
+           "GIT_AUTHOR_DATE='1000000000 +0530' git commit -q --cleanup=verbatim -F -; "
+           "git commit -q --allow-empty -m nothing; git rm -q text; mkdir text; echo x >text/in; "
+           "git add text; git commit -q --allow-empty-message -m ''");
+    g_autoptr(GPtrArray) series = series_of_box();
+    ck_assert_uint_eq(series->len, 3);
+    g_autofree char *out = by_git_am("%an <%ae>%n%B");
+    g_autofree char *wanted = g_strconcat(
+        "J\303\266rg Q, (x) <agent@box>\nno message\n\nJ\303\266rg Q, (x) <agent@box>\n"
+        "S\303\274bject, with two lines and =?utf-8?q?=41?=\n\n From: me <m@x>\n ---\n"
+        " diff --git a/text b/text\n --- a/text\n+++ b/text\n @@ -1 +1 @@\n-one\n+evil\n"
+        " From x Mon Sep 17 00:00:00 2001\n----\n --\nend\n\n",
+        task->result_tree, NULL);
+    ck_assert_str_eq(out, wanted);
+    expect("git -C ../clone log --format=%ad -1 HEAD^", "Sun Sep 9 07:16:40 2001 +0530");
+}
+END_TEST
+
+START_TEST(test_no_mails)
+{
+    g_autoptr(GError) error = NULL;
+    take_result();
+    ck_assert_int_eq(tb_task_series_mails(task, &error), -1);
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_NOT_FOUND);
+}
+END_TEST
+
 /* Without a commit no git is started: there is none. */
 START_TEST(test_not_moved)
 {
@@ -397,6 +469,9 @@ int main(void)
     tcase_add_checked_fixture(cases, begin, end);
     tcase_add_test(cases, test_series);
     tcase_add_test(cases, test_words);
+    tcase_add_test(cases, test_mails);
+    tcase_add_test(cases, test_odd_mails);
+    tcase_add_test(cases, test_no_mails);
     tcase_add_test(cases, test_not_moved);
     tcase_add_test(cases, test_no_answer);
     tcase_add_test(cases, test_known);
