@@ -50,9 +50,10 @@ bool tb_changes_file_end(uint32_t index, void *changes, GError **error);
 char *tb_changes_result_tree(TbChanges *changes, GError **error);
 /* Adds to the notes which changed files git itself would convert (line ends, encodings, filters),
  * so that plain git may not take the patch for them. `attributes`, which may be NULL, is the
- * repository's own file of attributes. After tb_changes_result_tree. */
+ * repository's own file of attributes; `autocrlf`: core.autocrlf is on. After
+ * tb_changes_result_tree. */
 bool tb_changes_note_converted(TbChanges *changes, const char *result_tree, const char *attributes,
-                               GError **error);
+                               bool autocrlf, GError **error);
 /* Escaped lines: refused paths, ignored files not carried (folded by top directory, counted), what
  * git cannot carry. Owned by `changes`. */
 const GPtrArray *tb_changes_notes(const TbChanges *changes);
