@@ -235,9 +235,7 @@ bool tb_changes_note_converted(TbChanges *changes, const char *result_tree, cons
     bool own = attributes && g_file_test(attributes, G_FILE_TEST_IS_REGULAR);
     if (!own && !autocrlf && !changes->base->has_attributes && !box_has_attributes(changes))
         return true;
-    g_autoptr(GPtrArray) files = tb_patch_raw(changes->git, changes->base_tree, result_tree, error);
-    if (!files)
-        return false;
+    const GPtrArray *files = changes->files;
     g_autofree unsigned *what = g_new0(unsigned, files->len + 1);
     if (files->len == 0)
         return true;

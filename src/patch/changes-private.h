@@ -45,6 +45,7 @@ struct TbChanges {
     uint64_t file_left, bytes_seen;
     TbBlobWriter *writer;
 
+    GPtrArray *files; /* TbPatchFile: base to result, once that is made */
     GPtrArray *notes;
     unsigned refused_over;    /* refusals that are counted only */
     GHashTable *ignored;      /* top directory or file -> count */

@@ -98,9 +98,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbPatchInfo, tb_patch_info_free)
 
 /* Applies the diff part, as it is in `fd`, to the base in a private index and requires the result
  * tree and paths that tb_path_check lets through; else TB_ERROR_VERIFY. `base_index` is an index
- * file that holds the base tree. */
+ * file that holds the base tree; `files` (array of TbPatchFile) is what differs between the trees,
+ * NULL: it is found out. */
 bool tb_patch_prove(TbGit *git, const char *base_index, const TbPatchInfo *info, int fd,
-                    GError **error);
+                    const GPtrArray *files, GError **error);
 
 /* Per-file changes between two trees, from diff-tree --raw -z -M-less. */
 typedef struct {
