@@ -80,8 +80,9 @@ bool tb_cli_apply(TbCli *cli, int *status, GError **error)
                        .merge = tb_arguments_flag(cli->arguments, "3way")};
     const char *name = take_place(cli, &how, error) ? take_words(cli, &how, error) : NULL;
     g_autoptr(TbTask) task = name ? tb_task_open(cli->store, name, error) : NULL;
-    if (!task ||
-        !tb_task_acknowledged(task, tb_arguments_all(cli->arguments, "acknowledge"), error))
+    bool commits = !how.files && (how.to == TB_APPLY_TO_COMMIT || how.to == TB_APPLY_TO_BRANCH);
+    const char *const *rules = tb_arguments_all(cli->arguments, "acknowledge");
+    if (!task || !tb_task_acknowledged(task, rules, commits, error))
         return false;
     TbApplyOutcome outcome = TB_APPLY_DONE;
     g_autoptr(GPtrArray) lines = NULL;

@@ -54,8 +54,10 @@ int tb_cli_main(int argc, char **argv);
 
 /* run.c: --image, --cpus, --memory and --disk. */
 bool tb_cli_read_shape(const TbArguments *arguments, TbRunOptions *options, GError **error);
-/* diff.c: the patch file of a task; TB_ERROR_NOT_FOUND when it has none. */
-bool tb_print_patch(const TbTask *task, TbPatchView *view, GError **error);
+/* diff.c: the patch file of a task, to be closed; -1 and TB_ERROR_NOT_FOUND when it has none. */
+int tb_open_patch(const TbTask *task, GError **error);
+/* What there is to be read in `fd`. */
+bool tb_print_patch(int fd, TbPatchView *view, GError **error);
 
 bool tb_cli_image_build(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_ls(TbCli *cli, int *status, GError **error);

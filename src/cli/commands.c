@@ -134,9 +134,12 @@ const TbSubcommand tb_subcommands[] = {
     {.name = "patch",
      .group = "review",
      .summary = "Print a task's patch file, or write it to a file",
-     .usage = FORMS("[-o FILE] TASK"),
-     .details = "Byte for byte, but for a terminal, as with 'taskbox diff'.",
-     .options = OPTIONS({'o', "output", "FILE", "write it to FILE ('-': stdout)"}),
+     .usage = FORMS("[--series] [-o FILE] TASK"),
+     .details = "Byte for byte, but for a terminal, as with 'taskbox diff'. --series gives the\n"
+                "commits that were made in the box instead, as an mbox for 'git am': all of them\n"
+                "make what the patch makes.",
+     .options = OPTIONS({'\0', "series", NULL, "a mail for each commit, and one for the rest"},
+                        {'o', "output", "FILE", "write it to FILE ('-': stdout)"}),
      .run = tb_cli_patch},
     {.name = "patch verify",
      .group = "review",

@@ -20,25 +20,38 @@ static bool put(TbScreen *screen, const char *text, GError **error)
     return tb_screen_write(screen, text, strlen(text), error);
 }
 
-bool tb_print_patch(const TbTask *task, TbPatchView *view, GError **error)
+int tb_open_patch(const TbTask *task, GError **error)
 {
-    if (!task->has_patch)
-        return tb_error_set(error, TB_ERROR_NOT_FOUND,
-                            "task '%s' has no patch: it is %s (see 'taskbox show %s')", task->id,
-                            tb_task_state_name(task->state), task->id);
-    tb_autofd fd = openat(task->dirfd, "patch", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (!task->has_patch) {
+        tb_error_set(error, TB_ERROR_NOT_FOUND,
+                     "task '%s' has no patch: it is %s (see 'taskbox show %s')", task->id,
+                     tb_task_state_name(task->state), task->id);
+        return -1;
+    }
+    int fd = openat(task->dirfd, "patch", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return tb_error_set_errno(error, errno, "cannot open the patch of task '%s'", task->id);
+        tb_error_set_errno(error, errno, "cannot open the patch of task '%s'", task->id);
+    return fd;
+}
+
+bool tb_print_patch(int fd, TbPatchView *view, GError **error)
+{
     g_autofree char *buffer = g_malloc(CHUNK);
     for (;;) {
         ssize_t got = read(fd, buffer, CHUNK);
         if (got < 0 && errno != EINTR)
-            return tb_error_set_errno(error, errno, "cannot read the patch of task '%s'", task->id);
+            return tb_error_set_errno(error, errno, "cannot read the patch");
         if (got == 0)
             return true;
         if (got > 0 && !tb_patch_view_write(view, buffer, (size_t)got, error))
             return false;
     }
+}
+
+static bool print_whole(const TbTask *task, TbPatchView *view, GError **error)
+{
+    tb_autofd fd = tb_open_patch(task, error);
+    return fd >= 0 && tb_print_patch(fd, view, error);
 }
 
 static bool print_names(const GPtrArray *files, TbScreen *screen, GError **error)
@@ -135,7 +148,7 @@ bool tb_cli_diff(TbCli *cli, int *status, GError **error)
     g_autoptr(TbPatchView) view = tb_patch_view_new(screen, &style);
     const char *const *paths = words + 1;
     if (!stat && !names && !paths[0])
-        return tb_print_patch(task, view, error);
+        return print_whole(task, view, error);
     g_autoptr(GPtrArray) files = files_in(task, paths, error);
     if (!files)
         return false;

@@ -7,6 +7,7 @@
 
 #include "cli/command.h"
 #include "cli/output.h"
+#include "task/commits.h"
 #include "task/verify.h"
 #include "util/auto.h"
 #include "util/error.h"
@@ -20,11 +21,8 @@ static bool cannot(const char *what, const char *path, GError **error)
     return tb_error_set_errno(error, err, "cannot %s '%s'", what, name);
 }
 
-static bool write_file(const TbTask *task, const char *path, GError **error)
+static bool write_file(int from, const char *path, GError **error)
 {
-    tb_autofd from = openat(task->dirfd, "patch", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (from < 0)
-        return tb_error_set_errno(error, errno, "cannot open the patch of task '%s'", task->id);
     tb_autofd to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
     if (to < 0)
         return cannot("create", path, error);
@@ -40,13 +38,17 @@ bool tb_cli_patch(TbCli *cli, int *status, GError **error)
     g_autoptr(TbTask) task = name ? tb_task_open(cli->store, name, error) : NULL;
     if (!task)
         return false;
+    bool series = tb_arguments_flag(cli->arguments, "series");
+    tb_autofd fd = series ? tb_task_series_mails(task, error) : tb_open_patch(task, error);
+    if (fd < 0)
+        return false;
     const char *path = tb_arguments_value(cli->arguments, "output");
-    if (path && strcmp(path, "-") != 0 && task->has_patch)
-        return write_file(task, path, error);
+    if (path && strcmp(path, "-") != 0)
+        return write_file(fd, path, error);
     TbStyle style = tb_style_of(STDOUT_FILENO);
     g_autoptr(TbScreen) screen = tb_screen_new(STDOUT_FILENO);
     g_autoptr(TbPatchView) view = tb_patch_view_new(screen, &style);
-    return tb_print_patch(task, view, error);
+    return tb_print_patch(fd, view, error);
 }
 
 bool tb_cli_patch_verify(TbCli *cli, int *status, GError **error)

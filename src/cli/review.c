@@ -184,7 +184,7 @@ static bool ask_about_findings(Review *review, const char *tree, bool *yes, GErr
         review->selection->git, review->task->base_tree, tree, review->task->prompt, error);
     if (!findings)
         return false;
-    g_autofree const char **high = tb_findings_high_rules(findings);
+    g_autofree const char **high = tb_findings_high_rules(findings, false);
     if (!high[0])
         return true;
     g_autofree char *names = g_strjoinv(", ", (char **)high);

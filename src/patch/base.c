@@ -52,6 +52,13 @@ static bool entry_parse(TbBase *base, const char *line, const char *end, TbBaseE
     return true;
 }
 
+static bool is_attributes(const char *path, const char *end)
+{
+    static const char name[] = ".gitattributes";
+    const char *at = end - (sizeof name - 1);
+    return at >= path && memcmp(at, name, sizeof name) == 0 && (at == path || at[-1] == '/');
+}
+
 static bool base_parse(TbBase *base, GError **error)
 {
     gsize size = 0;
@@ -62,6 +69,7 @@ static bool base_parse(TbBase *base, GError **error)
         if (!end || !entry_parse(base, at, end, &entry))
             return tb_error_set(error, TB_ERROR_INTERNAL,
                                 "cannot read the base tree's index: not a list of merged entries");
+        base->has_attributes |= is_attributes(entry.path, end);
         g_array_append_val(base->array, entry);
     }
     base->entries = (TbBaseEntry *)(void *)base->array->data;

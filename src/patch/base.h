@@ -20,6 +20,7 @@ typedef struct {
     TbBaseEntry *entries;
     size_t count;
     unsigned oid_length;
+    bool has_attributes; /* a .gitattributes somewhere */
     GBytes *text;
     GArray *array;
 } TbBase;

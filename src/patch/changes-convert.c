@@ -4,9 +4,10 @@
  * encodings, filters. Our trees hold the bytes of the disk, so for these plain git, which holds
  * others, may not take the patch as it is, and that must be said.
  *
- * git is asked for the attributes of the base and, where the box changed any, of the result, from
- * an index: it runs nothing and reads no work tree. Whether an attribute does anything to a file
- * is decided by its bytes.
+ * Whether git converts line ends besides (core.autocrlf), whoever calls says: no configuration of
+ * the user's is read here. git is asked for the attributes of the base and, where the box changed
+ * any, of the result, from an index: it runs nothing and reads no work tree. Whether an attribute
+ * does anything to a file is decided by its bytes.
  */
 #include "patch/changes-private.h"
 
@@ -25,7 +26,7 @@
 
 enum {
     LINES = 1,  /* a CR LF is not kept */
-    TEXT = 2,   /* but where the file is no text */
+    AUTO = 2,   /* the same, but where the file is no text */
     IDENT = 4,  /* $Id$ */
     ALWAYS = 8, /* a filter or an encoding: whatever the bytes */
 };
@@ -40,13 +41,15 @@ static bool is_set(const char *value)
 }
 
 /* What git's values, in the order of `names`, do to a file. */
-static unsigned conversions(const char *const *values)
+static unsigned conversions(const char *const *values, bool autocrlf)
 {
+    bool unsaid = strcmp(values[0], "unspecified") == 0 && strcmp(values[1], "unspecified") == 0 &&
+                  !is_set(values[2]);
     bool old = strcmp(values[0], "unspecified") == 0; /* the name that "text" had once */
     const char *text = values[old];
     unsigned what = 0;
-    if (strcmp(text, "auto") == 0)
-        what |= LINES | TEXT;
+    if (strcmp(text, "auto") == 0 || (unsaid && autocrlf))
+        what |= AUTO;
     else if (is_set(text) || (strcmp(text, "unset") != 0 && is_set(values[2])))
         what |= LINES;
     if (strcmp(values[3], "set") == 0)
@@ -82,7 +85,7 @@ static bool ask_git(TbChanges *changes, const char *index, const GPtrArray *file
             break;
         values[answers % NAMES] = value;
         if (answers % NAMES == NAMES - 1)
-            what[answers / NAMES] |= conversions(values);
+            what[answers / NAMES] |= conversions(values, changes->autocrlf);
         at = value + strlen(value) + 1;
     }
     return (at == end && answers == NAMES * files->len) ||
@@ -99,14 +102,6 @@ static bool attributes_changed(const GPtrArray *files)
 {
     for (guint i = 0; i < files->len; i++)
         if (is_attributes(((TbPatchFile *)files->pdata[i])->path))
-            return true;
-    return false;
-}
-
-static bool base_has_attributes(const TbBase *base)
-{
-    for (size_t i = 0; i < base->count; i++)
-        if (is_attributes(base->entries[i].path))
             return true;
     return false;
 }
@@ -157,7 +152,7 @@ static bool ask(TbChanges *changes, const char *result_tree, const char *attribu
     g_autofree char *lent = NULL;
     bool done = lend(changes, attributes, &lent, error);
     bool changed = attributes_changed(files);
-    if (done && (lent || base_has_attributes(changes->base)))
+    if (done && (lent || changes->autocrlf || changes->base->has_attributes))
         done = ask_git(changes, changes->base_index, files, what, error);
     if (done && changed)
         done = ask_of_result(changes, result_tree, files, what, error);
@@ -176,8 +171,8 @@ static bool on_blob(size_t index, const uint8_t *data, uint64_t size, void *user
 {
     Look *look = user_data;
     unsigned *what = &look->what[g_array_index(look->owners, guint, index)];
-    bool text = !(*what & TEXT) || (data && !memchr(data, '\0', size));
-    bool line = (*what & LINES) && text && data && memmem(data, size, "\r\n", 2);
+    bool lines = (*what & LINES) || ((*what & AUTO) && data && !memchr(data, '\0', size));
+    bool line = lines && data && memmem(data, size, "\r\n", 2);
     bool ident = (*what & IDENT) && data && memmem(data, size, "$Id", 3);
     if (!data || line || ident)
         *what |= ALWAYS;
@@ -234,14 +229,13 @@ static void note_all(TbChanges *changes, const GPtrArray *files, const unsigned 
 }
 
 bool tb_changes_note_converted(TbChanges *changes, const char *result_tree, const char *attributes,
-                               GError **error)
+                               bool autocrlf, GError **error)
 {
+    changes->autocrlf = autocrlf;
     bool own = attributes && g_file_test(attributes, G_FILE_TEST_IS_REGULAR);
-    if (!own && !base_has_attributes(changes->base) && !box_has_attributes(changes))
+    if (!own && !autocrlf && !changes->base->has_attributes && !box_has_attributes(changes))
         return true;
-    g_autoptr(GPtrArray) files = tb_patch_raw(changes->git, changes->base_tree, result_tree, error);
-    if (!files)
-        return false;
+    const GPtrArray *files = changes->files;
     g_autofree unsigned *what = g_new0(unsigned, files->len + 1);
     if (files->len == 0)
         return true;

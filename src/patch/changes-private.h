@@ -37,6 +37,7 @@ struct TbChanges {
     uint32_t *order; /* items that have a path, parents first, each subtree together */
     size_t order_count;
     bool settled;
+    bool autocrlf; /* line ends are converted where no attribute says anything */
 
     GArray *wanted;     /* uint32_t list indices */
     size_t next_wanted; /* into `wanted`: the file that is next or being written */
@@ -44,6 +45,7 @@ struct TbChanges {
     uint64_t file_left, bytes_seen;
     TbBlobWriter *writer;
 
+    GPtrArray *files; /* TbPatchFile: base to result, once that is made */
     GPtrArray *notes;
     unsigned refused_over;    /* refusals that are counted only */
     GHashTable *ignored;      /* top directory or file -> count */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The result tree: a copy of the base index, the removals and additions fed to it, and then the
- * whole index compared with the list that must be there. update-index drops paths it does not like
- * and lets a later entry push out an earlier one, both with exit status 0; the comparison makes
- * that an error instead of a silent loss.
+ * The result tree: a copy of the base index, the removals and additions fed to it, and then what
+ * differs between the trees compared with what must. update-index drops paths it does not like and
+ * lets a later entry push out an earlier one, both with exit status 0; the comparison makes that an
+ * error instead of a silent loss.
  */
 #include "patch/changes-private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "util/error.h"
@@ -98,33 +99,6 @@ static GString *index_info(const TbChanges *changes, const GArray *added)
     return info;
 }
 
-/* What `ls-files -s -z` must say then: the base's entries that stay and the added, merged. */
-static GString *expected_list(const TbChanges *changes, const GArray *added)
-{
-    const TbBase *base = changes->base;
-    GString *list = g_string_new(NULL);
-    size_t i = 0;
-    guint j = 0;
-    while (i < base->count || j < added->len) {
-        const TbBaseEntry *old = i < base->count ? &base->entries[i] : NULL;
-        const Added *entry = j < added->len ? &g_array_index(added, Added, j) : NULL;
-        if (old && old->removed) {
-            i++;
-            continue;
-        }
-        if (old && (!entry || strcmp(old->path, entry->path) < 0)) {
-            g_string_append_printf(list, "%06o %.*s 0\t%s", old->mode, (int)base->oid_length,
-                                   old->oid, old->path);
-            i++;
-        } else {
-            g_string_append_printf(list, "%06o %s 0\t%s", entry->mode, entry->oid, entry->path);
-            j++;
-        }
-        g_string_append_c(list, '\0');
-    }
-    return list;
-}
-
 static bool update_index(TbChanges *changes, const char *index, const GString *info, GError **error)
 {
     g_autoptr(TbCommand) command = tb_git_command(changes->git, "update-index", NULL, index);
@@ -133,18 +107,60 @@ static bool update_index(TbChanges *changes, const char *index, const GString *i
     return tb_command_run(command, NULL, error);
 }
 
-static bool check_index(TbChanges *changes, const char *index, const GString *expected,
-                        GError **error)
+static const Added *find_added(const GArray *added, const char *path)
 {
-    g_autoptr(GBytes) list = tb_index_list(changes->git, index, error);
-    if (!list)
+    const Added wanted = {.path = path};
+    return added->len ? bsearch(&wanted, added->data, added->len, sizeof wanted, added_compare)
+                      : NULL;
+}
+
+static bool same_entry(const TbBase *base, const TbBaseEntry *old, uint32_t mode, const char *oid)
+{
+    return old->mode == mode && strncmp(old->oid, oid, base->oid_length) == 0;
+}
+
+/* How many paths must differ from the base. */
+static size_t count_expected(const TbChanges *changes, const GArray *added)
+{
+    const TbBase *base = changes->base;
+    size_t count = added->len;
+    for (size_t i = 0; i < base->count; i++)
+        count += base->entries[i].removed;
+    for (guint i = 0; i < added->len; i++) {
+        const Added *entry = &g_array_index(added, Added, i);
+        const TbBaseEntry *old = tb_base_find(base, entry->path, strlen(entry->path));
+        if (old && old->removed)
+            count -= same_entry(base, old, entry->mode, entry->oid) ? 2 : 1;
+    }
+    return count;
+}
+
+/* Is this difference one that was told, on both sides? */
+static bool was_told(const TbChanges *changes, const GArray *added, const TbPatchFile *file)
+{
+    const TbBase *base = changes->base;
+    const TbBaseEntry *old = tb_base_find(base, file->path, strlen(file->path));
+    const Added *entry = find_added(added, file->path);
+    bool gone = file->old_mode
+                    ? old && old->removed && same_entry(base, old, file->old_mode, file->old_oid)
+                    : !old;
+    return gone && (file->new_mode ? entry && entry->mode == file->new_mode &&
+                                         strcmp(entry->oid, file->new_oid) == 0
+                                   : !entry);
+}
+
+/* The tree differs from the base's in just what was told; the list of that is kept. */
+static bool check_tree(TbChanges *changes, const char *tree, const GArray *added, GError **error)
+{
+    changes->files = tb_patch_raw(changes->git, changes->base_tree, tree, error);
+    if (!changes->files)
         return false;
-    gsize size = 0;
-    const char *text = g_bytes_get_data(list, &size);
-    if (size == expected->len && (size == 0 || memcmp(text, expected->str, size) == 0))
-        return true;
-    return tb_error_set(error, TB_ERROR_INTERNAL,
-                        "cannot make the result tree: git's index does not hold what it was told");
+    bool fine = changes->files->len == count_expected(changes, added);
+    for (guint i = 0; fine && i < changes->files->len; i++)
+        fine = was_told(changes, added, changes->files->pdata[i]);
+    return fine || tb_error_set(error, TB_ERROR_INTERNAL,
+                                "cannot make the result tree: git's index does not hold what it "
+                                "was told");
 }
 
 char *tb_changes_result_tree(TbChanges *changes, GError **error)
@@ -164,12 +180,15 @@ char *tb_changes_result_tree(TbChanges *changes, GError **error)
         return NULL;
     g_autofree char *index = g_build_filename(tb_git_path(changes->git), RESULT_INDEX, NULL);
     g_autoptr(GString) info = index_info(changes, added);
-    if (info->len == 0)
+    g_clear_pointer(&changes->files, g_ptr_array_unref);
+    if (info->len == 0) {
+        changes->files = tb_patch_list_new();
         return g_strdup(changes->base_tree);
-    g_autoptr(GString) expected = expected_list(changes, added);
+    }
     if (!tb_index_copy(changes->base_index, index, error) ||
-        !update_index(changes, index, info, error) || !check_index(changes, index, expected, error))
+        !update_index(changes, index, info, error))
         return NULL;
     g_autoptr(TbCommand) command = tb_git_command(changes->git, "write-tree", NULL, index);
-    return tb_git_run_oid(changes->git, command, error);
+    g_autofree char *tree = tb_git_run_oid(changes->git, command, error);
+    return tree && check_tree(changes, tree, added, error) ? g_steal_pointer(&tree) : NULL;
 }

@@ -56,6 +56,7 @@ void tb_changes_free(TbChanges *changes)
     g_clear_pointer(&changes->items, g_array_unref);
     g_clear_pointer(&changes->wanted, g_array_unref);
     g_clear_pointer(&changes->strings, g_string_chunk_free);
+    g_clear_pointer(&changes->files, g_ptr_array_unref);
     g_clear_pointer(&changes->notes, g_ptr_array_unref);
     g_clear_pointer(&changes->ignored, g_hash_table_unref);
     g_clear_pointer(&changes->left_out, g_hash_table_unref);

@@ -21,8 +21,6 @@ char *tb_commit_write(TbGit *git, const TbCommit *commit, GError **error)
     if (commit->parent)
         g_string_append_printf(text, "parent %s\n", commit->parent);
     g_string_append_printf(text, "author %s\ncommitter %s\n", commit->author, commit->committer);
-    if (commit->encoding)
-        g_string_append_printf(text, "encoding %s\n", commit->encoding);
     g_string_append_printf(text, "\n%s", commit->message);
     g_autoptr(TbCommand) command = tb_git_command(git, "hash-object", NULL, NULL);
     tb_command_add(command, "-t", "commit", "-w", "--stdin", NULL);

@@ -11,8 +11,7 @@ typedef struct {
     const char *tree;
     const char *parent;             /* NULL: none */
     const char *author, *committer; /* "NAME <ADDRESS> SECONDS ZONE" */
-    const char *encoding;           /* of the message; NULL: UTF-8 */
-    const char *message;
+    const char *message;            /* UTF-8 */
 } TbCommit;
 
 /* Stores it; the id (g_free). No configuration, hook or signing program has a part in it. */

@@ -24,10 +24,13 @@ GPtrArray *tb_patch_list_new(void)
     return g_ptr_array_new_with_free_func(file_free);
 }
 
+/* `more` is another format; NULL: none. */
 static TbCommand *diff_tree(TbGit *git, const char *format, const char *base_tree,
-                            const char *result_tree)
+                            const char *result_tree, const char *more)
 {
     TbCommand *command = tb_git_command(git, "diff-tree", NULL, NULL);
+    if (more)
+        tb_command_add(command, more, NULL);
     tb_command_add(command, "-r", "-z", format, "--no-renames", "--no-ext-diff", "--no-textconv",
                    "--no-color", "--no-abbrev", "-O/dev/null", base_tree, result_tree, "--", NULL);
     tb_command_set_stdout_limit(command, RAW_LIMIT);
@@ -63,6 +66,21 @@ static TbPatchFile *raw_parse(const char *meta, const char *path, unsigned oid_l
     return file;
 }
 
+/* All records that are raw ones; *at is behind them. */
+static GPtrArray *raw_parse_all(const TbGit *git, const char **at, const char *end)
+{
+    g_autoptr(GPtrArray) files = tb_patch_list_new();
+    while (*at < end && **at == ':') {
+        const char *meta = next_field(at, end);
+        const char *path = meta ? next_field(at, end) : NULL;
+        TbPatchFile *file = path ? raw_parse(meta, path, tb_git_oid_length(git)) : NULL;
+        if (!file)
+            return NULL;
+        g_ptr_array_add(files, file);
+    }
+    return g_steal_pointer(&files);
+}
+
 GPtrArray *tb_patch_raw(TbGit *git, const char *base_tree, const char *result_tree, GError **error)
 {
     return tb_patch_raw_within(git, base_tree, result_tree, RAW_LIMIT, RAW_SECONDS, error);
@@ -72,8 +90,8 @@ GPtrArray *tb_patch_raw_within(TbGit *git, const char *base_tree, const char *re
                                size_t bytes, unsigned seconds, GError **error)
 {
     if (strcmp(base_tree, result_tree) == 0)
-        return g_ptr_array_new_with_free_func(file_free);
-    g_autoptr(TbCommand) command = diff_tree(git, "--raw", base_tree, result_tree);
+        return tb_patch_list_new();
+    g_autoptr(TbCommand) command = diff_tree(git, "--raw", base_tree, result_tree, NULL);
     tb_command_set_stdout_limit(command, bytes);
     tb_command_set_timeout(command, seconds);
     g_autoptr(GBytes) out = NULL;
@@ -81,18 +99,11 @@ GPtrArray *tb_patch_raw_within(TbGit *git, const char *base_tree, const char *re
         return NULL;
     gsize size = 0;
     const char *at = g_bytes_get_data(out, &size), *end = at + size;
-    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(file_free);
-    while (at < end) {
-        const char *meta = next_field(&at, end);
-        const char *path = meta ? next_field(&at, end) : NULL;
-        TbPatchFile *file = path ? raw_parse(meta, path, tb_git_oid_length(git)) : NULL;
-        if (!file) {
-            tb_error_set(error, TB_ERROR_INTERNAL, "cannot read what git diff-tree says");
-            return NULL;
-        }
-        g_ptr_array_add(files, file);
-    }
-    return g_steal_pointer(&files);
+    g_autoptr(GPtrArray) files = raw_parse_all(git, &at, end);
+    if (files && at == end)
+        return g_steal_pointer(&files);
+    tb_error_set(error, TB_ERROR_INTERNAL, "cannot read what git diff-tree says");
+    return NULL;
 }
 
 /* "ADDED\tREMOVED\tPATH", or "-\t-\tPATH" for binary. */
@@ -134,32 +145,34 @@ static bool numbers_add(const char **at, const char *end, TbPatchFile *file)
     return true;
 }
 
+/* One git for both: the raw records come first, then the numbers, in the same order. */
 GPtrArray *tb_patch_files(TbGit *git, const char *base_tree, const char *result_tree,
                           GError **error)
 {
-    g_autoptr(GPtrArray) files = tb_patch_raw(git, base_tree, result_tree, error);
-    if (!files || files->len == 0)
-        return g_steal_pointer(&files);
-    g_autoptr(TbCommand) command = diff_tree(git, "--numstat", base_tree, result_tree);
+    if (strcmp(base_tree, result_tree) == 0)
+        return tb_patch_list_new();
+    g_autoptr(TbCommand) command = diff_tree(git, "--raw", base_tree, result_tree, "--numstat");
+    tb_command_set_timeout(command, RAW_SECONDS);
     g_autoptr(GBytes) out = NULL;
     if (!tb_command_run(command, &out, error))
         return NULL;
     gsize size = 0;
     const char *at = g_bytes_get_data(out, &size), *end = at + size;
-    for (guint i = 0; i < files->len; i++) {
-        if (!numbers_add(&at, end, files->pdata[i])) {
-            tb_error_set(error, TB_ERROR_INTERNAL, "cannot read what git diff-tree counts");
-            return NULL;
-        }
-    }
-    return g_steal_pointer(&files);
+    g_autoptr(GPtrArray) files = raw_parse_all(git, &at, end);
+    bool fine = files != NULL;
+    for (guint i = 0; fine && i < files->len; i++)
+        fine = numbers_add(&at, end, files->pdata[i]);
+    if (fine && at == end)
+        return g_steal_pointer(&files);
+    tb_error_set(error, TB_ERROR_INTERNAL, "cannot read what git diff-tree counts");
+    return NULL;
 }
 
 /* Ids of the files and trees that one side has and the other has not, a line each. */
 static bool list_side(TbGit *git, const char *from, const char *to, bool old_side, GString *oids,
                       GError **error)
 {
-    g_autoptr(TbCommand) command = diff_tree(git, "-t", from, to);
+    g_autoptr(TbCommand) command = diff_tree(git, "-t", from, to, NULL);
     g_autoptr(GBytes) out = NULL;
     if (!tb_command_run(command, &out, error))
         return false;

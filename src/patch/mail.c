@@ -8,6 +8,7 @@
  */
 #include "patch/mail.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -115,6 +116,7 @@ static void append_author(GString *mail, const char *author)
         *open = '\0';
     const char *name = g_strstrip(visible);
     g_autofree char *encoded = is_ascii(name) ? NULL : encode_words(name);
+    g_autofree char *encoded_mailbox = is_ascii(mailbox) ? NULL : encode_words(mailbox);
     g_autoptr(GString) quoted = g_string_new("\"");
     for (const char *at = name; *at; at++) {
         if (*at == '"' || *at == '\\')
@@ -127,22 +129,23 @@ static void append_author(GString *mail, const char *author)
                            encoded ? encoded
                            : plain ? name
                                    : quoted->str,
-                           is_ascii(mailbox) ? mailbox : "");
+                           encoded_mailbox ? encoded_mailbox : mailbox);
 }
 
-/* RFC 2822 in UTC, whatever the locale. */
-static void append_date(GString *mail, int64_t seconds)
+/* RFC 2822, whatever the locale; `zone` is "+HHMM". */
+static void append_date(GString *mail, int64_t seconds, const char *zone)
 {
     static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
     static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    time_t when = (time_t)seconds;
+    int east = atoi(zone), offset = (east / 100 * 60 + east % 100) * 60;
+    time_t when = (time_t)seconds + offset;
     struct tm tm = {0};
     if (!gmtime_r(&when, &tm))
         gmtime_r(&(time_t){0}, &tm);
-    g_string_append_printf(mail, "Date: %s, %d %s %d %02d:%02d:%02d +0000\n", days[tm.tm_wday],
+    g_string_append_printf(mail, "Date: %s, %d %s %d %02d:%02d:%02d %s\n", days[tm.tm_wday],
                            tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
-                           tm.tm_sec);
+                           tm.tm_sec, zone);
 }
 
 /* The whole prompt, each line indented; escaped before it is cut, so that the cut makes no new
@@ -180,17 +183,22 @@ static void append_trailers(GString *mail, const TbPatchHeader *header)
     append_trailer(mail, "Taskbox-Result-Tree", header->result_tree);
 }
 
+static void append_mime(GString *mail)
+{
+    g_string_append(mail, "MIME-Version: 1.0\n"
+                          "Content-Type: text/plain; charset=UTF-8\n"
+                          "Content-Transfer-Encoding: 8bit\n\n");
+}
+
 char *mail_head(const TbPatchHeader *header, size_t *hash_at)
 {
     GString *mail = g_string_new("From 0000000000000000000000000000000000000000 "
                                  "Mon Sep 17 00:00:00 2001\n");
     bool incomplete = false;
     append_author(mail, header->author);
-    append_date(mail, header->time);
+    append_date(mail, header->time, "+0000");
     append_subject(mail, header, &incomplete);
-    g_string_append(mail, "MIME-Version: 1.0\n"
-                          "Content-Type: text/plain; charset=UTF-8\n"
-                          "Content-Transfer-Encoding: 8bit\n\n");
+    append_mime(mail);
     if (incomplete)
         append_prompt(mail, header->subject);
     append_trailers(mail, header);
@@ -211,4 +219,73 @@ char *tb_patch_message(const TbPatchHeader *header)
         append_prompt(message, header->subject);
     append_trailers(message, header);
     return g_string_free(message, FALSE);
+}
+
+/* The first paragraph in a line, as git makes a subject of it; *rest is what follows. g_free. */
+static char *first_paragraph(const char *message, const char **rest)
+{
+    message += strspn(message, "\n");
+    const char *end = strstr(message, "\n\n");
+    size_t length = end ? (size_t)(end - message) : strlen(message);
+    *rest = message + length;
+    char *line = g_strndup(message, length);
+    return g_strstrip(g_strdelimit(line, "\n\t", ' '));
+}
+
+/* Would git am, or git apply, take it for the end of the message, or for another mail? */
+static bool is_end(const char *line)
+{
+    static const char *const starts[] = {"diff -", "Index: ", "@@ -", "From ", ">From "};
+    for (size_t i = 0; i < G_N_ELEMENTS(starts); i++)
+        if (g_str_has_prefix(line, starts[i]))
+            return true;
+    return g_str_has_prefix(line, "---") && (!line[3] || g_ascii_isspace(line[3]));
+}
+
+/* The first line of a body may be a header, too. */
+static bool is_header(const char *line)
+{
+    static const char *const names[] = {"From:", "Subject:", "Date:", "[PATCH]"};
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+        if (g_ascii_strncasecmp(line, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
+static void append_body(GString *mail, const char *body)
+{
+    g_auto(GStrv) lines = g_strsplit(body, "\n", -1);
+    bool first = true;
+    for (char **line = lines; *line; line++) {
+        if (first && !**line)
+            continue;
+        bool indent = is_end(*line) || (first && is_header(*line));
+        g_string_append_printf(mail, "%s%s\n", indent ? " " : "", *line);
+        first = false;
+    }
+    if (!first)
+        g_string_append_c(mail, '\n');
+}
+
+char *mail_series_head(const TbSeriesMail *step, unsigned number, unsigned count)
+{
+    GString *mail = g_string_new(NULL);
+    g_string_append_printf(mail, "From %040u Mon Sep 17 00:00:00 2001\n", 0);
+    const char *rest = NULL, *end = strrchr(step->author, '>');
+    g_autofree char *who = g_strndup(step->author, end ? (size_t)(end - step->author) + 1 : 0);
+    char *zone = NULL;
+    int64_t seconds = g_ascii_strtoll(end ? end + 1 : "0", &zone, 10);
+    append_author(mail, who);
+    append_date(mail, seconds, zone && *zone == ' ' ? zone + 1 : "+0000");
+    g_autofree char *subject = first_paragraph(step->message, &rest);
+    bool plain = is_ascii(subject) && !strstr(subject, "=?");
+    g_autofree char *encoded = plain ? NULL : encode_words(subject);
+    g_string_append_printf(mail, "Subject: [PATCH %u/%u] %s\n", number, count,
+                           !*subject ? "no message"
+                           : encoded ? encoded
+                                     : subject);
+    append_mime(mail);
+    append_body(mail, rest);
+    g_string_append(mail, "---\n");
+    return g_string_free(mail, FALSE);
 }

@@ -50,9 +50,10 @@ bool tb_changes_file_end(uint32_t index, void *changes, GError **error);
 char *tb_changes_result_tree(TbChanges *changes, GError **error);
 /* Adds to the notes which changed files git itself would convert (line ends, encodings, filters),
  * so that plain git may not take the patch for them. `attributes`, which may be NULL, is the
- * repository's own file of attributes. After tb_changes_result_tree. */
+ * repository's own file of attributes; `autocrlf`: core.autocrlf is on. After
+ * tb_changes_result_tree. */
 bool tb_changes_note_converted(TbChanges *changes, const char *result_tree, const char *attributes,
-                               GError **error);
+                               bool autocrlf, GError **error);
 /* Escaped lines: refused paths, ignored files not carried (folded by top directory, counted), what
  * git cannot carry. Owned by `changes`. */
 const GPtrArray *tb_changes_notes(const TbChanges *changes);
@@ -97,9 +98,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbPatchInfo, tb_patch_info_free)
 
 /* Applies the diff part, as it is in `fd`, to the base in a private index and requires the result
  * tree and paths that tb_path_check lets through; else TB_ERROR_VERIFY. `base_index` is an index
- * file that holds the base tree. */
+ * file that holds the base tree; `files` (array of TbPatchFile) is what differs between the trees,
+ * NULL: it is found out. */
 bool tb_patch_prove(TbGit *git, const char *base_index, const TbPatchInfo *info, int fd,
-                    GError **error);
+                    const GPtrArray *files, GError **error);
 
 /* Per-file changes between two trees, from diff-tree --raw -z -M-less. */
 typedef struct {

@@ -95,8 +95,8 @@ static bool take_step(GPtrArray *series, const char **at, const char *end)
 GPtrArray *tb_series_parse(GBytes *bytes, GError **error)
 {
     gsize size = 0;
-    const char *at = g_bytes_get_data(bytes, &size), *end = at + size;
-    const char *magic = take(&at, end);
+    const char *at = g_bytes_get_data(bytes, &size), *end = at ? at + size : NULL;
+    const char *magic = at ? take(&at, end) : NULL;
     g_autoptr(GPtrArray) series = tb_series_new();
     bool fine = magic && strcmp(magic, MAGIC) == 0;
     for (const char *field; fine && (field = take(&at, end));) {

@@ -23,7 +23,7 @@
 #include "util/error.h"
 #include "util/escape.h"
 
-#define SECONDS       60
+#define SECONDS       60 /* by default */
 #define COMMIT_BYTES  ((size_t)64 << 10)
 #define DIFF_BYTES    ((size_t)64 << 20)
 #define SERIES_INDEX  "taskbox-series-index"
@@ -38,6 +38,7 @@ typedef struct {
     GPtrArray *parents; /* char *: the first of each; NULL: none */
     GPtrArray *notes;
     char *index;
+    unsigned seconds;
 } Making;
 
 static void making_clear(Making *making)
@@ -61,7 +62,7 @@ static bool find_new(Making *making, GError **error)
     g_autoptr(TbCommand) command = tb_git_command(making->git, "cat-file", NULL, NULL);
     tb_command_add(command, "--batch-check=%(objectname)", NULL);
     tb_command_set_stdin_bytes(command, ids->str, ids->len);
-    tb_command_set_timeout(command, SECONDS);
+    tb_command_set_timeout(command, making->seconds);
     g_autoptr(GBytes) out = NULL;
     if (!tb_command_run(command, &out, error))
         return false;
@@ -92,7 +93,7 @@ static bool take_pack(Making *making, GError **error)
     tb_command_add(command, "--stdin", "--strict", "--threads=1", NULL);
     tb_command_add_format(command, "--max-input-size=%zu", TB_SERIES_PACK);
     tb_command_set_stdin_fd(command, making->input->pack_fd);
-    tb_command_set_timeout(command, SECONDS);
+    tb_command_set_timeout(command, making->seconds);
     if (tb_command_run(command, NULL, error))
         return true;
     drop_leftovers(making->git);
@@ -132,7 +133,8 @@ static void take_header(TbSeriesStep *step, char **parent, const char *line)
         *parent = g_strdup(line + strlen("parent "));
     else if (g_str_has_prefix(line, "author ") && !step->author)
         step->author = g_strdup(line + strlen("author "));
-    else if (g_str_has_prefix(line, "encoding ") && is_encoding(line + strlen("encoding ")))
+    else if (g_str_has_prefix(line, "encoding ") && !step->encoding &&
+             is_encoding(line + strlen("encoding ")))
         step->encoding = g_strdup(line + strlen("encoding "));
 }
 
@@ -220,7 +222,7 @@ static GString *entries_of(Making *making, const TbSeriesStep *step, const GPtrA
 static char *write_tree(Making *making, GError **error)
 {
     g_autoptr(TbCommand) command = tb_git_command(making->git, "write-tree", NULL, making->index);
-    tb_command_set_timeout(command, SECONDS);
+    tb_command_set_timeout(command, making->seconds);
     return tb_git_run_oid(making->git, command, error);
 }
 
@@ -230,15 +232,15 @@ static bool make_tree(Making *making, TbSeriesStep *step, const char *parent, GE
     g_autofree char *empty = parent ? NULL : tb_tree_empty(making->git, error);
     if (!parent && !empty)
         return false;
-    g_autoptr(GPtrArray) files = tb_patch_raw_within(making->git, parent ? parent : empty,
-                                                     step->commit, DIFF_BYTES, SECONDS, error);
+    g_autoptr(GPtrArray) files = tb_patch_raw_within(
+        making->git, parent ? parent : empty, step->commit, DIFF_BYTES, making->seconds, error);
     if (!files)
         return false;
     g_autoptr(GString) entries = entries_of(making, step, files);
     g_autoptr(TbCommand) update = tb_git_command(making->git, "update-index", NULL, making->index);
     tb_command_add(update, "-z", "--index-info", NULL);
     tb_command_set_stdin_bytes(update, entries->str, entries->len);
-    tb_command_set_timeout(update, SECONDS);
+    tb_command_set_timeout(update, making->seconds);
     if (!tb_command_run(update, NULL, error))
         return false;
     g_free(step->tree);
@@ -275,7 +277,10 @@ static bool make_steps(Making *making, GError **error)
 
 GPtrArray *tb_series_make(TbGit *git, const TbSeriesInput *input, GPtrArray *notes, GError **error)
 {
-    g_auto(Making) making = {.git = git, .input = input, .notes = notes};
+    g_auto(Making) making = {.git = git,
+                             .input = input,
+                             .notes = notes,
+                             .seconds = input->seconds ? input->seconds : SECONDS};
     making.commits = g_ptr_array_new();
     making.steps = tb_series_new();
     making.parents = g_ptr_array_new_with_free_func(g_free);

@@ -10,6 +10,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include "patch/patch.h"
 #include "util/git.h"
 
 #define TB_SERIES_COMMITS 200
@@ -31,6 +32,7 @@ typedef struct {
     const char *base_tree, *result_tree;
     const GPtrArray *commits; /* char *: ids as the box tells them, oldest first */
     int pack_fd;              /* what they need, read from where it stands */
+    unsigned seconds;         /* that each git may take; 0: 60 */
 } TbSeriesInput;
 
 /* Takes the pack into `git` and makes the steps: array of TbSeriesStep, without any when all the
@@ -41,6 +43,20 @@ GPtrArray *tb_series_make(TbGit *git, const TbSeriesInput *input, GPtrArray *not
 
 /* How many of the steps are commits. */
 unsigned tb_series_count(const GPtrArray *series);
+
+/* One commit as a mail. */
+typedef struct {
+    const char *from_tree, *to_tree;
+    const char *author;  /* "NAME <ADDRESS> SECONDS ZONE"; as tb_clean_author makes it */
+    const char *message; /* UTF-8 without control characters but newline and tab */
+    const char *note;    /* lines that git am leaves out of the message; NULL: none */
+} TbSeriesMail;
+
+/* Writes `count` mails (one that changes nothing is left out) to `fd`, a new empty file of its own,
+ * as an mbox for git am. It is read back and proved: the diff of each, applied to its tree, gives
+ * the tree of the next. TB_ERROR_LIMIT over limits->max_patch (`limits` may be NULL). */
+bool tb_series_mails_write(TbGit *git, const TbSeriesMail *mails, size_t count,
+                           const TbPatchLimits *limits, int fd, GError **error);
 
 /* As a file, and read back: NULL and TB_ERROR_INTERNAL when it is none. */
 GBytes *tb_series_format(const GPtrArray *series);

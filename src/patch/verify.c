@@ -173,9 +173,12 @@ static bool apply_part(TbGit *git, const char *index, const TbPatchInfo *info, i
                         why->message);
 }
 
-static bool check_paths(TbGit *git, const TbPatchInfo *info, GError **error)
+static bool check_paths(TbGit *git, const TbPatchInfo *info, const GPtrArray *files, GError **error)
 {
-    g_autoptr(GPtrArray) files = tb_patch_raw(git, info->base_tree, info->result_tree, error);
+    g_autoptr(GPtrArray) own =
+        files ? NULL : tb_patch_raw(git, info->base_tree, info->result_tree, error);
+    if (!files)
+        files = own;
     for (guint i = 0; files && i < files->len; i++) {
         const TbPatchFile *file = files->pdata[i];
         TbPathVerdict verdict = tb_path_check((const uint8_t *)file->path, strlen(file->path));
@@ -189,7 +192,7 @@ static bool check_paths(TbGit *git, const TbPatchInfo *info, GError **error)
 }
 
 bool tb_patch_prove(TbGit *git, const char *base_index, const TbPatchInfo *info, int fd,
-                    GError **error)
+                    const GPtrArray *files, GError **error)
 {
     if (info->length == 0 && strcmp(info->base_tree, info->result_tree) == 0)
         return true; /* nothing changed, and nothing is said to have */
@@ -208,5 +211,5 @@ bool tb_patch_prove(TbGit *git, const char *base_index, const TbPatchInfo *info,
         return tb_error_set(error, TB_ERROR_VERIFY,
                             "the patch makes tree %s of its base, not the result tree %s", tree,
                             info->result_tree);
-    return check_paths(git, info, error);
+    return check_paths(git, info, files, error);
 }

@@ -20,18 +20,13 @@
 
 #include "patch/files.h"
 #include "patch/mail.h"
+#include "patch/sink.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/fs.h"
 #include "util/units.h"
 
-typedef struct {
-    int fd;
-    uint64_t written, limit;
-    GChecksum *sum; /* of the diff part while that is written; NULL else */
-} Sink;
-
-static bool sink_write(const uint8_t *data, size_t length, void *user_data, GError **error)
+bool sink_write(const uint8_t *data, size_t length, void *user_data, GError **error)
 {
     Sink *sink = user_data;
     if (length > sink->limit - sink->written) {
@@ -44,20 +39,20 @@ static bool sink_write(const uint8_t *data, size_t length, void *user_data, GErr
     return tb_write_all(sink->fd, data, length, "the patch", error);
 }
 
-static bool sink_text(Sink *sink, const char *text, GError **error)
+bool sink_text(Sink *sink, const char *text, GError **error)
 {
     return sink_write((const uint8_t *)text, strlen(text), sink, error);
 }
 
-static bool write_diff(TbGit *git, const TbPatchHeader *header, Sink *sink, GError **error)
+bool sink_diff(Sink *sink, TbGit *git, const char *from_tree, const char *to_tree, GError **error)
 {
     g_autoptr(TbCommand) command = tb_git_command(git, "diff-tree", NULL, NULL);
     tb_command_add(command, "-r", "-p", "--patch-with-stat", "--summary", "--binary",
                    "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color",
                    "--no-relative", "--no-indent-heuristic", "--diff-algorithm=myers", "-U3",
                    "--inter-hunk-context=0", "--ignore-submodules=none", "--submodule=short",
-                   "-O/dev/null", "--src-prefix=a/", "--dst-prefix=b/", header->base_tree,
-                   header->result_tree, "--", NULL);
+                   "-O/dev/null", "--src-prefix=a/", "--dst-prefix=b/", from_tree, to_tree, "--",
+                   NULL);
     tb_command_set_stdout_fn(command, sink_write, sink);
     tb_command_set_stdout_limit(command, SIZE_MAX);
     return tb_command_run(command, NULL, error);
@@ -73,9 +68,9 @@ static bool write_patch(TbGit *git, const TbPatchHeader *header, bool empty, Sin
     if (!sink_text(sink, head, error))
         return false;
     sink->sum = sum;
-    bool done = empty || write_diff(git, header, sink, error);
+    bool done = empty || sink_diff(sink, git, header->base_tree, header->result_tree, error);
     sink->sum = NULL;
-    if (!done || !sink_text(sink, "-- \ntaskbox " TB_VERSION "\n\n", error))
+    if (!done || !sink_text(sink, SINK_END, error))
         return false;
     const char *digits = g_checksum_get_string(sum);
     if (pwrite(sink->fd, digits, MAIL_HASH_DIGITS, (off_t)hash_at) != MAIL_HASH_DIGITS)
@@ -84,8 +79,8 @@ static bool write_patch(TbGit *git, const TbPatchHeader *header, bool empty, Sin
 }
 
 /* Read back from the disk: it says what it should, and is what it says. */
-static bool prove(TbGit *git, const char *base_index, const TbPatchHeader *header, int fd,
-                  GError **error)
+static bool prove(TbGit *git, const char *base_index, const TbPatchHeader *header,
+                  const GPtrArray *files, int fd, GError **error)
 {
     g_autoptr(TbPatchInfo) info =
         tb_patch_info_read(fd, &(TbPatchLimits){.max_patch = UINT64_MAX}, error);
@@ -94,7 +89,7 @@ static bool prove(TbGit *git, const char *base_index, const TbPatchHeader *heade
     if (strcmp(info->base_tree, header->base_tree) != 0 ||
         strcmp(info->result_tree, header->result_tree) != 0)
         return tb_error_set(error, TB_ERROR_VERIFY, "the patch names other trees than the task's");
-    return tb_patch_prove(git, base_index, info, fd, error);
+    return tb_patch_prove(git, base_index, info, fd, files, error);
 }
 
 static void add_up(const GPtrArray *files, TbPatchStat *stat)
@@ -140,7 +135,7 @@ bool tb_patch_write(TbGit *git, const char *base_index, const TbPatchHeader *hea
         return tb_error_set_errno(error, errno, "cannot create '%s'", temporary);
     Sink sink = {.fd = fd, .limit = limits ? limits->max_patch : tb_patch_limits_default.max_patch};
     bool done = write_patch(git, header, files->len == 0, &sink, error) &&
-                prove(git, base_index, header, fd, error) &&
+                prove(git, base_index, header, files, fd, error) &&
                 publish(fd, dirfd, temporary, name, error);
     if (!done) {
         unlinkat(dirfd, temporary, 0);

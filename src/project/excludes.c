@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The user's own ignore file. git is asked for it only when there is something to ask. */
+/* The user's own ignore file. */
 #include "project/private.h"
-
-#include <string.h>
-
-#define MAX_WORDS 65536
 
 static char *existing(char *path)
 {
@@ -14,37 +10,9 @@ static char *existing(char *path)
     return NULL;
 }
 
-/* True when the file could set core.excludesFile, itself or by an include. git knows no other way
- * to write these words than with their letters, of either case. */
-static bool may_say(const char *path)
-{
-    g_autofree char *text = NULL;
-    gsize length = 0;
-    if (!g_file_test(path, G_FILE_TEST_EXISTS))
-        return false;
-    if (!g_file_get_contents(path, &text, &length, NULL) || length > MAX_WORDS ||
-        strlen(text) != length)
-        return true;
-    g_autofree char *lower = g_ascii_strdown(text, (gssize)length);
-    return memmem(lower, length, "excludesfile", 12) || memmem(lower, length, "include", 7);
-}
-
-/* The files that tb_user_config has git read. */
-static bool worth_asking(void)
-{
-    const char *home = g_getenv("HOME"), *config = g_getenv("XDG_CONFIG_HOME");
-    if (!home)
-        return true;
-    g_autofree char *own = g_build_filename(home, ".gitconfig", NULL);
-    g_autofree char *shared = config && *config
-                                  ? g_build_filename(config, "git", "config", NULL)
-                                  : g_build_filename(home, ".config/git/config", NULL);
-    return may_say(own) || may_say(shared);
-}
-
 static char *look_up(void)
 {
-    char *path = worth_asking() ? tb_user_config("core.excludesFile", "path") : NULL;
+    char *path = tb_user_config("core.excludesFile", "path");
     return existing(path ? path : g_build_filename(g_get_user_config_dir(), "git", "ignore", NULL));
 }
 

@@ -98,6 +98,8 @@ char *tb_git_config_value(const char *text, const char *section, const char *key
 /* user-config.c: the value of KEY in the user's own configuration, includes and all, "" or more
  * (g_free), NULL when not set. `type` is git's (--type, may be NULL). The repository has no say. */
 char *tb_user_config(const char *key, const char *type);
+/* The value of SECTION.KEY in the repository's own; NULL: not set, or no repository. g_free. */
+char *tb_repository_config(const TbProject *project, const char *section, const char *key);
 
 /* git-dir.c: fills git_dir, common_dir and what depends on them when `root` has a repository. */
 bool tb_project_find_git(TbProject *project, const char *root, bool *found, GError **error);

@@ -13,15 +13,6 @@
 #include "util/fs.h"
 #include "util/log.h"
 
-#define CONFIG_FILE ((size_t)4 << 20)
-
-static char *ask_repository(const TbProject *project, const char *section, const char *key)
-{
-    tb_autofd fd = open(project->common_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    g_autoptr(GBytes) config = fd >= 0 ? tb_read_file_at(fd, "config", CONFIG_FILE, NULL) : NULL;
-    return config ? tb_git_config_value(g_bytes_get_data(config, NULL), section, key) : NULL;
-}
-
 /* A commit's head has no room for these characters in a name; git drops them, too. */
 static char *clean(char *value)
 {
@@ -40,10 +31,10 @@ static char *ask(const TbProject *project, const char *variable, const char *key
     g_autofree char *committer_key = g_strconcat("committer.", key, NULL);
     g_autofree char *user_key = g_strconcat("user.", key, NULL);
     g_autofree char *value = given && *given ? g_strdup(given) : NULL;
-    if (!value && project->common_dir)
-        value = ask_repository(project, "committer", key);
-    if (!value && project->common_dir)
-        value = ask_repository(project, "user", key);
+    if (!value)
+        value = tb_repository_config(project, "committer", key);
+    if (!value)
+        value = tb_repository_config(project, "user", key);
     if (!value)
         value = tb_user_config(committer_key, NULL);
     if (!value)

@@ -38,6 +38,7 @@ static void add_finding(JsonBuilder *json, const TbFinding *finding)
     json_builder_begin_object(json);
     add_text(json, "rule", finding->rule);
     add_text(json, "severity", tb_severity_name(finding->severity));
+    add_text(json, "commit", finding->commit);
     add_path(json, finding->path);
     json_builder_set_member_name(json, "line");
     if (finding->line)
@@ -107,6 +108,7 @@ static bool read_finding(TbFindings *findings, JsonNode *node)
     TbFinding *finding = g_new(TbFinding, 1);
     *finding = (TbFinding){.rule = g_strdup(rule),
                            .severity = severity,
+                           .commit = g_strdup(read_text(object, "commit")),
                            .path = path,
                            .line = (uint32_t)read_number(object, "line"),
                            .why = g_strdup(why),

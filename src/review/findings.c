@@ -28,6 +28,7 @@ static void finding_free(void *data)
 {
     TbFinding *finding = data;
     g_free(finding->rule);
+    g_free(finding->commit);
     g_free(finding->path);
     g_free(finding->why);
     g_free(finding->detail);
@@ -54,6 +55,7 @@ static void add(TbRuleScan *scan, const char *path, uint32_t line, char *detail)
     TbFinding *finding = g_new(TbFinding, 1);
     *finding = (TbFinding){.rule = g_strdup(scan->rule->name),
                            .severity = scan->rule->severity,
+                           .commit = g_strdup(scan->commit),
                            .path = g_strdup(path),
                            .line = line,
                            .why = g_strdup(scan->rule->why),
@@ -65,8 +67,10 @@ void rule_found(TbRuleScan *scan, const char *path, uint32_t line, const char *f
 {
     scan->findings->counts[scan->rule->severity]++;
     scan->in_file++;
-    if (++*scan->fired > MAX_OF_RULE || scan->in_file > MAX_IN_FILE)
+    ++*scan->fired;
+    if (*scan->kept >= MAX_OF_RULE || scan->in_file > MAX_IN_FILE)
         return;
+    ++*scan->kept;
     char *detail = NULL;
     if (format) {
         va_list args;
@@ -128,21 +132,37 @@ bool rule_line_is_added(const TbFileDiff *diff, uint32_t line)
     return false;
 }
 
-typedef struct {
-    TbRuleScan scan;
-    uint32_t *fired; /* by rule */
-    bool *asked;     /* by rule: about the lines of this file */
-    uint32_t *in_file;
-} Finder;
+void finder_init(Finder *finder, TbFindings *findings, TbGit *git)
+{
+    *finder = (Finder){.scan = {.git = git, .findings = findings},
+                       .fired = g_new0(uint32_t, tb_rule_count),
+                       .kept = g_new0(uint32_t, tb_rule_count),
+                       .asked = g_new0(bool, tb_rule_count),
+                       .in_file = g_new0(uint32_t, tb_rule_count)};
+}
+
+void finder_clear(Finder *finder)
+{
+    g_clear_pointer(&finder->fired, g_free);
+    g_clear_pointer(&finder->kept, g_free);
+    g_clear_pointer(&finder->asked, g_free);
+    g_clear_pointer(&finder->in_file, g_free);
+}
+
+bool finder_has(size_t index, unsigned where)
+{
+    return where == 0 || (tb_rules[index].commits & where);
+}
 
 static TbRuleScan *scan_for(Finder *finder, size_t rule)
 {
     finder->scan.rule = &tb_rules[rule];
     finder->scan.fired = &finder->fired[rule];
+    finder->scan.kept = &finder->kept[rule];
     return &finder->scan;
 }
 
-static void ask_about_file(Finder *finder, size_t index)
+void finder_file(Finder *finder, size_t index)
 {
     const TbRule *rule = &tb_rules[index];
     const TbPatchFile *file = finder->scan.diff->file;
@@ -159,17 +179,21 @@ static void ask_about_file(Finder *finder, size_t index)
         rule_found(scan, file->path, 0, file->new_mode ? NULL : "deleted");
 }
 
-static void ask_about_line(Finder *finder, uint32_t line)
+void finder_ask(Finder *finder, size_t index, const uint8_t *text, size_t length, uint32_t number)
+{
+    TbRuleScan *scan = scan_for(finder, index);
+    scan->in_file = finder->in_file[index];
+    tb_rules[index].line(scan, text, length, number);
+    finder->in_file[index] = scan->in_file;
+}
+
+void finder_line(Finder *finder, uint32_t line)
 {
     size_t length = 0;
     const uint8_t *text = tb_line_text(&finder->scan.diff->new_lines, line, &length);
     for (size_t i = 0; i < tb_rule_count; i++) {
-        if (!finder->asked[i])
-            continue;
-        TbRuleScan *scan = scan_for(finder, i);
-        scan->in_file = finder->in_file[i];
-        tb_rules[i].line(scan, text, length, line + 1);
-        finder->in_file[i] = scan->in_file;
+        if (finder->asked[i])
+            finder_ask(finder, i, text, length, line + 1);
     }
 }
 
@@ -178,28 +202,13 @@ static bool look_at_file(const TbFileDiff *diff, void *user_data, GError **error
     Finder *finder = user_data;
     finder->scan.diff = diff;
     for (size_t i = 0; i < tb_rule_count; i++)
-        ask_about_file(finder, i);
+        finder_file(finder, i);
     if (diff->file->new_mode == TB_MODE_SYMLINK)
         return true; /* a target is a name, no text: symlink rules have seen it */
     for (size_t i = 0; i < diff->edit_count; i++)
         for (uint32_t line = 0; line < diff->edits[i].b_count; line++)
-            ask_about_line(finder, diff->edits[i].b + line);
+            finder_line(finder, diff->edits[i].b + line);
     return true;
-}
-
-/* What was over the limits is named once a rule. */
-static void add_remainders(Finder *finder)
-{
-    for (size_t i = 0; i < tb_rule_count; i++) {
-        uint32_t kept = 0;
-        for (guint k = 0; k < finder->scan.findings->list->len; k++) {
-            const TbFinding *finding = finder->scan.findings->list->pdata[k];
-            kept += strcmp(finding->rule, tb_rules[i].name) == 0;
-        }
-        if (finder->fired[i] > kept)
-            add(scan_for(finder, i), NULL, 0,
-                g_strdup_printf("%u more of this rule", finder->fired[i] - kept));
-    }
 }
 
 static int compare(gconstpointer x, gconstpointer y)
@@ -207,6 +216,9 @@ static int compare(gconstpointer x, gconstpointer y)
     const TbFinding *a = *(TbFinding *const *)x, *b = *(TbFinding *const *)y;
     if (a->severity != b->severity)
         return a->severity > b->severity ? -1 : 1;
+    /* What the commits have comes behind the patch, in their order (the sort is stable). */
+    if (a->commit || b->commit)
+        return a->commit && b->commit ? 0 : a->commit ? 1 : -1;
     /* what is about the whole comes behind what has a place */
     if (!a->path || !b->path)
         return a->path ? -1 : b->path ? 1 : strcmp(a->rule, b->rule);
@@ -216,6 +228,18 @@ static int compare(gconstpointer x, gconstpointer y)
     return order ? order : strcmp(a->rule, b->rule);
 }
 
+void finder_end(Finder *finder)
+{
+    GPtrArray *list = finder->scan.findings->list;
+    bool commits = finder->scan.commit != NULL;
+    for (size_t i = 0; i < tb_rule_count; i++)
+        if (finder->fired[i] > finder->kept[i])
+            add(scan_for(finder, i), commits ? "" : NULL, 0,
+                g_strdup_printf("%u more of this rule%s", finder->fired[i] - finder->kept[i],
+                                commits ? " in the commits" : ""));
+    g_ptr_array_sort(list, compare);
+}
+
 TbFindings *tb_findings_find(TbGit *git, const char *base_tree, const char *result_tree,
                              const char *prompt, GError **error)
 {
@@ -223,18 +247,12 @@ TbFindings *tb_findings_find(TbGit *git, const char *base_tree, const char *resu
     if (!files)
         return NULL;
     g_autoptr(TbFindings) findings = findings_new();
-    g_autofree uint32_t *fired = g_new0(uint32_t, tb_rule_count);
-    g_autofree uint32_t *in_file = g_new0(uint32_t, tb_rule_count);
-    g_autofree bool *asked = g_new0(bool, tb_rule_count);
-    Finder finder = {.scan = {.git = git,
-                              .files = files,
-                              .base_tree = base_tree,
-                              .result_tree = result_tree,
-                              .prompt = prompt,
-                              .findings = findings},
-                     .fired = fired,
-                     .in_file = in_file,
-                     .asked = asked};
+    g_auto(Finder) finder = {0};
+    finder_init(&finder, findings, git);
+    finder.scan.files = files;
+    finder.scan.base_tree = base_tree;
+    finder.scan.result_tree = result_tree;
+    finder.scan.prompt = prompt;
     if (!tb_file_diffs_each(git, files, look_at_file, &finder, error))
         return NULL;
     finder.scan.diff = NULL;
@@ -244,19 +262,18 @@ TbFindings *tb_findings_find(TbGit *git, const char *base_tree, const char *resu
         if (tb_rules[i].tree && !tb_rules[i].tree(scan, error))
             return NULL;
     }
-    add_remainders(&finder);
+    finder_end(&finder);
     if (tb_hole("findings"))
         return findings_new();
-    g_ptr_array_sort(findings->list, compare);
     return g_steal_pointer(&findings);
 }
 
-const char **tb_findings_high_rules(const TbFindings *findings)
+const char **tb_findings_high_rules(const TbFindings *findings, bool commits)
 {
     GPtrArray *names = g_ptr_array_new();
     for (guint i = 0; i < findings->list->len; i++) {
         TbFinding *finding = findings->list->pdata[i];
-        bool known = finding->severity != TB_SEVERITY_HIGH;
+        bool known = finding->severity != TB_SEVERITY_HIGH || (finding->commit && !commits);
         for (guint k = 0; k < names->len && !known; k++)
             known = strcmp(names->pdata[k], finding->rule) == 0;
         if (!known)
@@ -268,10 +285,17 @@ const char **tb_findings_high_rules(const TbFindings *findings)
 
 char *tb_finding_place(const TbFinding *finding)
 {
-    if (!finding->path)
+    if (finding->commit && !finding->path)
+        return finding->line ? g_strdup_printf("message of commit %.12s, line %u", finding->commit,
+                                               finding->line)
+                             : g_strdup_printf("author of commit %.12s", finding->commit);
+    if (!finding->path || !*finding->path)
         return g_strdup("");
     g_autofree char *name = tb_escape_name(finding->path);
-    return finding->line ? g_strdup_printf("%s:%u", name, finding->line) : g_steal_pointer(&name);
+    g_autofree char *place =
+        finding->line ? g_strdup_printf("%s:%u", name, finding->line) : g_steal_pointer(&name);
+    return finding->commit ? g_strdup_printf("%s in commit %.12s", place, finding->commit)
+                           : g_steal_pointer(&place);
 }
 
 char *tb_findings_count_text(const uint32_t counts[TB_SEVERITIES])

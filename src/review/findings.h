@@ -21,8 +21,10 @@ const char *tb_severity_name(TbSeverity severity);
 typedef struct {
     char *rule;
     TbSeverity severity;
-    char *path;    /* raw bytes; NULL: the patch as a whole */
-    uint32_t line; /* of the result, from 1; 0: none */
+    char *commit;  /* made in the box, that has it while the result has not; NULL: the patch */
+    char *path;    /* raw bytes; NULL: the patch as a whole, or the commit's own words; "": all
+                    * commits */
+    uint32_t line; /* of the file, or of the commit's message, from 1; 0: none, or its author */
     char *why;     /* one sentence */
     char *detail;  /* what was seen, escaped; NULL: nothing more to say */
 } TbFinding;
@@ -39,15 +41,22 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbFindings, tb_findings_free)
 TbFindings *tb_findings_find(TbGit *git, const char *base_tree, const char *result_tree,
                              const char *prompt, GError **error);
 
+/* Adds what lies in the commits of `series` (array of TbSeriesStep, patch/series.h) and not in
+ * `result_tree`: it reaches the history of whoever takes the commits, and no patch shows it. And
+ * what is in their messages and authors. */
+bool tb_findings_add_commits(TbFindings *findings, TbGit *git, const char *base_tree,
+                             const char *result_tree, const GPtrArray *series, GError **error);
+
 /* Names of the rules of severity high that have fired, each once; ends with NULL (g_free: the
- * names are the findings'). */
-const char **tb_findings_high_rules(const TbFindings *findings);
+ * names are the findings'). With `commits` those of the commits, too. */
+const char **tb_findings_high_rules(const TbFindings *findings, bool commits);
 
 /* As JSON, one line, and back. TB_ERROR_IO when the text is none of ours. */
 char *tb_findings_format(const TbFindings *findings);
 TbFindings *tb_findings_parse(const char *text, size_t length, GError **error);
 
-/* "PATH:LINE" escaped, "PATH", or "" for the patch as a whole. g_free. */
+/* "PATH:LINE" escaped, "PATH", or "" for the patch as a whole; "PATH:LINE in commit ID", "message
+ * of commit ID, line N", "author of commit ID". g_free. */
 char *tb_finding_place(const TbFinding *finding);
 /* "2 high, 1 low"; "none". g_free. */
 char *tb_findings_count_text(const uint32_t counts[TB_SEVERITIES]);

@@ -31,15 +31,14 @@ void rule_hidden_right(TbRuleScan *scan, const uint8_t *text, size_t length, uin
 /* Tab, and the form feed that some sources have between parts, are no harm. */
 static bool is_control(gunichar character)
 {
-    return (character < 0x20 && character != '\t' && character != '\f') ||
-           (character >= 0x7f && character <= 0x9f);
+    return tb_is_control(character) && character != '\t' && character != '\f';
 }
 
 void rule_escape(TbRuleScan *scan, const uint8_t *text, size_t length, uint32_t number)
 {
     for (size_t at = 0; at < length;) {
         gunichar character = tb_utf8_next(text, length, &at);
-        if (character != (gunichar)-1 && is_control(character)) {
+        if (is_control(character)) {
             rule_found(scan, scan->diff->file->path, number, "U+%04X%s", character,
                        character == 0x1b   ? " (escape)"
                        : character == '\r' ? " (return)"
@@ -60,46 +59,13 @@ void rule_bidi(TbRuleScan *scan, const uint8_t *text, size_t length, uint32_t nu
     }
 }
 
-static bool is_emoji_part(gunichar character)
-{
-    return (character >= 0x2190 && character <= 0x2bff) || character == 0x3030 ||
-           character == 0x303d || character == 0x3297 || character == 0x3299 ||
-           (character >= 0x1f000 && character <= 0x1faff) || character == 0xa9 ||
-           character == 0xae || character == 0x203c || character == 0x2049 || character == 0x2122 ||
-           character == 0x2139 || character == '#' || character == '*' ||
-           (character >= '0' && character <= '9');
-}
-
-/* Letters of scripts in which joiners make or break a ligature. */
-static bool is_joining_letter(gunichar character)
-{
-    return (character >= 0x0600 && character <= 0x08ff && g_unichar_isalpha(character)) ||
-           (character >= 0x0900 && character <= 0x0dff) ||
-           (character >= 0x1000 && character <= 0x109f) ||
-           (character >= 0x1780 && character <= 0x17ff);
-}
-
-/* Where such a character has an honest use: behind `before`. */
-static bool is_honest(gunichar character, gunichar before)
-{
-    if (character == 0xfe0f || character == 0xfe0e)
-        return is_emoji_part(before);
-    if (character == 0x200d)
-        return is_joining_letter(before) || (is_emoji_part(before) && before > 0x7f) ||
-               before == 0xfe0f;
-    if (character == 0x200c || character == 0x200e || character == 0x200f || character == 0x061c)
-        return is_joining_letter(before) || g_unichar_get_script(before) == G_UNICODE_SCRIPT_HEBREW;
-    return false;
-}
-
 void rule_invisible(TbRuleScan *scan, const uint8_t *text, size_t length, uint32_t number)
 {
     gunichar before = 0;
     for (size_t at = 0; at < length;) {
         bool mark = at == 0 && number == 1; /* a byte order mark */
         gunichar character = tb_utf8_next(text, length, &at);
-        if (character != (gunichar)-1 && tb_is_invisible(character) &&
-            !(mark && character == 0xfeff) && !is_honest(character, before)) {
+        if (tb_is_hidden(character, before) && !(mark && character == 0xfeff)) {
             rule_found(scan, scan->diff->file->path, number, "U+%04X", character);
             return;
         }

@@ -13,16 +13,23 @@
 
 typedef struct TbRule TbRule;
 
+/* Where besides the patch a rule is asked: about the commits that were made in the box. */
+enum {
+    TB_RULE_STEPS = 1, /* what one of them has and the result has not */
+    TB_RULE_WORDS = 2, /* messages and authors */
+};
+
 /* What a rule's function gets. */
 typedef struct {
     const TbRule *rule;     /* the one that is asked */
-    const TbFileDiff *diff; /* NULL for `tree` */
+    const TbFileDiff *diff; /* NULL for `tree`; of words its file has no path */
     TbGit *git;
     const GPtrArray *files; /* all of the patch */
     const char *base_tree, *result_tree;
     const char *prompt;
+    const char *commit; /* that is looked at; NULL: the patch */
     TbFindings *findings;
-    uint32_t *fired; /* of this rule, so far */
+    uint32_t *fired, *kept; /* of this rule, so far */
     uint32_t in_file;
 } TbRuleScan;
 
@@ -32,7 +39,8 @@ struct TbRule {
     const char *fires; /* on what, for the docs */
     const char *why;   /* the sentence of its findings */
     const char *const *paths;
-    bool deletions; /* paths alone: a file that is deleted counts, too */
+    unsigned commits; /* TB_RULE_* */
+    bool deletions;   /* paths alone: a file that is deleted counts, too */
     void (*file)(TbRuleScan *scan);
     /* each added line, without newline; `number` counts from 1 */
     void (*line)(TbRuleScan *scan, const uint8_t *text, size_t length, uint32_t number);

@@ -59,9 +59,47 @@ bool tb_is_bidi_control(gunichar character)
            (character >= 0x2066 && character <= 0x2069);
 }
 
-bool tb_is_invisible(gunichar character)
+bool tb_is_control(gunichar character)
 {
-    return in_ranges(invisible, G_N_ELEMENTS(invisible), character);
+    return character < 0x20 || (character >= 0x7f && character <= 0x9f);
+}
+
+static bool is_emoji_part(gunichar character)
+{
+    return (character >= 0x2190 && character <= 0x2bff) || character == 0x3030 ||
+           character == 0x303d || character == 0x3297 || character == 0x3299 ||
+           (character >= 0x1f000 && character <= 0x1faff) || character == 0xa9 ||
+           character == 0xae || character == 0x203c || character == 0x2049 || character == 0x2122 ||
+           character == 0x2139 || character == '#' || character == '*' ||
+           (character >= '0' && character <= '9');
+}
+
+/* Letters of scripts in which joiners make or break a ligature. */
+static bool is_joining_letter(gunichar character)
+{
+    return (character >= 0x0600 && character <= 0x08ff && g_unichar_isalpha(character)) ||
+           (character >= 0x0900 && character <= 0x0dff) ||
+           (character >= 0x1000 && character <= 0x109f) ||
+           (character >= 0x1780 && character <= 0x17ff);
+}
+
+/* Where such a character has an honest use: behind `before`. */
+static bool is_honest(gunichar character, gunichar before)
+{
+    if (character == 0xfe0f || character == 0xfe0e)
+        return is_emoji_part(before);
+    if (character == 0x200d)
+        return is_joining_letter(before) || (is_emoji_part(before) && before > 0x7f) ||
+               before == 0xfe0f;
+    if (character == 0x200c || character == 0x200e || character == 0x200f || character == 0x061c)
+        return is_joining_letter(before) || g_unichar_get_script(before) == G_UNICODE_SCRIPT_HEBREW;
+    return false;
+}
+
+bool tb_is_hidden(gunichar character, gunichar before)
+{
+    return in_ranges(invisible, G_N_ELEMENTS(invisible), character) &&
+           !is_honest(character, before);
 }
 
 typedef struct {

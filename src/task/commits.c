@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "task/findings.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/escape.h"
@@ -156,7 +157,8 @@ static bool write_file(TbTask *task, const GPtrArray *series, GError **error)
     return tb_write_atomic(task->dirfd, FILE_NAME, data, size, 0600, error);
 }
 
-bool tb_task_commits_store(TbTask *task, TbGit *git, const char *base_index, int fd, GError **error)
+bool tb_task_commits_store(TbTask *task, TbGit *git, const char *base_index, int fd,
+                           unsigned seconds, GError **error)
 {
     g_autofree char *head = g_malloc0(HEAD_BYTES + 1);
     g_autoptr(GPtrArray) commits = g_ptr_array_new_with_free_func(g_free);
@@ -172,10 +174,13 @@ bool tb_task_commits_store(TbTask *task, TbGit *git, const char *base_index, int
                            .base_tree = task->base_tree,
                            .result_tree = task->result_tree,
                            .commits = commits,
-                           .pack_fd = fd};
+                           .pack_fd = fd,
+                           .seconds = seconds};
     g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GPtrArray) series = tb_series_make(git, &input, notes, error);
-    if (!series || (series->len > 0 && !write_file(task, series, error)))
+    /* Looked through first: nobody takes commits that nobody has looked at. */
+    if (!series || !tb_task_findings_add_commits(task, git, series, error) ||
+        (series->len > 0 && !write_file(task, series, error)))
         return false;
     task->commits = tb_series_count(series);
     for (guint i = 0; i < notes->len; i++) {
@@ -198,7 +203,7 @@ void tb_task_commits_take(TbTask *task, TbSession *session, TbGit *git, const ch
     if (fd < 0)
         tb_error_set_errno(&why, errno, "no memory");
     else if (ask(session, task, cwd, &answer, &moved, &why) && moved)
-        tb_task_commits_store(task, git, base_index, fd, &why);
+        tb_task_commits_store(task, git, base_index, fd, 0, &why);
     if (!why)
         return;
     /* The patch is there: what ends the wait for its commits does not end the task. */

@@ -15,10 +15,14 @@ void tb_task_commits_take(TbTask *task, TbSession *session, TbGit *git, const ch
                           const char *cwd);
 
 /* The parts, for tests: the script that the box runs ("sh -c SCRIPT sh BASE LIMIT"), and what the
- * host makes of its answer in `fd`. */
+ * host makes of its answer in `fd`, in so many seconds a git (0: 60). */
 extern const char tb_task_commits_script[];
 bool tb_task_commits_store(TbTask *task, TbGit *git, const char *base_index, int fd,
-                           GError **error);
+                           unsigned seconds, GError **error);
+
+/* The series as an mbox for git am, proved (tb_series_mails_write): a file without a name, at its
+ * start, for the caller to close; -1 and TB_ERROR_NOT_FOUND when no commits came along. */
+int tb_task_series_mails(const TbTask *task, GError **error);
 
 /* The task's series: array of TbSeriesStep, empty when there were no commits. Needs no lock. */
 GPtrArray *tb_task_series(const TbTask *task, GError **error);

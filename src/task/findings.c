@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "review/rules.h"
+#include "task/commits.h"
 #include "util/error.h"
 #include "util/escape.h"
 #include "util/fs.h"
@@ -12,20 +13,51 @@
 #define FILE_NAME  "findings.json"
 #define FILE_LIMIT ((size_t)64 << 20)
 
+static bool keep(TbTask *task, const TbFindings *findings, GError **error)
+{
+    g_autofree char *text = tb_findings_format(findings);
+    if (!tb_write_atomic(task->dirfd, FILE_NAME, text, strlen(text), 0600, error))
+        return false;
+    task->has_findings = true;
+    memcpy(task->findings, findings->counts, sizeof task->findings);
+    return true;
+}
+
 void tb_task_findings_make(TbTask *task, TbGit *git)
 {
     g_autoptr(GError) why = NULL;
     g_autoptr(TbFindings) findings =
         tb_findings_find(git, task->base_tree, task->result_tree, task->prompt, &why);
-    g_autofree char *text = findings ? tb_findings_format(findings) : NULL;
-    if (!text || !tb_write_atomic(task->dirfd, FILE_NAME, text, strlen(text), 0600, &why)) {
-        g_autofree char *reason = tb_escape_name(why->message);
-        g_autofree char *note = g_strdup_printf("no findings could be made: %s", reason);
-        tb_task_note(task, note);
+    if (findings && keep(task, findings, &why))
         return;
-    }
-    task->has_findings = true;
-    memcpy(task->findings, findings->counts, sizeof task->findings);
+    g_autofree char *reason = tb_escape_name(why->message);
+    g_autofree char *note = g_strdup_printf("no findings could be made: %s", reason);
+    tb_task_note(task, note);
+}
+
+bool tb_task_findings_add_commits(TbTask *task, TbGit *git, const GPtrArray *series, GError **error)
+{
+    if (!task->has_findings || tb_series_count(series) == 0)
+        return true;
+    g_autoptr(TbFindings) findings = tb_task_findings(task, error);
+    return findings &&
+           tb_findings_add_commits(findings, git, task->base_tree, task->result_tree, series,
+                                   error) &&
+           keep(task, findings, error);
+}
+
+/* Of a task for which none are kept. */
+static TbFindings *find_now(const TbTask *task, GError **error)
+{
+    g_autofree char *path = tb_task_path(task, "git");
+    g_autoptr(TbGit) git = tb_git_open(path, error);
+    g_autoptr(TbFindings) findings =
+        git ? tb_findings_find(git, task->base_tree, task->result_tree, task->prompt, error) : NULL;
+    g_autoptr(GPtrArray) series = findings ? tb_task_series(task, error) : NULL;
+    if (!series ||
+        !tb_findings_add_commits(findings, git, task->base_tree, task->result_tree, series, error))
+        return NULL;
+    return g_steal_pointer(&findings);
 }
 
 TbFindings *tb_task_findings(const TbTask *task, GError **error)
@@ -40,14 +72,10 @@ TbFindings *tb_task_findings(const TbTask *task, GError **error)
     g_autoptr(GBytes) text = tb_read_file_at(task->dirfd, FILE_NAME, FILE_LIMIT, &why);
     if (text)
         return tb_findings_parse(g_bytes_get_data(text, NULL), g_bytes_get_size(text), error);
-    if (tb_error_code(why) != TB_ERROR_NOT_FOUND) {
-        g_propagate_error(error, g_steal_pointer(&why));
-        return NULL;
-    }
-    g_autofree char *path = tb_task_path(task, "git");
-    g_autoptr(TbGit) git = tb_git_open(path, error);
-    return git ? tb_findings_find(git, task->base_tree, task->result_tree, task->prompt, error)
-               : NULL;
+    if (tb_error_code(why) == TB_ERROR_NOT_FOUND)
+        return find_now(task, error);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return NULL;
 }
 
 static bool check_word(const char *word, GError **error)
@@ -66,7 +94,8 @@ static bool check_word(const char *word, GError **error)
                         nearest ? "'?)" : "");
 }
 
-bool tb_task_acknowledged(const TbTask *task, const char *const *rules, GError **error)
+bool tb_task_acknowledged(const TbTask *task, const char *const *rules, bool commits,
+                          GError **error)
 {
     for (const char *const *word = rules; *word; word++)
         if (!check_word(*word, error))
@@ -77,7 +106,7 @@ bool tb_task_acknowledged(const TbTask *task, const char *const *rules, GError *
     g_autoptr(TbFindings) findings = tb_task_findings(task, error);
     if (!findings)
         return false;
-    g_autofree const char **high = tb_findings_high_rules(findings);
+    g_autofree const char **high = tb_findings_high_rules(findings, commits);
     g_autoptr(GString) open = g_string_new(NULL);
     for (const char **rule = high; *rule; rule++)
         if (!g_strv_contains(rules, *rule))

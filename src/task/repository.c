@@ -24,28 +24,7 @@
 #include "util/escape.h"
 #include "util/fs.h"
 
-#define AUTHOR       "AI Agent <agent@internal.sandbox>"
-#define HEADS        "refs/heads/"
-#define REST_SUBJECT "What was not committed"
-
-char *tb_task_subject(const TbTask *task)
-{
-    if (task->prompt || !task->command)
-        return g_strdup(task->prompt);
-    return g_strjoinv(" ", task->command);
-}
-
-TbPatchHeader tb_task_patch_header(const TbTask *task, const char *subject, const char *result_tree,
-                                   int64_t seconds)
-{
-    return (TbPatchHeader){.subject = subject,
-                           .task_id = task->id,
-                           .image_digest = task->image_digest,
-                           .base_tree = task->base_tree,
-                           .result_tree = result_tree,
-                           .author = AUTHOR,
-                           .time = seconds};
-}
+#define HEADS "refs/heads/"
 
 void tb_to_repository_clear(TbToRepository *to)
 {
@@ -211,19 +190,13 @@ static bool compare_parts(const TbToRepository *to, const char *below, const GPt
 static char *commit_part(const TbToRepository *to, const Part *part, const char *parent,
                          const char *tree, const char *target, GError **error)
 {
-    const TbSeriesStep *step = part->step;
-    int64_t seconds = (to->task->ended ? to->task->ended : to->task->created) / 1000;
-    g_autofree char *subject = step ? g_strdup(REST_SUBJECT) : tb_task_subject(to->task);
-    TbPatchHeader header = tb_task_patch_header(to->task, subject, target, seconds);
-    g_autofree char *message = tb_patch_message(&header);
-    g_autofree char *author = g_strdup_printf(AUTHOR " %" G_GINT64_FORMAT " +0000", seconds);
-    bool theirs = step && step->commit;
+    g_autofree char *author = NULL, *message = NULL;
+    tb_task_words(to->task, part->step, target, &author, &message);
     TbCommit commit = {.tree = tree,
                        .parent = parent,
-                       .author = theirs ? step->author : author,
+                       .author = author,
                        .committer = to->committer,
-                       .encoding = theirs ? step->encoding : NULL,
-                       .message = theirs ? step->message : message};
+                       .message = message};
     return tb_commit_write(to->git, &commit, error);
 }
 

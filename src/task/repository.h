@@ -2,6 +2,7 @@
 /* An apply that reaches the project's repository: index, commits, branches. Private to src/task. */
 #pragma once
 
+#include "patch/series.h"
 #include "project/repository.h"
 #include "review/apply.h"
 #include "task/finish.h"
@@ -11,6 +12,11 @@ char *tb_task_subject(const TbTask *task);
 /* The head of its patch; pointers into the arguments. */
 TbPatchHeader tb_task_patch_header(const TbTask *task, const char *subject, const char *result_tree,
                                    int64_t seconds);
+
+/* Author and message of the commit that a step becomes; `step` NULL: all of the patch, which makes
+ * `target`. What is the box's is harmless then. g_free both. */
+void tb_task_words(const TbTask *task, const TbSeriesStep *step, const char *target, char **author,
+                   char **message);
 
 /* One way there or back. */
 typedef struct {

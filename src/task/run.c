@@ -402,8 +402,9 @@ static bool export_changes(Run *run, GError **error)
     task->result_tree = tb_changes_result_tree(run->changes, error);
     g_autofree char *attributes =
         common ? g_build_filename(common, "info", "attributes", NULL) : NULL;
-    bool done = task->result_tree &&
-                tb_changes_note_converted(run->changes, task->result_tree, attributes, error);
+    bool done =
+        task->result_tree && tb_changes_note_converted(run->changes, task->result_tree, attributes,
+                                                       tb_project_autocrlf(run->project), error);
     add_notes(run, tb_changes_notes(run->changes), "");
     phase_end(run, "export");
     return done;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "patch/files.h"
+#include "patch/series.h"
 #include "review/file-diff.h"
 #include "review/findings.h"
 #include "review/lines.h"
@@ -177,6 +178,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     change.new_size = size - 4 - change.old_size;
     g_autoptr(TbFindings) findings = tb_findings_find(NULL, "", "", NULL, &error);
     require(findings != NULL);
+    check_findings(findings);
+    /* The same change as a commit's, the bytes its message and author, too. */
+    g_autofree char *words = g_strndup((const char *)data, size);
+    g_autofree char *author = g_strdelimit(g_strdup_printf("%s> 1 +0000", words), "\n", ' ');
+    char commit[] = "0123456789abcdef", tree[] = "", encoding[] = "latin1";
+    TbSeriesStep step = {commit, tree, author, encoding, words};
+    g_autoptr(GPtrArray) series = g_ptr_array_new();
+    g_ptr_array_add(series, &step);
+    require(tb_findings_add_commits(findings, NULL, "", "", series, &error));
     check_findings(findings);
     check_edits();
     return 0;

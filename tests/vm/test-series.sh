@@ -15,7 +15,10 @@ set -e
 git config user.name 'Agent Smith'
 git config user.email smith@example.org
 printf 'one\nTWO\nthree\n' >text
+printf 'ghp_aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA1bC2dE3f\n' >key
+git add key
 git commit -q -a -m 'Second line'
+git rm -q key
 printf 'new\n' >new
 git add new
 git commit -q -m 'Add new'
@@ -44,10 +47,18 @@ holds "$T/out" '^\+TWO$' "diff in the log"
 
 say "as commits of the project"
 result=$(json "$T/shown" result_tree)
-expect 0 tb apply --commit "$task"
+expect 0 tb inspect "$task"
+holds "$T/out" 'credential  key:1 in commit ' "what one commit adds and the next removes"
+holds "$T/out" 'terminal-escape  message of commit .*, line 3' "what a message has"
+expect 8 tb apply --commit "$task"
+holds "$T/err" 'terminal-escape' "rule to acknowledge"
+expect 0 tb apply --check "$task"
+expect 0 tb apply --commit "$task" --acknowledge terminal-escape --acknowledge credential
 equal "$result" "$(git -C "$project" rev-parse 'HEAD^{tree}')" "tree of the last commit"
 equal $'What was not committed\nAdd new, better\nSecond line\nFirst' \
     "$(git -C "$project" log --format=%s)" "subjects"
+git -C "$project" log -1 --format=%B HEAD^ >"$T/out"
+holds "$T/out" '^Escape: \\x1B\[31m\.$' "message that was committed"
 equal 'Agent Smith Tester' "$(git -C "$project" log -1 --format='%an %cn' HEAD^)" "who"
 equal '' "$(git -C "$project" status --porcelain)" "status"
 git -C "$project" fsck --strict >"$T/out" 2>&1 || fail "fsck"
@@ -55,8 +66,16 @@ expect 0 tb undo "$task"
 equal "$head" "$(git -C "$project" rev-parse HEAD)" "HEAD after undo"
 equal '' "$(git -C "$project" status --porcelain)" "status after undo"
 
+say "as mails"
+expect 0 tb patch --series -o "$T/mbox" "$task"
+git clone -q "$project" "$T/clone"
+git -C "$T/clone" am -q --keep-cr "$T/mbox" >"$T/out" 2>&1 || fail "git am: $(cat "$T/out")"
+equal "$result" "$(git -C "$T/clone" rev-parse 'HEAD^{tree}')" "tree after git am"
+equal $'What was not committed\nAdd new, better\nSecond line\nFirst' \
+    "$(git -C "$T/clone" log --format=%s)" "subjects after git am"
+
 say "as a branch"
-expect 0 tb apply --branch agent/work "$task"
+expect 0 tb apply --branch agent/work --acknowledge all "$task"
 equal "$head" "$(git -C "$project" rev-parse HEAD agent/work~3 | uniq)" "below the branch"
 equal "$result" "$(git -C "$project" rev-parse 'agent/work^{tree}')" "tree of the branch"
 equal '' "$(git -C "$project" status --porcelain)" "status beside the branch"

@@ -19,16 +19,21 @@ static void teardown(void)
 }
 
 /* The notes after the box changed what `f.box` holds. */
-static TbChanges *noted(const char *attributes)
+static TbChanges *noted_with(const char *attributes, bool autocrlf)
 {
     g_autoptr(GError) error = NULL;
     TbChanges *changes = changes_for(&f);
     feed_walk(&f, changes, NULL);
     feed_files(changes, f.box);
     g_autofree char *tree = tb_changes_result_tree(changes, &error);
-    ck_assert_msg(tree && tb_changes_note_converted(changes, tree, attributes, &error), "%s",
-                  error ? error->message : "");
+    ck_assert_msg(tree && tb_changes_note_converted(changes, tree, attributes, autocrlf, &error),
+                  "%s", error ? error->message : "");
     return changes;
+}
+
+static TbChanges *noted(const char *attributes)
+{
+    return noted_with(attributes, false);
 }
 
 static void expect(const TbChanges *changes, const char *const *converted)
@@ -102,6 +107,40 @@ START_TEST(attributes_of_the_repository)
 }
 END_TEST
 
+/* core.autocrlf, with attributes and without any. */
+START_TEST(settings)
+{
+    PUT(f.project, "a", "a\r\n");
+    PUT(f.project, "lf", "a\n");
+    fixture_base(&f);
+    PUT(f.box, "a", "b\r\n");
+    PUT(f.box, "lf", "b\n");
+    PUT(f.box, "new", "a\r\nb\n");
+    put_file(f.box, "zero", "\0\r\n", 3, 0644);
+    g_autoptr(TbChanges) changes = noted_with(NULL, true);
+    EXPECT(changes, "a", "new");
+    g_autoptr(TbChanges) off = noted(NULL);
+    ck_assert_uint_eq(tb_changes_notes(off)->len, 0);
+    PUT(f.box, ".gitattributes", "n* -text\na -crlf\nzero text\n");
+    g_autoptr(TbChanges) said = noted_with(NULL, true);
+    EXPECT(said, "a", "new", "zero");
+}
+END_TEST
+
+START_TEST(settings_and_attributes_of_the_base)
+{
+    PUT(f.project, "d/.gitattributes", "*.raw -text\n*.old -crlf\n*.lf eol=lf\n");
+    fixture_base(&f);
+    PUT(f.box, "d/a.raw", "a\r\n");
+    PUT(f.box, "d/a.old", "a\r\n");
+    PUT(f.box, "d/a.lf", "a\r\n");
+    PUT(f.box, "d/a", "a\r\n");
+    PUT(f.box, "a.raw", "a\r\n");
+    g_autoptr(TbChanges) changes = noted_with(NULL, true);
+    EXPECT(changes, "d/a.lf", "d/a", "a.raw");
+}
+END_TEST
+
 START_TEST(many_are_counted)
 {
     PUT(f.project, ".gitattributes", "* text\n");
@@ -124,6 +163,8 @@ int main(void)
     tcase_add_test(tests, by_bytes);
     tcase_add_test(tests, attributes_of_the_box);
     tcase_add_test(tests, attributes_of_the_repository);
+    tcase_add_test(tests, settings);
+    tcase_add_test(tests, settings_and_attributes_of_the_base);
     tcase_add_test(tests, many_are_counted);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

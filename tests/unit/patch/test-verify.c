@@ -51,7 +51,7 @@ static TbErrorCode code_of(const char *data, gsize length)
     tb_autofd fd = -1;
     g_autoptr(GError) error = NULL;
     g_autoptr(TbPatchInfo) info = read_info(data, length, &fd, &error);
-    bool ok = info && tb_patch_prove(f.git, f.base_index, info, fd, &error);
+    bool ok = info && tb_patch_prove(f.git, f.base_index, info, fd, NULL, &error);
     ck_assert(ok == (error == NULL));
     return ok ? (TbErrorCode)-1 : tb_error_code(error);
 }
@@ -112,7 +112,7 @@ START_TEST(altered_anywhere)
         ck_assert_msg(tree || is_claim(at) || text + at > g_strrstr(text, "taskbox "), "byte %zu",
                       at);
         if (tree && at % 8 == 0)
-            ck_assert(!tb_patch_prove(f.git, f.base_index, info, fd, &error));
+            ck_assert(!tb_patch_prove(f.git, f.base_index, info, fd, NULL, &error));
     }
 }
 END_TEST

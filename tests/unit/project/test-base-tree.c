@@ -145,6 +145,34 @@ static void check_asked(const char *config, bool asked, const char *wanted)
     ck_assert_int_eq(g_file_test(mark, G_FILE_TEST_EXISTS), asked);
 }
 
+/* The repository's word counts before the user's. */
+START_TEST(line_ends)
+{
+    static const struct {
+        const char *config;
+        bool converts;
+    } cases[] = {
+        {":", false},
+        {"git config --global core.autocrlf input", true},
+        {"git config --global core.autocrlf TRUE", true},
+        {"git config --global core.autocrlf false", false},
+        {"git config --global core.autocrlf true; git -C p config core.autocrlf false", false},
+        {"git config --global core.autocrlf false; git -C p config core.autocrlf input", true},
+        {"printf '[core]\nautocrlf\n' >more; printf '[include]\npath = ../more\n' >home/.gitconfig",
+         true},
+    };
+    run(START);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        run("rm -rf home/.config home/.gitconfig; mkdir -p home; git -C p config --unset "
+            "core.autocrlf || :; %s",
+            cases[i].config);
+        g_autofree char *root = in_top("p");
+        g_autoptr(TbProject) project = tb_project_open(root, NULL);
+        ck_assert_msg(tb_project_autocrlf(project) == cases[i].converts, "%s", cases[i].config);
+    }
+}
+END_TEST
+
 START_TEST(git_is_asked_for_excludes_only_when_something_is_said)
 {
     run(START "cd ..; mkdir fake; echo >rules; mkdir -p home; "
@@ -398,6 +426,7 @@ int main(void)
         sha256,
         worktree_and_its_own_excludes,
         user_excludes,
+        line_ends,
         git_is_asked_for_excludes_only_when_something_is_said,
         hidden_changes_are_seen,
         racy_entries,

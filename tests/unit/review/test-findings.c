@@ -344,11 +344,13 @@ START_TEST(test_flood)
         g_string_append(text, "\033\n");
     PUT(f.box, "flood", text->str);
     PUT(f.box, "z/CLAUDE.md", "x\n");
+    PUT(f.box, "z/quiet", "\033\n");
     g_autoptr(TbFindings) findings = find(NULL);
     ck_assert(found(findings, "terminal-escape", "flood", 1, NULL));
+    ck_assert(found(findings, "terminal-escape", "z/quiet", 1, NULL));
     ck_assert(found(findings, "terminal-escape", NULL, 0, "49990 more"));
     ck_assert(found(findings, "agent-instructions", "z/CLAUDE.md", 0, NULL));
-    ck_assert_uint_eq(findings->counts[TB_SEVERITY_HIGH], 50001);
+    ck_assert_uint_eq(findings->counts[TB_SEVERITY_HIGH], 50002);
     ck_assert_uint_lt(findings->list->len, 20);
 }
 END_TEST
@@ -382,7 +384,7 @@ START_TEST(test_json)
     g_autofree char *text_again = tb_findings_format(again);
     ck_assert_str_eq(text, text_again);
     ck_assert(found(again, "agent-instructions", "\xff/CLAUDE.md", 0, NULL));
-    g_autofree const char **high = tb_findings_high_rules(again);
+    g_autofree const char **high = tb_findings_high_rules(again, false);
     ck_assert_str_eq(high[0], "agent-instructions");
     ck_assert_str_eq(high[1], "odd-name");
     ck_assert_str_eq(high[2], "terminal-escape");
@@ -421,6 +423,14 @@ START_TEST(test_complete)
             g_strdup_printf("\n| `%s` | %s | %s | %s |\n", rule->name,
                             tb_severity_name(rule->severity), rule->fires, rule->why);
         ck_assert_msg(strstr(doc, row) != NULL, "docs/findings.md lacks:%s", row);
+        /* Named again for the files of commits, and again for their words. */
+        g_autofree char *name = g_strdup_printf("`%s`", rule->name);
+        unsigned named = 0, wanted = 1 + !!(rule->commits & TB_RULE_STEPS);
+        wanted += !!(rule->commits & TB_RULE_WORDS);
+        for (const char *at = doc; (at = strstr(at, name)); at++)
+            named++;
+        ck_assert_msg(named == wanted, "docs/findings.md names '%s' %u times, not %u", rule->name,
+                      named, wanted);
     }
     size_t rows = 0;
     for (const char *at = doc; (at = strstr(at, "\n| `")); at++)

@@ -8,6 +8,7 @@
 
 #include "patch/files.h"
 #include "task/commits.h"
+#include "task/findings.h"
 #include "task/finish.h"
 
 static TbTask *task;
@@ -90,11 +91,11 @@ static int ask_only(const char *path)
     return status;
 }
 
-static bool store_answer(const char *limit, GError **error)
+static bool store_answer(const char *limit, unsigned seconds, GError **error)
 {
     int fd = -1;
     ck_assert_int_eq(ask(NULL, limit, &fd), 0);
-    bool done = tb_task_commits_store(task, git, index_path, fd, error);
+    bool done = tb_task_commits_store(task, git, index_path, fd, seconds, error);
     close(fd);
     return done;
 }
@@ -103,7 +104,7 @@ static GPtrArray *series_of_box(void)
 {
     g_autoptr(GError) error = NULL;
     take_result();
-    ck_assert_msg(store_answer("200", &error), "%s", error ? error->message : "");
+    ck_assert_msg(store_answer("200", 0, &error), "%s", error ? error->message : "");
     GPtrArray *series = tb_task_series(task, &error);
     ck_assert_msg(series != NULL, "%s", error ? error->message : "");
     if (series->len > 0)
@@ -133,7 +134,7 @@ static void refused(const char *text)
 {
     g_autoptr(GError) error = NULL;
     take_result();
-    ck_assert(!store_answer("200", &error));
+    ck_assert(!store_answer("200", 0, &error));
     ck_assert_msg(strstr(error->message, text) != NULL, "%s", error->message);
     ck_assert_uint_eq(task->commits, 0);
     g_autofree char *packs = g_strdup_printf("ls %s/objects/pack | grep tmp_ || :", task_git);
@@ -184,6 +185,116 @@ START_TEST(test_series)
     ck_assert(tb_task_discard(task, NULL));
     g_autofree char *kept = tb_task_path(task, "series");
     ck_assert(!g_file_test(kept, G_FILE_TEST_EXISTS));
+}
+END_TEST
+
+/* What is in the commits only: found, asked for when they are taken, and harmless then. */
+START_TEST(test_words)
+{
+    static const char *const none[] = {NULL}, *const both[] = {"credential", "terminal-escape",
+                                                               NULL};
+    in_box("echo ghp_aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA1bC2dE3f >key; git add key; "
+           "git commit -q -m 'Add a key'; git rm -q key; printf 'two\n' >text; git add text; "
+           "printf 'Change \033[31mtext\n\n\342\200\256evil\r\nna\357ve\n' | "
+           "git -c i18n.commitEncoding=ISO-8859-1 -c user.name=\"$(printf 'J\366rg\233')\" "
+           "commit -q -F -");
+    g_autoptr(GPtrArray) series = series_of_box();
+    ck_assert_uint_eq(series->len, 2);
+    tb_task_findings_make(task, git);
+    ck_assert(task->has_findings && task->findings[TB_SEVERITY_HIGH] == 0);
+    ck_assert(tb_task_findings_add_commits(task, git, series, NULL));
+    ck_assert_uint_eq(task->findings[TB_SEVERITY_HIGH], 4);
+    ck_assert(tb_task_save(task, TB_TASK_READY, NULL));
+    ck_assert(tb_task_acknowledged(task, none, false, NULL));
+    g_autoptr(GError) error = NULL;
+    ck_assert(!tb_task_acknowledged(task, none, true, &error));
+    ck_assert_ptr_nonnull(strstr(error->message, "credential"));
+    g_autoptr(TbFindings) kept = tb_task_findings(task, NULL);
+    ck_assert_int_eq(unlinkat(task->dirfd, "findings.json", 0), 0);
+    g_autoptr(TbFindings) again = tb_task_findings(task, NULL);
+    ck_assert_uint_eq(kept->list->len, again->list->len);
+    ck_assert(tb_task_acknowledged(task, both, true, NULL));
+    TbApplyOutcome outcome;
+    g_clear_error(&error);
+    TbTaskApply how = {.to = TB_APPLY_TO_BRANCH, .branch = "fix"};
+    ck_assert_msg(tb_task_apply_with(store, task, &how, &outcome, NULL, &error), "%s",
+                  error ? error->message : "");
+    expect("git -c i18n.logOutputEncoding=UTF-8 log -1 --format='%an%n%B' fix",
+           "J\303\266rg\\u{009B}\nChange \\x1B[31mtext\n\n\303\242\\u{0080}\302\256evil\n"
+           "na\303\257ve");
+    DO("git fsck --strict --no-dangling; ! git cat-file commit fix | grep -q ^encoding");
+}
+END_TEST
+
+/* What git am makes of the mails, on the commit of the base, in a clone of its own; author and
+ * message of each, the oldest last. */
+static char *by_git_am(const char *format)
+{
+    g_autoptr(GError) error = NULL;
+    int fd = tb_task_series_mails(task, &error);
+    ck_assert_msg(fd >= 0, "%s", error ? error->message : "");
+    g_autofree char *mbox = g_build_filename(root, "mbox", NULL);
+    int to = open(mbox, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    ck_assert(to >= 0 && tb_copy_file(fd, to, mbox, NULL));
+    close(to);
+    close(fd);
+    g_autofree char *script = g_strdup_printf(
+        "rm -rf ../clone; git clone -q . ../clone; cd ../clone; "
+        "printf 'untracked\n' >untracked; git add untracked; git commit -q -m Base; "
+        "git am -q --keep-cr ../mbox; git log --format='%s' HEAD ^HEAD~$(grep -c '^From 0' "
+        "../mbox); git fsck --strict --no-dangling; git rev-parse HEAD^{tree}",
+        format);
+    return sh(script);
+}
+
+START_TEST(test_mails)
+{
+    in_box(TWO_COMMITS);
+    g_autoptr(GPtrArray) series = series_of_box();
+    g_autofree char *out = by_git_am("%an <%ae>%n%B");
+    g_autofree char *wanted = g_strdup_printf(
+        "AI Agent <agent@internal.sandbox>\nWhat was not committed\n\nTaskbox-Task: %s\n"
+        "Taskbox-Base-Tree: %s\nTaskbox-Result-Tree: %s\n\nAgent <agent@box>\n"
+        "Add new: better\n\nWith a body.\n\nAgent <agent@box>\nChange text\n\n%s",
+        task->id, task->base_tree, task->result_tree, task->result_tree);
+    ck_assert_str_eq(out, wanted);
+    expect("grep -c '^Taskbox-Tree: ' ../mbox; grep -c '^Subject: .PATCH ./3' ../mbox", "3\n3");
+}
+END_TEST
+
+/* Messages that look like parts of a mail, names that a header cannot hold as they are, line ends,
+ * binary files, a file that becomes a directory. */
+START_TEST(test_odd_mails)
+{
+    in_box("git config user.name 'J\303\266rg \"Q\", (x)'; "
+           "printf 'a\\r\\nb\\r\\n' >crlf; printf 'a\\0b' >bin; ln -s /x link; git add .; "
+           "printf 'S\303\274bject, with\\ttwo lines\\nand =?utf-8?q?=41?=\\n\\nFrom: me "
+           "<m@x>\\n---\\n"
+           "diff --git a/text b/text\\n--- a/text\\n+++ b/text\\n@@ -1 +1 @@\\n-one\\n+evil\\n"
+           "From x Mon Sep 17 00:00:00 2001\\n----\\n -- \\nend\\n' | "
+           "GIT_AUTHOR_DATE='1000000000 +0530' git commit -q --cleanup=verbatim -F -; "
+           "git commit -q --allow-empty -m nothing; git rm -q text; mkdir text; echo x >text/in; "
+           "git add text; git commit -q --allow-empty-message -m ''");
+    g_autoptr(GPtrArray) series = series_of_box();
+    ck_assert_uint_eq(series->len, 3);
+    g_autofree char *out = by_git_am("%an <%ae>%n%B");
+    g_autofree char *wanted = g_strconcat(
+        "J\303\266rg Q, (x) <agent@box>\nno message\n\nJ\303\266rg Q, (x) <agent@box>\n"
+        "S\303\274bject, with two lines and =?utf-8?q?=41?=\n\n From: me <m@x>\n ---\n"
+        " diff --git a/text b/text\n --- a/text\n+++ b/text\n @@ -1 +1 @@\n-one\n+evil\n"
+        " From x Mon Sep 17 00:00:00 2001\n----\n --\nend\n\n",
+        task->result_tree, NULL);
+    ck_assert_str_eq(out, wanted);
+    expect("git -C ../clone log --format=%ad -1 HEAD^", "Sun Sep 9 07:16:40 2001 +0530");
+}
+END_TEST
+
+START_TEST(test_no_mails)
+{
+    g_autoptr(GError) error = NULL;
+    take_result();
+    ck_assert_int_eq(tb_task_series_mails(task, &error), -1);
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_NOT_FOUND);
 }
 END_TEST
 
@@ -254,7 +365,7 @@ START_TEST(test_cut)
     g_autoptr(GError) error = NULL;
     in_box("for i in 1 2 3 4; do echo $i >text; git commit -q -a -m $i; done");
     take_result();
-    ck_assert_msg(store_answer("3", &error), "%s", error ? error->message : "");
+    ck_assert_msg(store_answer("3", 0, &error), "%s", error ? error->message : "");
     ck_assert_uint_eq(task->commits, 3);
     ck_assert_str_eq(task->notes->pdata[0],
                      "only the first 3 of 4 commits came along; the rest is in the last step");
@@ -307,7 +418,7 @@ static bool store_bytes(const void *bytes, size_t length)
 {
     int fd = memfd_create("answer", 0);
     ck_assert_int_eq(write(fd, bytes, length), (ssize_t)length);
-    bool done = tb_task_commits_store(task, git, index_path, fd, NULL);
+    bool done = tb_task_commits_store(task, git, index_path, fd, 0, NULL);
     close(fd);
     return done;
 }
@@ -345,8 +456,8 @@ START_TEST(test_bomb)
     g_autoptr(GError) error = NULL;
     task->result_tree = g_strdup(task->base_tree);
     int64_t start = g_get_monotonic_time();
-    ck_assert(!store_answer("200", &error));
-    ck_assert_int_lt(g_get_monotonic_time() - start, 150 * G_USEC_PER_SEC);
+    ck_assert(!store_answer("200", 2, &error));
+    ck_assert_int_lt(g_get_monotonic_time() - start, 30 * G_USEC_PER_SEC);
 }
 END_TEST
 
@@ -357,6 +468,10 @@ int main(void)
     tcase_add_checked_fixture(cases, set_up, NULL);
     tcase_add_checked_fixture(cases, begin, end);
     tcase_add_test(cases, test_series);
+    tcase_add_test(cases, test_words);
+    tcase_add_test(cases, test_mails);
+    tcase_add_test(cases, test_odd_mails);
+    tcase_add_test(cases, test_no_mails);
     tcase_add_test(cases, test_not_moved);
     tcase_add_test(cases, test_no_answer);
     tcase_add_test(cases, test_known);

@@ -83,7 +83,7 @@ START_TEST(test_failing)
     ck_assert_ptr_nonnull(strstr(task->notes->pdata[0], "no findings could be made"));
     static const char *const none[] = {NULL};
     g_autoptr(GError) error = NULL;
-    ck_assert(!tb_task_acknowledged(task, none, &error));
+    ck_assert(!tb_task_acknowledged(task, none, false, &error));
     g_clear_pointer(&git, tb_git_free);
 }
 END_TEST
@@ -109,7 +109,7 @@ START_TEST(test_acknowledge)
     tb_task_findings_make(task, git);
     ck_assert(tb_task_save(task, TB_TASK_READY, NULL));
     g_autoptr(GError) error = NULL;
-    ck_assert(tb_task_acknowledged(task, cases[_i].words, &error) == cases[_i].may);
+    ck_assert(tb_task_acknowledged(task, cases[_i].words, false, &error) == cases[_i].may);
     if (!cases[_i].may) {
         ck_assert_int_eq(tb_error_code(error), cases[_i].code);
         ck_assert_ptr_nonnull(strstr(error->message, cases[_i].says));
@@ -117,7 +117,7 @@ START_TEST(test_acknowledge)
     /* what was applied before is not asked about again */
     ck_assert(tb_task_save(task, TB_TASK_APPLIED, NULL));
     static const char *const none[] = {NULL};
-    ck_assert(tb_task_acknowledged(task, none, NULL));
+    ck_assert(tb_task_acknowledged(task, none, false, NULL));
     g_clear_pointer(&git, tb_git_free);
 }
 END_TEST
