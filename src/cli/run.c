@@ -80,6 +80,14 @@ static bool read_limits(const TbArguments *arguments, TbRunOptions *options, GEr
     text = tb_arguments_value(arguments, "keep");
     if (text && !tb_keep_parse(text, &options->keep, error))
         return false;
+    text = tb_arguments_value(arguments, "history");
+    if (text && !tb_history_parse(text, &options->history, error)) {
+        g_prefix_error(error, "--history: ");
+        return false;
+    }
+    options->has_history = text != NULL;
+    options->exclude = tb_arguments_all(arguments, "exclude");
+    options->include = tb_arguments_all(arguments, "include");
     options->cold = tb_arguments_flag(arguments, "cold");
     return tb_cli_read_shape(arguments, options, error);
 }

@@ -36,6 +36,9 @@ typedef struct {
     char *agent;       /* default agent's name or NULL */
     GPtrArray *agents; /* of TbAgent * */
     TbCapacity capacity;
+    char **exclude, **include; /* patterns; NULL: none */
+    bool has_history;
+    unsigned history; /* commits that go into the box */
 } TbSettings;
 
 /* Reads tb_path_config ()/config.yaml; no file: all unset. */

@@ -26,7 +26,7 @@
 #include "util/log.h"
 #include "util/paths.h"
 
-#define FORMAT        "3" /* counts up when what goes into an image changes */
+#define FORMAT        "4" /* counts up when what goes into an image changes */
 #define COARSE_SLACK  2   /* seconds, where a file system knows no finer times */
 #define FINE_SLACK_NS 20000000
 
@@ -127,10 +127,10 @@ static bool take_image(TbProjectImage *image, GError **error)
     return true;
 }
 
-/* Gives up a kept image that the project has outgrown: what changed since would take longer to send
- * than a new image takes to write. The scan that tells is kept for the caller, who wants one next.
- */
-static bool renew_image(TbProjectImage *image, GError **error)
+/* Gives up a kept image that holds what is masked now, or that the project has outgrown: what
+ * changed since would take longer to send than a new image takes to write. The scan that tells is
+ * kept for the caller, who wants one next. */
+static bool renew_image(TbProjectImage *image, TbGit *git, GError **error)
 {
     TbProject *project = image->project;
     if (!image->manifest)
@@ -139,7 +139,11 @@ static bool renew_image(TbProjectImage *image, GError **error)
     project->early_scan = tb_scan_new(project, error);
     if (!project->early_scan)
         return false;
-    if (!tb_delta_outgrows(image->manifest, project->early_scan))
+    tb_scan_mask_known(project->early_scan, image->manifest);
+    if (!tb_scan_mask(project->early_scan, git, error))
+        return false;
+    if (tb_manifest_fits(image->manifest, project->early_scan) &&
+        !tb_delta_outgrows(image->manifest, project->early_scan))
         return true;
     tb_autofd lock = tb_lock(image->dir, "lock", true, error);
     if (lock < 0)
@@ -163,7 +167,8 @@ static bool can_mount(const char *filesystems, const char *wanted)
     return g_strv_contains((const char *const *)list, wanted);
 }
 
-TbProjectImage *tb_project_image_open(TbProject *project, const char *filesystems, GError **error)
+TbProjectImage *tb_project_image_open(TbProject *project, TbGit *git, const char *filesystems,
+                                      GError **error)
 {
     g_autoptr(TbProjectImage) image = g_new0(TbProjectImage, 1);
     image->project = project;
@@ -177,7 +182,7 @@ TbProjectImage *tb_project_image_open(TbProject *project, const char *filesystem
     if (!tb_make_dirs(root, 0700, error))
         return NULL;
     image->dir = tb_open_private_dir(image->key_path, error);
-    if (image->dir < 0 || !take_image(image, error) || !renew_image(image, error))
+    if (image->dir < 0 || !take_image(image, error) || !renew_image(image, git, error))
         return NULL;
     image->path = g_build_filename(image->key_path, image->name, NULL);
     image->filesystem = "erofs";
@@ -220,6 +225,9 @@ static TbManifest *manifest_of(const TbScan *scan, const char *name, const uint8
 {
     TbManifest *manifest = tb_manifest_new(name);
     manifest->bytes = scan->bytes;
+    manifest->rules = g_strdup(scan->rules);
+    manifest->index = g_strdup(scan->index_state);
+    manifest->no_history = tb_scan_without_history(scan);
     for (guint i = 0; i < scan->items->len; i++) {
         const TbItem *item = tb_scan_item(scan, i);
         bool own_git = strcmp(item->path, ".git") == 0 || g_str_has_prefix(item->path, ".git/");
@@ -235,6 +243,7 @@ static TbManifest *manifest_of(const TbScan *scan, const char *name, const uint8
             .mtime_nsec = (uint32_t)item->mtime.tv_nsec,
             .ctime_sec = taken[i] ? item->ctime.tv_sec : 0,
             .ctime_nsec = taken[i] ? (uint32_t)item->ctime.tv_nsec : 0,
+            .mask = item->mask,
         };
         g_array_append_val(manifest->entries, entry);
     }
@@ -312,6 +321,13 @@ static TbManifest *manifest_of_live(const TbScan *scan)
 
 bool tb_project_image_fill(TbProjectImage *image, TbScan *scan, GError **error)
 {
+    if (!scan->masks_done)
+        return tb_error_set(error, TB_ERROR_INTERNAL, "an image of a scan that is not masked");
+    if (image->live && scan->masked->len > 0)
+        return tb_error_set(error, TB_ERROR_UNSUPPORTED,
+                            "cannot hide '%s' from a box whose image shares the project by 9p (use "
+                            "an image without 'mountType: 9p', or --include it)",
+                            (char *)scan->masked->pdata[0]);
     if (image->live && !image->manifest)
         image->manifest = manifest_of_live(scan);
     if (!image->fresh || image->filled)

@@ -28,6 +28,7 @@
 #include "util/error.h"
 #include "util/interrupt.h"
 #include "util/log.h"
+#include "util/units.h"
 #include "vm/box.h"
 
 _Static_assert(TB_PROJECT_IMAGE_SIZE == TB_BOX_PROJECT_DISK_SIZE,
@@ -38,6 +39,7 @@ _Static_assert(TB_PROJECT_IMAGE_SIZE == TB_BOX_PROJECT_DISK_SIZE,
 #define COPY_DEADLINE  (1800 * SECOND)
 #define MOUNT_DEADLINE (120 * SECOND)
 #define NOTES_SHOWN    200
+#define MASKED_NAMED   1000
 
 /* All that lives as long as the run. Freed in reverse order of use by run_clear. */
 typedef struct {
@@ -76,6 +78,8 @@ static void run_clear(Run *run)
     g_clear_pointer(&run->log, tb_task_log_free);
     g_clear_pointer(&run->delta, tb_delta_free);
     g_clear_pointer(&run->git, tb_git_free);
+    if (run->task)
+        run->task->masked_paths = NULL; /* the scan's */
     g_clear_pointer(&run->scan, tb_scan_free);
     g_clear_pointer(&run->project_image, tb_project_image_free);
     g_clear_pointer(&run->argv, g_strfreev);
@@ -115,6 +119,34 @@ static void add_notes(Run *run, const GPtrArray *lines, const char *prefix)
     }
 }
 
+/* The settings' patterns, then those of this run. */
+static char **both(char *const *first, const char *const *second)
+{
+    g_autoptr(GStrvBuilder) all = g_strv_builder_new();
+    for (char *const *at = first; at && *at; at++)
+        g_strv_builder_add(all, *at);
+    for (const char *const *at = second; at && *at; at++)
+        g_strv_builder_add(all, *at);
+    return g_strv_builder_end(all);
+}
+
+static bool set_masking(Run *run, GError **error)
+{
+    const TbRunOptions *options = run->options;
+    const TbSettings *settings = run->settings;
+    g_auto(GStrv) exclude = both(settings->exclude, options->exclude);
+    g_auto(GStrv) include = both(settings->include, options->include);
+    TbMasking masking = {.exclude = (const char *const *)exclude,
+                         .include = (const char *const *)include};
+    unsigned commits = options->has_history ? options->history : settings->history;
+    if (options->has_history || settings->has_history)
+        masking.history = (TbHistory){.kind = commits == TB_ALL_COMMITS ? TB_HISTORY_FULL
+                                              : commits                 ? TB_HISTORY_DEPTH
+                                                                        : TB_HISTORY_NONE,
+                                      .depth = commits};
+    return tb_project_set_masking(run->project, &masking, error);
+}
+
 /* What was asked for, resolved: agent, project, image. Nothing has been started yet. */
 static bool prepare(Run *run, GError **error)
 {
@@ -133,7 +165,7 @@ static bool prepare(Run *run, GError **error)
         task->agent = g_strdup(run->agent->name);
     }
     run->project = tb_project_open(options->dir ? options->dir : ".", error);
-    if (!run->project)
+    if (!run->project || !set_masking(run, error))
         return false;
     task->project_root = g_strdup(tb_project_root(run->project));
     task->project_subdir = g_strdup(tb_project_subdir(run->project));
@@ -189,10 +221,12 @@ static bool start_box(Run *run, GError **error)
         return false;
     if (start->made)
         phase_end(run, "template");
-    run->project_image = shared
-                             ? tb_project_image_live(run->project)
-                             : tb_project_image_open(run->project, run->image->filesystems, error);
-    if (!run->project_image || !open_git(run, error))
+    if (!open_git(run, error))
+        return false;
+    run->project_image =
+        shared ? tb_project_image_live(run->project)
+               : tb_project_image_open(run->project, run->git, run->image->filesystems, error);
+    if (!run->project_image)
         return false;
     run->box_dir = tb_task_path(run->task, "box");
     start->spec.id = run->task->id;
@@ -204,6 +238,25 @@ static bool start_box(Run *run, GError **error)
     return run->box != NULL;
 }
 
+static bool mask(Run *run, GError **error)
+{
+    TbTask *task = run->task;
+    if (!tb_scan_mask(run->scan, run->git, error))
+        return false;
+    const GPtrArray *masked = tb_scan_masked(run->scan);
+    for (guint i = 0; i < masked->len && i < MASKED_NAMED; i++)
+        g_ptr_array_add(task->masked, g_strdup(masked->pdata[i]));
+    if (masked->len > MASKED_NAMED)
+        g_ptr_array_add(task->masked, g_strdup_printf("and %u more", masked->len - MASKED_NAMED));
+    if (masked->len > 0)
+        tb_info("masked: %u %s empty in the box (taskbox show %s)", masked->len,
+                masked->len == 1 ? "file is" : "files or directories are", task->id);
+    task->masked_paths = tb_scan_masked_paths(run->scan);
+    add_notes(run, tb_scan_shown(run->scan),
+              "looks secret, and the box sees it, since git tracks it (--exclude hides it): ");
+    return true;
+}
+
 /* Base tree, project image and delta. */
 static bool read_project(Run *run, GError **error)
 {
@@ -211,6 +264,8 @@ static bool read_project(Run *run, GError **error)
     if (!run->scan)
         return false;
     add_notes(run, tb_scan_left_out(run->scan), "not in the box: ");
+    if (!mask(run, error))
+        return false;
     phase_end(run, "scan");
     run->task->base_commit = tb_project_head(run->project, tb_git_oid_length(run->git));
     g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func(g_free);
@@ -219,6 +274,9 @@ static bool read_project(Run *run, GError **error)
     if (!run->task->base_tree)
         return false;
     add_notes(run, notes, "not in the base tree: ");
+    if (!tb_scan_make_history(run->scan, run->git, run->base_index, run->task->base_commit,
+                              &run->task->box_commit, &run->task->history, error))
+        return false;
     phase_end(run, "base-tree");
     if (!tb_project_image_fill(run->project_image, run->scan, error))
         return false;
@@ -364,6 +422,8 @@ static bool export_changes(Run *run, GError **error)
     const GPtrArray *nested = tb_scan_nested(run->scan);
     for (guint i = 0; i < nested->len; i++)
         tb_changes_leave_out(run->changes, nested->pdata[i]);
+    for (guint i = 0; i < task->masked_paths->len; i++)
+        tb_changes_mask(run->changes, task->masked_paths->pdata[i]);
     int64_t deadline = deadline_in(COPY_DEADLINE);
     if (!tb_session_export_list(run->session, limits->max_entries, on_entry, run, deadline, error))
         return false;
@@ -450,6 +510,7 @@ bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions 
     if (ok)
         take_commits(&run);
     if (!ok && run.task->state == TB_TASK_CREATED) {
+        run.task = NULL;
         forget_refused(store, out);
         g_propagate_error(error, g_steal_pointer(&why));
         return false;

@@ -79,7 +79,11 @@ typedef struct {
     uint32_t commits;  /* made in the box, and in the series */
     bool has_findings; /* findings holds: how many by severity */
     uint32_t findings[TB_SEVERITIES];
-    GPtrArray *notes;   /* char *: lines for a reviewer, already escaped; never NULL */
+    char *history;                 /* how much of the project's went into the box, in words */
+    char *box_commit;              /* what HEAD was in the box when it began; known while it runs */
+    const GPtrArray *masked_paths; /* char *, raw bytes, borrowed; known while it runs */
+    GPtrArray *masked; /* char *: "PATH: WHY" of what stood empty in the box, escaped; never NULL */
+    GPtrArray *notes;  /* char *: lines for a reviewer, already escaped; never NULL */
     GPtrArray *timings; /* TbTiming *, in order; never NULL */
     char *error_code;   /* tb_error_code_name; NULL: none */
     char *error_message;
