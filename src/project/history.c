@@ -326,7 +326,7 @@ bool tb_scan_make_history(TbScan *scan, TbGit *git, const char *base_index, cons
                              .commit = none ? NULL : g_strdup(head),
                              .revisions = g_string_new(NULL),
                              .shallow = g_string_new(NULL)};
-    if (!make(&making, none ? 0 : history->depth, error))
+    if (!tb_scan_index(scan, git, error) || !make(&making, none ? 0 : history->depth, error))
         return false;
     g_free(*commit);
     *commit = g_steal_pointer(&making.commit);

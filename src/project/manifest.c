@@ -53,6 +53,7 @@ void tb_manifest_free(TbManifest *manifest)
     g_free(manifest->rules);
     g_free(manifest->index);
     g_array_unref(manifest->entries);
+    g_clear_pointer(&manifest->text, g_bytes_unref);
     g_free(manifest);
 }
 
@@ -118,6 +119,10 @@ TbManifest *tb_manifest_read(int dirfd, const char *name)
     if (!header)
         return NULL;
     g_autoptr(TbManifest) manifest = tb_manifest_new(header->image);
+    manifest->text = g_bytes_ref(bytes);
+    g_array_unref(manifest->entries);
+    manifest->entries = g_array_sized_new(FALSE, FALSE, sizeof(TbManifestEntry),
+                                          (guint)MIN(header->count, G_MAXINT));
     manifest->boot_id = header->boot_id[0] ? g_strdup(header->boot_id) : NULL;
     manifest->bytes = header->bytes;
     manifest->rules = g_strdup(header->rules);
@@ -130,7 +135,7 @@ TbManifest *tb_manifest_read(int dirfd, const char *name)
         memcpy(&record, record_at, sizeof record);
         if (path >= end)
             return NULL;
-        TbManifestEntry entry = {.path = g_strdup(path),
+        TbManifestEntry entry = {.path = (char *)path,
                                  .kind = record.kind,
                                  .mode = record.mode,
                                  .size = record.size,

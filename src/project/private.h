@@ -32,7 +32,6 @@ struct TbProject {
     bool excludes_known;
     GString *exclude, *include; /* lines of rules; NULL: none */
     TbHistory history;
-    TbScan *early_scan; /* made to judge a kept image; the next tb_scan_new gives it away */
 };
 
 typedef struct TbMaskList TbMaskList;
@@ -96,6 +95,9 @@ struct TbScan {
 
 /* Empty. */
 TbScan *tb_scan_alloc(TbProject *project);
+
+/* The items' array frees what is in it: after another array was put in its place. */
+void tb_scan_own_items(TbScan *scan);
 
 /* Parents before children, each directory's content together: bytes, '/' below all. */
 int tb_path_order(const char *a, const char *b);
@@ -228,6 +230,7 @@ typedef struct {
     bool no_history;
     uint64_t bytes;
     GArray *entries; /* in tb_path_order */
+    GBytes *text;    /* what was read, which has the paths; NULL: the entries own them */
 } TbManifest;
 TbManifest *tb_manifest_new(const char *image);
 void tb_manifest_free(TbManifest *manifest);

@@ -221,11 +221,9 @@ static bool start_box(Run *run, GError **error)
         return false;
     if (start->made)
         phase_end(run, "template");
-    if (!open_git(run, error))
-        return false;
-    run->project_image =
-        shared ? tb_project_image_live(run->project)
-               : tb_project_image_open(run->project, run->git, run->image->filesystems, error);
+    run->project_image = shared
+                             ? tb_project_image_live(run->project)
+                             : tb_project_image_open(run->project, run->image->filesystems, error);
     if (!run->project_image)
         return false;
     run->box_dir = tb_task_path(run->task, "box");
@@ -234,14 +232,30 @@ static bool start_box(Run *run, GError **error)
     start->spec.project_disk = tb_project_image_path(run->project_image);
     start->spec.project_dir = shared ? tb_project_root(run->project) : NULL;
     run->box = tb_start_box(start, error);
+    if (!run->box || !open_git(run, error))
+        return false;
     phase_end(run, "start");
+    return true;
+}
+
+/* The box was started with the image that was there; seldom the scan shows that another one is
+ * worth a second start. */
+static bool renew_image(Run *run, GError **error)
+{
+    if (!tb_project_image_outgrown(run->project_image, run->scan))
+        return true;
+    g_clear_pointer(&run->box, tb_box_free);
+    if (!tb_project_image_renew(run->project_image, error))
+        return false;
+    run->start.spec.project_disk = tb_project_image_path(run->project_image);
+    run->box = tb_start_box(&run->start, error);
     return run->box != NULL;
 }
 
 static bool mask(Run *run, GError **error)
 {
     TbTask *task = run->task;
-    if (!tb_scan_mask(run->scan, run->git, error))
+    if (!tb_project_image_mask(run->project_image, run->scan, run->git, error))
         return false;
     const GPtrArray *masked = tb_scan_masked(run->scan);
     for (guint i = 0; i < masked->len && i < MASKED_NAMED; i++)
@@ -261,16 +275,14 @@ static bool mask(Run *run, GError **error)
 static bool read_project(Run *run, GError **error)
 {
     run->scan = tb_scan_new(run->project, error);
-    if (!run->scan)
+    if (!run->scan || !mask(run, error) || !renew_image(run, error))
         return false;
     add_notes(run, tb_scan_left_out(run->scan), "not in the box: ");
-    if (!mask(run, error))
-        return false;
     phase_end(run, "scan");
     run->task->base_commit = tb_project_head(run->project, tb_git_oid_length(run->git));
     g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func(g_free);
     run->task->base_tree =
-        tb_project_base_tree(run->project, run->scan, run->git, run->base_index, notes, error);
+        tb_project_base(run->project_image, run->scan, run->git, run->base_index, notes, error);
     if (!run->task->base_tree)
         return false;
     add_notes(run, notes, "not in the base tree: ");

@@ -129,7 +129,7 @@ static void take_in(const char *name)
     ck_assert(tb_remove_tree(AT_FDCWD, git_path, NULL));
     g_autoptr(TbProject) project = tb_project_open(path, &error);
     g_autoptr(TbProjectImage) image =
-        project ? tb_project_image_open(project, NULL, "erofs", &error) : NULL;
+        project ? tb_project_image_open(project, "erofs", &error) : NULL;
     g_autoptr(TbScan) scan = image ? tb_scan_new(project, &error) : NULL;
     if (!scan)
         return;

@@ -39,11 +39,14 @@ static bool box_read(Box *box, const char *index, GError **error)
 {
     g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *head = tb_project_head(box->project, 40);
-    box->image = tb_project_image_open(box->project, box->git, "erofs", error);
+    box->image = tb_project_image_open(box->project, "erofs", error);
     box->scan = box->image ? tb_scan_new(box->project, error) : NULL;
-    if (!box->scan || !tb_scan_mask(box->scan, box->git, error))
+    if (!box->scan || !tb_project_image_mask(box->image, box->scan, box->git, error))
         return false;
-    box->tree = tb_project_base_tree(box->project, box->scan, box->git, index, notes, error);
+    if (tb_project_image_outgrown(box->image, box->scan) &&
+        !tb_project_image_renew(box->image, error))
+        return false;
+    box->tree = tb_project_base(box->image, box->scan, box->git, index, notes, error);
     return box->tree &&
            tb_scan_make_history(box->scan, box->git, index, head, &box->commit, &box->words,
                                 error) &&
@@ -355,10 +358,13 @@ START_TEST(an_image_without_it_is_kept_and_nothing_is_asked)
     g_autoptr(GError) error = NULL;
     g_autoptr(TbProject) project = open_project("p");
     ck_assert(tb_project_set_masking(project, &masking, NULL));
-    g_autoptr(TbProjectImage) image = tb_project_image_open(project, NULL, "erofs", &error);
+    g_autoptr(TbProjectImage) image = tb_project_image_open(project, "erofs", &error);
     ck_assert_msg(image, "%s", error ? error->message : "");
     g_autoptr(TbScan) scan = tb_scan_new(project, NULL);
-    ck_assert(scan->masks_done);
+    ck_assert(!scan->masks_done);
+    ck_assert_msg(tb_project_image_mask(image, scan, NULL, &error), "%s",
+                  error ? error->message : "");
+    ck_assert(!tb_project_image_outgrown(image, scan));
     ck_assert_uint_eq(tb_scan_masked(scan)->len, 2);
 }
 END_TEST
