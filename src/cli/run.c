@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/exit.h"
 #include "cli/output.h"
+#include "task/limit.h"
 #include "util/error.h"
 #include "util/escape.h"
 #include "util/interrupt.h"
@@ -77,6 +78,12 @@ static bool read_limits(const TbArguments *arguments, TbRunOptions *options, GEr
     }
     if (text && options->timeout == 0)
         return tb_error_set(error, TB_ERROR_USAGE, "--timeout: '%s' leaves no time at all", text);
+    for (const char *const *limit = tb_arguments_all(arguments, "limit"); *limit; limit++) {
+        if (tb_limits_parse(*limit, &options->limits, error))
+            continue;
+        g_prefix_error(error, "--limit: ");
+        return false;
+    }
     text = tb_arguments_value(arguments, "keep");
     if (text && !tb_keep_parse(text, &options->keep, error))
         return false;

@@ -151,6 +151,21 @@ static bool read_capacity(TbYaml *yaml, const yaml_node_t *node, void *field, GE
     return tb_yaml_map(yaml, node, capacity_keys, field, error);
 }
 
+static const TbYamlKey limits_keys[] = {
+    {"free-space", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbLimits, free_space)},
+    {"log", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbLimits, log)},
+    {"changes", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbLimits, changes)},
+    {"files", YAML_SCALAR_NODE, tb_yaml_count, offsetof(TbLimits, files)},
+    {"patch", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbLimits, patch)},
+    {"processes", YAML_SCALAR_NODE, tb_yaml_count, offsetof(TbLimits, processes)},
+    {0},
+};
+
+static bool read_limits(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
+{
+    return tb_yaml_map(yaml, node, limits_keys, field, error);
+}
+
 static const TbYamlKey settings_keys[] = {
     {"image", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbSettings, image)},
     {"cpus", YAML_SCALAR_NODE, tb_yaml_count, offsetof(TbSettings, cpus)},
@@ -163,6 +178,7 @@ static const TbYamlKey settings_keys[] = {
     {"exclude", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbSettings, exclude)},
     {"include", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbSettings, include)},
     {"history", YAML_SCALAR_NODE, read_history, 0},
+    {"limits", YAML_MAPPING_NODE, read_limits, offsetof(TbSettings, limits)},
     {"capacity", YAML_MAPPING_NODE, read_capacity, offsetof(TbSettings, capacity)},
     {0},
 };

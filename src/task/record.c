@@ -47,6 +47,7 @@ static const struct {
     {"error_message", offsetof(TbTask, error_message)},
     {"cause", offsetof(TbTask, cause)},
     {"history", offsetof(TbTask, history)},
+    {"limits", offsetof(TbTask, limits)},
 };
 
 static char **text_of(const TbTask *task, size_t index)
@@ -474,6 +475,7 @@ char *tb_task_record_json(const TbTask *task)
     g_autofree char *box = task->keep ? tb_task_path(task, "box") : NULL;
     add_text(json, "box", box);
     add_text(json, "history", task->history);
+    add_text(json, "limits", task->limits);
     add_shown(json, "masked", task->masked);
     add_shown(json, "notes", task->notes);
     json_builder_set_member_name(json, "milliseconds");

@@ -21,6 +21,7 @@
 #include "project/project.h"
 #include "task/admission.h"
 #include "task/commits.h"
+#include "task/limit.h"
 #include "task/start.h"
 #include "task/findings.h"
 #include "task/repository.h"
@@ -64,8 +65,11 @@ typedef struct {
     TbTaskLog *log;
     TbChanges *changes;
     char *base_index;
-    bool git_touched; /* something in the project's .git changed */
-    int interrupts;   /* while the command ran */
+    TbLimits limits;
+    TbPatchLimits patch_limits;
+    bool out_of_space; /* the command was stopped for it */
+    bool git_touched;  /* something in the project's .git changed */
+    int interrupts;    /* while the command ran */
     int64_t phase_start;
 } Run;
 
@@ -207,6 +211,18 @@ static bool open_git(Run *run, GError **error)
     return run->git && tb_git_start(run->git, tb_project_root(run->project), error);
 }
 
+static bool set_limits(Run *run, GError **error)
+{
+    const TbShape *shape = &run->start.shape;
+    const TbLimits *limits = &run->limits;
+    uint64_t timeout = run->options->timeout ? run->options->timeout : run->settings->timeout;
+    run->limits = tb_limits_merge(&run->options->limits, &run->settings->limits);
+    run->patch_limits = (TbPatchLimits){
+        .max_bytes = limits->changes, .max_entries = limits->files, .max_patch = limits->patch};
+    run->task->limits = tb_limits_text(limits, shape->cpus, shape->memory, shape->disk, timeout);
+    return tb_limits_check_space(run->task, limits, error);
+}
+
 /* The VM starts here and comes up by itself while read_project works. */
 static bool start_box(Run *run, GError **error)
 {
@@ -217,7 +233,7 @@ static bool start_box(Run *run, GError **error)
         return false;
     start->shape.uid = tb_project_uid(run->project);
     start->shape.gid = tb_project_gid(run->project);
-    if (!admit(run, error) || !tb_start_prepare(start, error))
+    if (!set_limits(run, error) || !admit(run, error) || !tb_start_prepare(start, error))
         return false;
     if (start->made)
         phase_end(run, "template");
@@ -345,6 +361,14 @@ static int on_interrupt(void *user_data)
     return SIGINT;
 }
 
+/* The task's box grows on the host's file system, which others need, too. */
+static bool on_tick(void *user_data, GError **error)
+{
+    Run *run = user_data;
+    run->out_of_space = !tb_limits_check_space(run->task, &run->limits, error);
+    return !run->out_of_space;
+}
+
 static int stdin_of(Run *run, int *owned, GError **error)
 {
     if (!run->agent || !run->agent->prompt_stdin)
@@ -366,8 +390,9 @@ static bool run_command(Run *run, GError **error)
     TbTask *task = run->task;
     if (!tb_task_save(task, TB_TASK_RUNNING, error))
         return false;
-    run->log = tb_task_log_open(task, 0, error);
-    if (!run->log)
+    run->log = tb_task_log_open(task, run->limits.log, error);
+    if (!run->log ||
+        !tb_limits_set_processes(run->session, &run->limits, deadline_in(SETUP_DEADLINE), error))
         return false;
     tb_autofd owned = -1;
     int stdin_fd = stdin_of(run, &owned, error);
@@ -379,7 +404,8 @@ static bool run_command(Run *run, GError **error)
                    .env = run->agent ? (const char *const *)run->agent->env : NULL,
                    .cwd = cwd,
                    .stdin_fd = stdin_fd};
-    TbExecHandlers handlers = {.output = on_output, .interrupt = on_interrupt, .data = run};
+    TbExecHandlers handlers = {
+        .output = on_output, .interrupt = on_interrupt, .tick = on_tick, .data = run};
     uint64_t timeout = run->options->timeout ? run->options->timeout : run->settings->timeout;
     int64_t deadline = timeout ? deadline_in((int64_t)timeout * SECOND) : 0;
     TbExecResult result = {0};
@@ -389,6 +415,8 @@ static bool run_command(Run *run, GError **error)
     g_autoptr(GError) log_error = NULL;
     if (!tb_task_log_finish(run->log, &log_error))
         tb_warn("%s", log_error->message);
+    if (tb_task_log_is_full(run->log))
+        tb_task_note(task, "the log is cut: the command wrote more than is kept (limit 'log')");
     if (ran) {
         task->exited = true;
         task->exit_code = result.code;
@@ -399,6 +427,9 @@ static bool run_command(Run *run, GError **error)
         task->exit_code = 124;
         task->cause =
             g_strdup_printf("stopped after its timeout of %" G_GUINT64_FORMAT " s", timeout);
+    } else if (run->out_of_space) {
+        task->exit_code = 124;
+        task->cause = g_strdup(why->message);
     } else if (g_error_matches(why, TB_ERROR, TB_ERROR_INTERRUPTED)) {
         task->exit_code = 128 + tb_interrupt_signal();
         task->cause = g_strdup_printf("interrupted by %s", strsignal(tb_interrupt_signal()));
@@ -423,7 +454,7 @@ static bool export_changes(Run *run, GError **error)
     TbTask *task = run->task;
     if (!tb_task_save(task, TB_TASK_EXPORTING, error))
         return false;
-    const TbPatchLimits *limits = &tb_patch_limits_default;
+    const TbPatchLimits *limits = &run->patch_limits;
     const char *excludes = tb_project_user_excludes(run->project);
     const char *common = tb_project_common_dir(run->project);
     g_autofree char *info = common ? g_build_filename(common, "info", "exclude", NULL) : NULL;
@@ -465,7 +496,7 @@ static bool write_patch(Run *run, GError **error)
     TbTask *task = run->task;
     g_autofree char *command = tb_task_subject(task);
     TbPatchHeader header = tb_task_patch_header(task, command, task->result_tree, time(NULL));
-    if (!tb_patch_write(run->git, run->base_index, &header, &tb_patch_limits_default, task->dirfd,
+    if (!tb_patch_write(run->git, run->base_index, &header, &run->patch_limits, task->dirfd,
                         "patch", &task->stat, error))
         return false;
     task->has_patch = task->verified = true;

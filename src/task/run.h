@@ -15,6 +15,7 @@ typedef struct {
     unsigned cpus;         /* 0: from the settings, else the image's recipe */
     uint64_t memory, disk; /* bytes; 0: as cpus */
     uint64_t timeout;      /* seconds for the task's command; 0: from the settings, else none */
+    TbLimits limits;       /* those that are 0: from the settings */
     TbKeep keep;
     const char *const *argv;    /* the command; NULL with a prompt */
     const char *prompt;         /* for an agent */
