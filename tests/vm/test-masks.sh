@@ -36,7 +36,7 @@ printf '#!/bin/sh\n# %s\n' "$mark" >.git/hooks/pre-commit
 plant .git/FETCH_HEAD .git/lfs/objects/x .git/credentials .git/info/attributes .git/logs/refs/stash
 before=$(tree_hash "$project")
 
-# What a box can read, as root: all disks whole, memory file systems, the project by every way.
+# What a box can read, as root: the project by every way, the project disk's blocks, what taskbox keeps.
 cat >"$T/look" <<'BOX'
 mark=$1
 cd /workspace/victim || exit 90
@@ -47,10 +47,10 @@ cat .env soft build/notes.txt build/prod.key >/dev/null || exit 3
 [ ! -e home/secret ] && [ ! -e "up/$2" ] || exit 5
 git cat-file --batch-all-objects --batch 2>/dev/null | grep -a "$mark" && exit 6
 [ -z "$(git remote)" ] && [ -z "$(ls .git/hooks)" ] && [ ! -e .git/logs ] || exit 7
-for disk in /sys/class/block/vd*; do
-    sudo grep -a -c "$mark" "/dev/${disk##*/}" && exit 8
-done
-sudo grep -rals "$mark" /var/lib/taskbox /proc/mounts /proc/cmdline /proc/1/environ /run && exit 9
+[ -b /dev/vdb ] && sudo head -c 16M /dev/vdb | grep -a -c "$mark" && exit 8 # the rest is a hole
+# By a file: the journal has the arguments of what sudo runs.
+printf '%s\n' "$mark" >/tmp/mark
+sudo grep -rals -f /tmp/mark /var/lib/taskbox /proc/mounts /proc/cmdline /proc/1/environ /run && exit 9
 git status --porcelain >/dev/null || exit 10
 exit 0
 BOX
@@ -111,7 +111,7 @@ printf 'customers.csv\n' >.taskboxignore
 expect 0 tb run -C "$project" -- sh -c "
     mark=\$(printf %s%s '${mark%????}' '${mark: -4}')
     git cat-file --batch-all-objects --batch | grep -a \"\$mark\" && exit 6
-    for disk in /sys/class/block/vd*; do sudo grep -a -c \"\$mark\" /dev/\${disk##*/} && exit 8; done
+    sudo head -c 16M /dev/vdb | grep -a -c \"\$mark\" && exit 8
     [ -z \"\$(git status --porcelain)\" ] && [ \$(git log --oneline | wc -l) = 1 ] || exit 7
     echo more >>text && echo mine >customers.csv && git commit -qam 'In the box' && rm customers.csv"
 expect 0 tb diff --name-only @last
