@@ -112,7 +112,7 @@ expect 0 tb run -C "$project" -- sh -c "
     mark=\$(printf %s%s '${mark%????}' '${mark: -4}')
     git cat-file --batch-all-objects --batch | grep -a \"\$mark\" && exit 6
     sudo head -c 16M /dev/vdb | grep -a -c \"\$mark\" && exit 8
-    [ -z \"\$(git status --porcelain)\" ] && [ \$(git log --oneline | wc -l) = 1 ] || exit 7
+    [ -z \"\$(git status --porcelain -uno)\" ] && [ \$(git log --oneline | wc -l) = 1 ] || exit 7
     echo more >>text && echo mine >customers.csv && git commit -qam 'In the box' && rm customers.csv"
 expect 0 tb diff --name-only @last
 equal text "$(cat "$T/out")" "files of the patch"
