@@ -25,7 +25,7 @@ runaway 124 'trap "" TERM INT HUP; (trap "" TERM INT HUP; while :; do date >>bus
     while :; do :; done' --timeout 8s
 expect 0 tb show @last
 holds "$T/out" '^stopped +stopped after its timeout of 8 s' "the record"
-holds "$T/out" '^limits +2 cpus, .* of memory, .* of disk, 8 s, log 64' "the record"
+holds "$T/out" '^limits +2 cpus, .* of memory, .* of disk, 8\.0 s, log 64' "the record"
 
 say "processes"
 bomb='bomb() { bomb | bomb & }; bomb; sleep 20; exit 3'
