@@ -8,7 +8,7 @@
 #include "util/error.h"
 #include "util/units.h"
 
-#define FREE_SPACE (UINT64_C(256) << 20)
+#define FREE_SPACE (UINT64_C(512) << 20)
 
 static uint64_t first_of(uint64_t a, uint64_t b, uint64_t c)
 {

@@ -218,6 +218,9 @@ static bool set_limits(Run *run, GError **error)
     const TbLimits *limits = &run->limits;
     uint64_t timeout = run->options->timeout ? run->options->timeout : run->settings->timeout;
     run->limits = tb_limits_merge(&run->options->limits, &run->settings->limits);
+    /* What a stopped command has written is still in the box's memory, and comes. */
+    if (!run->options->limits.free_space && !run->settings->limits.free_space)
+        run->limits.free_space += shape->memory / 4;
     run->patch_limits = (TbPatchLimits){
         .max_bytes = limits->changes, .max_entries = limits->files, .max_patch = limits->patch};
     run->task->limits = tb_limits_text(limits, shape->cpus, shape->memory, shape->disk, timeout);

@@ -70,21 +70,21 @@ say "space on the host: refused at once, and ended in time"
 free=$(($(stat -f -c '%a * %S' "$XDG_STATE_HOME")))
 expect 125 tb run -C "$project" --limit free-space=$((free + (1 << 30))) -- true
 one_error_line "are to stay free \(limit 'free-space'\)"
-if [ "$(id -u)" -eq 0 ] && mkdir "$T/small" && mount -t tmpfs -o size=400m,mode=0755 tmpfs "$T/small" 2>/dev/null; then
+if [ "$(id -u)" -eq 0 ] && mkdir "$T/small" && mount -t tmpfs -o size=1500m,mode=0755 tmpfs "$T/small" 2>/dev/null; then
     on_exit umount "$T/small"
     old=$XDG_STATE_HOME
     export XDG_STATE_HOME=$T/small/state
     mkdir "$XDG_STATE_HOME"
-    runaway 124 'dd if=/dev/urandom of=/var/tmp/fill bs=1M count=2000; sleep 60' --limit free-space=100M
+    runaway 124 'dd if=/dev/zero of=/var/tmp/fill bs=1M count=3000; sleep 100' --timeout 200s --limit free-space=800M
     holds "$XDG_STATE_HOME/taskbox/tasks/$(last_task)/record.json" 'are to stay free' "the record"
     tb discard @last && tb gc --apply --older-than 0s >/dev/null 2>&1 || true
 
     say "and when it is full all the same, the box ends within seconds"
     start=$SECONDS
     expect 125 tb run -C "$project" --timeout 120s --limit free-space=1 -- sh -c \
-        'dd if=/dev/urandom of=/var/tmp/fill bs=1M count=2000 conv=fsync; sleep 100'
+        'dd if=/dev/zero of=/var/tmp/fill bs=1M count=3000 conv=fsync; sleep 100'
     one_error_line "the host's disk is full|No space left"
-    [ $((SECONDS - start)) -lt 90 ] || fail "it took $((SECONDS - start)) s"
+    [ $((SECONDS - start)) -lt 110 ] || fail "it took $((SECONDS - start)) s"
     export XDG_STATE_HOME=$old
 else
     say "(no small file system can be mounted here: the end on a full disk is not tested)"
