@@ -3,6 +3,7 @@
 #
 # A runaway ends at its limit, what it did until then comes back, and the record says which limit it
 # was (P8).
+# shellcheck disable=SC2016 # scripts are for the box's shell to expand
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 
@@ -77,7 +78,7 @@ if [ "$(id -u)" -eq 0 ] && mkdir "$T/small" && mount -t tmpfs -o size=1500m,mode
     mkdir "$XDG_STATE_HOME"
     runaway 124 'dd if=/dev/zero of=/var/tmp/fill bs=1M count=3000; sleep 100' --timeout 200s --limit free-space=800M
     holds "$XDG_STATE_HOME/taskbox/tasks/$(last_task)/record.json" 'are to stay free' "the record"
-    tb discard @last && tb gc --apply --older-than 0s >/dev/null 2>&1 || true
+    rm -rf "$XDG_STATE_HOME/taskbox/tasks"
 
     say "and when it is full all the same, the box ends within seconds"
     start=$SECONDS

@@ -56,8 +56,9 @@ exit 0
 BOX
 
 # The mark stands in the script's own arguments, so these are looked for in pieces.
-look() { # FLAGS...
-    expect 0 tb run -C "$project" "$@" -- sh -c "
+look() {
+    # shellcheck disable=SC2016  # the box's shell is to expand it
+    expect 0 tb run -C "$project" -- sh -c "
         mark=\$(printf %s%s '${mark%????}' '${mark: -4}')
         $(grep -v '^mark=' "$T/look" | sed "s,\$2,$HOME/secret,")"
 }
@@ -102,7 +103,7 @@ expect 0 tb show @last
 holds "$T/out" 'not carried: 1 change\(s\) of what is masked' "what show says"
 expect 0 tb apply @last
 equal "token=$mark" "$(cat .env)" "the user's file after apply"
-[ -s server.pem ] && [ -s .aws/credentials ] || fail "apply removed a masked file"
+if [ ! -s server.pem ] || [ ! -s .aws/credentials ]; then fail "apply removed a masked file"; fi
 
 say "tracked and masked: no history, the box commits, the file stays"
 printf 'customer %s\n' "$mark" >customers.csv
