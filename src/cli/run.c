@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/exit.h"
 #include "cli/output.h"
+#include "task/limit.h"
 #include "util/error.h"
 #include "util/escape.h"
 #include "util/interrupt.h"
@@ -77,9 +78,23 @@ static bool read_limits(const TbArguments *arguments, TbRunOptions *options, GEr
     }
     if (text && options->timeout == 0)
         return tb_error_set(error, TB_ERROR_USAGE, "--timeout: '%s' leaves no time at all", text);
+    for (const char *const *limit = tb_arguments_all(arguments, "limit"); *limit; limit++) {
+        if (tb_limits_parse(*limit, &options->limits, error))
+            continue;
+        g_prefix_error(error, "--limit: ");
+        return false;
+    }
     text = tb_arguments_value(arguments, "keep");
     if (text && !tb_keep_parse(text, &options->keep, error))
         return false;
+    text = tb_arguments_value(arguments, "history");
+    if (text && !tb_history_parse(text, &options->history, error)) {
+        g_prefix_error(error, "--history: ");
+        return false;
+    }
+    options->has_history = text != NULL;
+    options->exclude = tb_arguments_all(arguments, "exclude");
+    options->include = tb_arguments_all(arguments, "include");
     options->cold = tb_arguments_flag(arguments, "cold");
     return tb_cli_read_shape(arguments, options, error);
 }

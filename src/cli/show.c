@@ -76,6 +76,10 @@ void tb_show_outcome(GString *text, const TbTask *task)
 
 void tb_show_notes(GString *text, const TbTask *task)
 {
+    tb_show_add(text, "limits", task->limits);
+    tb_show_add(text, "history", task->history);
+    for (guint i = 0; i < task->masked->len; i++)
+        tb_show_add(text, i ? "" : "masked", task->masked->pdata[i]);
     for (guint i = 0; i < task->notes->len; i++)
         tb_show_add(text, i ? "" : "notes", task->notes->pdata[i]);
 }

@@ -10,6 +10,7 @@
 #include "config/yaml.h"
 #include "util/error.h"
 #include "util/paths.h"
+#include "util/units.h"
 
 static const char *const keep_words[] = {"never", "failed", "always", NULL};
 
@@ -29,6 +30,8 @@ void tb_settings_free(TbSettings *settings)
     g_free(settings->path);
     g_free(settings->image);
     g_free(settings->agent);
+    g_strfreev(settings->exclude);
+    g_strfreev(settings->include);
     g_ptr_array_unref(settings->agents);
     g_free(settings);
 }
@@ -40,6 +43,15 @@ static bool read_keep(TbYaml *yaml, const yaml_node_t *node, void *field, GError
         return false;
     *(TbKeep *)field = (TbKeep)index;
     return true;
+}
+
+static bool read_history(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
+{
+    TbSettings *settings = field;
+    g_autoptr(GError) why = NULL;
+    settings->has_history = true;
+    return tb_history_parse((const char *)node->data.scalar.value, &settings->history, &why) ||
+           tb_yaml_error(yaml, node, error, "%s", why->message);
 }
 
 static bool read_stdin(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
@@ -139,6 +151,21 @@ static bool read_capacity(TbYaml *yaml, const yaml_node_t *node, void *field, GE
     return tb_yaml_map(yaml, node, capacity_keys, field, error);
 }
 
+static const TbYamlKey limits_keys[] = {
+    {"free-space", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbLimits, free_space)},
+    {"log", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbLimits, log)},
+    {"changes", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbLimits, changes)},
+    {"files", YAML_SCALAR_NODE, tb_yaml_count, offsetof(TbLimits, files)},
+    {"patch", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbLimits, patch)},
+    {"processes", YAML_SCALAR_NODE, tb_yaml_count, offsetof(TbLimits, processes)},
+    {0},
+};
+
+static bool read_limits(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
+{
+    return tb_yaml_map(yaml, node, limits_keys, field, error);
+}
+
 static const TbYamlKey settings_keys[] = {
     {"image", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbSettings, image)},
     {"cpus", YAML_SCALAR_NODE, tb_yaml_count, offsetof(TbSettings, cpus)},
@@ -148,6 +175,10 @@ static const TbYamlKey settings_keys[] = {
     {"keep", YAML_SCALAR_NODE, read_keep, offsetof(TbSettings, keep)},
     {"agent", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbSettings, agent)},
     {"agents", YAML_MAPPING_NODE, read_agents, offsetof(TbSettings, agents)},
+    {"exclude", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbSettings, exclude)},
+    {"include", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbSettings, include)},
+    {"history", YAML_SCALAR_NODE, read_history, 0},
+    {"limits", YAML_MAPPING_NODE, read_limits, offsetof(TbSettings, limits)},
     {"capacity", YAML_MAPPING_NODE, read_capacity, offsetof(TbSettings, capacity)},
     {0},
 };

@@ -25,6 +25,16 @@ typedef struct {
     uint64_t memory; /* bytes */
 } TbCapacity;
 
+/* Where a runaway ends. 0: the default, which docs/limits.md names. */
+typedef struct {
+    uint64_t free_space; /* bytes that stay free on the host's file system */
+    uint64_t log;        /* bytes of the command's output that are kept */
+    uint64_t changes;    /* bytes of new content that come back */
+    unsigned files;      /* changed paths that come back */
+    uint64_t patch;      /* bytes of the patch file */
+    unsigned processes;  /* of the command at once, in the box */
+} TbLimits;
+
 typedef struct {
     char *path;        /* the file that was read; NULL: there was none */
     char *image;       /* "debian" when not set */
@@ -36,6 +46,10 @@ typedef struct {
     char *agent;       /* default agent's name or NULL */
     GPtrArray *agents; /* of TbAgent * */
     TbCapacity capacity;
+    TbLimits limits;
+    char **exclude, **include; /* patterns; NULL: none */
+    bool has_history;
+    unsigned history; /* commits that go into the box */
 } TbSettings;
 
 /* Reads tb_path_config ()/config.yaml; no file: all unset. */

@@ -14,6 +14,7 @@ typedef struct {
     const char *oid;  /* tb_git_oid_length digits, not terminated */
     uint32_t mode;
     bool removed; /* the box no longer has it in this form */
+    bool masked;  /* the box has never had it; it stays */
 } TbBaseEntry;
 
 typedef struct {

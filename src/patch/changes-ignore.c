@@ -6,8 +6,7 @@
  * git decides (check-ignore), in a scratch work tree of ours that holds nothing but the base tree's
  * .gitignore files of the directories asked about. The user's global ignore file and the
  * repository's info/exclude rank below all of those, in this order; put in front of the lines of
- * the root's .gitignore they mean the same. Paths are prefixed with "./" since check-ignore knows
- * no literal pathspecs.
+ * the root's .gitignore they mean the same.
  */
 #include "patch/changes-private.h"
 
@@ -19,10 +18,10 @@
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/fs.h"
+#include "util/git-ignore.h"
 
-#define SCRATCH      "taskbox-ignore"
-#define RULES_LIMIT  ((size_t)16 << 20)
-#define OUTPUT_LIMIT ((size_t)2 << 30)
+#define SCRATCH     "taskbox-ignore"
+#define RULES_LIMIT ((size_t)16 << 20)
 
 /* The base's .gitignore entries of all directories that a candidate lies in. */
 static GPtrArray *rule_entries(TbChanges *changes, const GArray *candidates)
@@ -128,75 +127,38 @@ static bool make_scratch(TbChanges *changes, const char *scratch, const GArray *
     return blobs && write_rules(changes, scratch, root, entries, blobs, error);
 }
 
-/* check-ignore --verbose --non-matching answers each path with four fields: where the rule stands,
- * its line, the rule (empty: none matches; "!...": one that takes back), the path. */
 typedef struct {
     TbChanges *changes;
     const GArray *candidates;
-    guint answered;
-    unsigned field;
-    size_t field_length;
-    bool ignored;
-} Answer;
+} Question;
 
-static bool answer_end(Answer *answer, GError **error)
+static Item *asked(const Question *question, guint index)
 {
-    if (answer->answered >= answer->candidates->len)
-        return tb_error_set(error, TB_ERROR_INTERNAL, "git answered more paths than it was asked");
-    uint32_t index = g_array_index(answer->candidates, uint32_t, answer->answered++);
-    if (answer->ignored)
-        changes_item(answer->changes, index)->fate = FATE_DROPPED;
-    answer->ignored = false;
-    return true;
+    return changes_item(question->changes, g_array_index(question->candidates, uint32_t, index));
 }
 
-static bool answer_bytes(const uint8_t *data, size_t length, void *user_data, GError **error)
+static void put_path(guint index, GString *out, void *user_data)
 {
-    Answer *answer = user_data;
-    for (size_t i = 0; i < length; i++) {
-        if (data[i]) {
-            if (answer->field == 2 && answer->field_length == 0)
-                answer->ignored = data[i] != '!';
-            answer->field_length++;
-            continue;
-        }
-        answer->field_length = 0;
-        answer->field = (answer->field + 1) % 4;
-        if (answer->field == 0 && !answer_end(answer, error))
-            return false;
-    }
-    return true;
+    const Item *item = asked(user_data, index);
+    g_string_append(out, "./");
+    g_string_append(out, item->path);
+    g_string_append(out, item->kind == TB_ENTRY_DIR ? "/" : "");
+    g_string_append_c(out, '\0');
+}
+
+static void take_answer(guint index, bool ignored, void *user_data)
+{
+    if (ignored)
+        asked(user_data, index)->fate = FATE_DROPPED;
 }
 
 static bool ask_git(TbChanges *changes, const char *scratch, const GArray *candidates,
                     GError **error)
 {
-    g_autoptr(GString) input = g_string_new(NULL);
-    for (guint i = 0; i < candidates->len; i++) {
-        const Item *item = changes_item(changes, g_array_index(candidates, uint32_t, i));
-        g_string_append(input, "./");
-        g_string_append(input, item->path);
-        g_string_append(input, item->kind == TB_ENTRY_DIR ? "/" : "");
-        g_string_append_c(input, '\0');
-    }
-    Answer answer = {.changes = changes, .candidates = candidates};
-    g_autoptr(TbCommand) command = tb_git_command(changes->git, "check-ignore", scratch, NULL);
-    tb_command_add(command, "-z", "--stdin", "--no-index", "--verbose", "--non-matching", NULL);
-    tb_command_unsetenv(command, "GIT_LITERAL_PATHSPECS");
-    tb_command_set_cwd(command, scratch);
-    tb_command_set_stdin_bytes(command, input->str, input->len);
-    tb_command_set_stdout_fn(command, answer_bytes, &answer);
-    tb_command_set_stdout_limit(command, OUTPUT_LIMIT);
-    int status = 0;
-    if (!tb_command_run_status(command, NULL, &status, error))
-        return false;
-    /* 1: none is ignored. */
-    if (status > 1 || answer.answered != candidates->len || answer.field != 0)
-        return tb_error_set(error, TB_ERROR_INTERNAL,
-                            "cannot find out which files are ignored: git check-ignore ended "
-                            "with %d after %u of %u paths",
-                            status, answer.answered, candidates->len);
-    return true;
+    Question question = {changes, candidates};
+    TbIgnoreRules rules = {.scratch = scratch};
+    return tb_git_ignored(changes->git, &rules, candidates->len, put_path, take_answer, &question,
+                          error);
 }
 
 bool changes_drop_ignored(TbChanges *changes, const GArray *candidates, GError **error)

@@ -50,6 +50,7 @@ struct TbChanges {
     unsigned refused_over;    /* refusals that are counted only */
     GHashTable *ignored;      /* top directory or file -> count */
     GHashTable *left_out;     /* directory of tb_changes_leave_out -> count */
+    GHashTable *masked;       /* path of tb_changes_mask -> count */
     GHashTable *lost_deletes; /* the same for deletions that touch nothing of the base tree */
 };
 

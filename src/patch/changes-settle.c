@@ -94,6 +94,8 @@ static size_t remove_below(TbBase *base, const char *path)
 {
     size_t first = 0, count = tb_base_below(base, path, &first), removed = 0;
     for (size_t i = first; i < first + count; i++) {
+        if (base->entries[i].masked)
+            continue;
         removed += !base->entries[i].removed;
         base->entries[i].removed = true;
     }
@@ -134,17 +136,28 @@ static bool is_new_and_empty(const TbChanges *changes, const Item *item)
            !tb_base_find(changes->base, item->path, strlen(item->path));
 }
 
-/* Lies the item at or below a directory that was left out? Then it is counted there. */
-static bool is_left_out(TbChanges *changes, const Item *item)
+static bool has_masked_below(const TbChanges *changes, const Item *item)
 {
-    if (g_hash_table_size(changes->left_out) == 0)
+    if (g_hash_table_size(changes->masked) == 0)
+        return false;
+    size_t first = 0, count = tb_base_below(changes->base, item->path, &first);
+    for (size_t i = first; i < first + count; i++)
+        if (changes->base->entries[i].masked)
+            return true;
+    return false;
+}
+
+/* Lies the item at or below one of the `paths`? Then it is counted there. */
+static bool is_within(GHashTable *paths, const Item *item)
+{
+    if (g_hash_table_size(paths) == 0)
         return false;
     g_autofree char *dir = g_strdup(item->path);
     for (;;) {
         gpointer key = NULL, count = NULL;
-        if (g_hash_table_lookup_extended(changes->left_out, dir, &key, &count)) {
+        if (g_hash_table_lookup_extended(paths, dir, &key, &count)) {
             unsigned more = item->kind != TB_ENTRY_DIR;
-            g_hash_table_insert(changes->left_out, g_strdup(dir),
+            g_hash_table_insert(paths, g_strdup(dir),
                                 GUINT_TO_POINTER(GPOINTER_TO_UINT(count) + more));
             return true;
         }
@@ -160,8 +173,14 @@ static bool settle_item(TbChanges *changes, uint32_t index, GArray *candidates, 
     Item *item = changes_item(changes, index);
     if (item->fate == FATE_REFUSED)
         return true;
-    if (is_left_out(changes, item)) {
+    if (is_within(changes->masked, item) || is_within(changes->left_out, item)) {
         item->fate = FATE_DROPPED;
+        return true;
+    }
+    if (item_is_leaf(item) && has_masked_below(changes, item)) {
+        item->fate = FATE_DROPPED;
+        changes_refuse(changes, item->path, strlen(item->path),
+                       "the directory that was there holds masked files");
         return true;
     }
     const TbBaseEntry *above = tb_base_above(changes->base, item->path);
@@ -223,6 +242,7 @@ static void note_rest(TbChanges *changes, const GArray *candidates)
     note_empty_dirs(changes, candidates);
     note_folded(changes, changes->ignored, "ignored file(s)");
     note_folded(changes, changes->left_out, "change(s) in a nested repository");
+    note_folded(changes, changes->masked, "change(s) of what is masked");
     note_folded(changes, changes->lost_deletes, "deletion(s) of ignored files");
     if (changes->refused_over)
         g_ptr_array_add(changes->notes,

@@ -42,6 +42,7 @@ TbChanges *tb_changes_new(TbGit *git, const char *base_index, const char *base_t
     changes->notes = g_ptr_array_new_with_free_func(g_free);
     changes->ignored = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     changes->left_out = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    changes->masked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     changes->lost_deletes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     changes->base = tb_base_new(git, base_index, error);
     return changes->base ? g_steal_pointer(&changes) : NULL;
@@ -60,6 +61,7 @@ void tb_changes_free(TbChanges *changes)
     g_clear_pointer(&changes->notes, g_ptr_array_unref);
     g_clear_pointer(&changes->ignored, g_hash_table_unref);
     g_clear_pointer(&changes->left_out, g_hash_table_unref);
+    g_clear_pointer(&changes->masked, g_hash_table_unref);
     g_clear_pointer(&changes->lost_deletes, g_hash_table_unref);
     g_free(changes->order);
     g_free(changes->base_index);
@@ -72,6 +74,17 @@ void tb_changes_free(TbChanges *changes)
 void tb_changes_leave_out(TbChanges *changes, const char *dir)
 {
     g_hash_table_insert(changes->left_out, g_strdup(dir), NULL);
+}
+
+void tb_changes_mask(TbChanges *changes, const char *path)
+{
+    size_t first = 0, count = tb_base_below(changes->base, path, &first);
+    TbBaseEntry *entry = tb_base_find(changes->base, path, strlen(path));
+    g_hash_table_insert(changes->masked, g_strdup(path), NULL);
+    if (entry)
+        entry->masked = true;
+    for (size_t i = first; i < first + count; i++)
+        changes->base->entries[i].masked = true;
 }
 
 const GPtrArray *tb_changes_notes(const TbChanges *changes)

@@ -35,6 +35,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbChanges, tb_changes_free)
  * Before the list. */
 void tb_changes_leave_out(TbChanges *changes, const char *dir);
 
+/* Nothing at or below `path` is carried: the box saw an empty file or directory there. What the
+ * base tree has there stays in the result, whatever becomes of the directories above. Before the
+ * list. */
+void tb_changes_mask(TbChanges *changes, const char *path);
+
 /* One entry of the guest's list (the index counts from 0). A path that may not be is refused: it
  * goes to the notes, never into the tree; duplicates and file/directory clashes are errors
  * (TB_ERROR_GUEST), found by tb_changes_wanted at the latest. Same prototype as TbEntryFn of

@@ -173,13 +173,18 @@ static bool on_commit(size_t index, const uint8_t *data, uint64_t size, void *us
 }
 
 /* NULL: it may be in a step. */
-static const char *reason_not_carried(const TbPatchFile *file)
+static const char *reason_not_carried(const GPtrArray *masked, const TbPatchFile *file)
 {
     const uint8_t *path = (const uint8_t *)file->path;
     size_t length = strlen(file->path);
     TbPathVerdict verdict = tb_path_check(path, length);
     if (verdict != TB_PATH_OK)
         return tb_path_reason(verdict);
+    for (guint i = 0; masked && i < masked->len; i++) {
+        const char *one[] = {masked->pdata[i], NULL};
+        if (tb_patch_path_in(file->path, one))
+            return "masked";
+    }
     if (file->old_mode == TB_MODE_GITLINK || file->new_mode == TB_MODE_GITLINK)
         return "a submodule";
     if (file->new_mode == TB_MODE_SYMLINK && tb_path_has_gitmodules(path, length))
@@ -203,7 +208,7 @@ static GString *entries_of(Making *making, const TbSeriesStep *step, const GPtrA
     g_autofree char *zeros = g_strnfill(tb_git_oid_length(making->git), '0');
     for (guint i = 0; i < files->len; i++) {
         const TbPatchFile *file = files->pdata[i];
-        const char *reason = reason_not_carried(file);
+        const char *reason = reason_not_carried(making->input->masked, file);
         if (reason) {
             note(making, step->commit, file->path, reason);
             continue;

@@ -31,6 +31,7 @@ typedef struct {
     const char *base_index; /* an index file that holds the base tree */
     const char *base_tree, *result_tree;
     const GPtrArray *commits; /* char *: ids as the box tells them, oldest first */
+    const GPtrArray *masked;  /* char *: nothing at or below these is in a step; may be NULL */
     int pack_fd;              /* what they need, read from where it stands */
     unsigned seconds;         /* that each git may take; 0: 60 */
 } TbSeriesInput;

@@ -89,6 +89,7 @@ static char *key_of(const TbScan *scan)
 {
     g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
     add_number(sum, scan->project->sha256);
+    add_text(sum, scan->rules);
     add_user_rules(sum, scan->project);
     add_lines(sum, scan->left_out);
     add_lines(sum, scan->nested);
@@ -293,6 +294,8 @@ char *tb_project_base(TbProjectImage *image, TbScan *scan, TbGit *git, const cha
     int dir = tb_project_image_dir(image);
     if (dir < 0)
         return tb_project_base_tree(project, scan, git, index_path, notes, error);
+    if (!tb_scan_mask(scan, git, error))
+        return NULL;
     g_autofree char *key = key_of(scan);
     tb_autofd lock = tb_lock(dir, "lock", true, error);
     if (lock < 0)

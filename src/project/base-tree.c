@@ -24,14 +24,13 @@
 #define MAX_EXCLUDES ((size_t)16 << 20)
 #define MAX_BLOB     (UINT64_C(2) << 30)
 #define TIMEOUT      120
-#define COPY_NAME    "project-index"
 
 typedef struct {
     TbProject *project;
     TbScan *scan;
     TbGit *git;
-    TbIndex *index;
-    char *copy; /* of the project's index */
+    TbIndex *index; /* the scan's */
+    char *copy;     /* of the project's index */
     GArray *entries;
     GHashTable *taken; /* paths in `entries` */
     GPtrArray *notes;
@@ -42,7 +41,6 @@ static void base_clear(Base *base)
     if (base->copy)
         (void)unlink(base->copy);
     g_free(base->copy);
-    tb_index_free(base->index);
     g_array_unref(base->entries);
     g_hash_table_unref(base->taken);
 }
@@ -115,6 +113,13 @@ static void take_absent(Base *base, const TbIndexEntry *entry)
     add(base, entry->path, entry->mode, entry->oid, NULL);
 }
 
+/* The box does not see it and cannot change it: whatever lies on the disk, it stays as it is. */
+static void take_masked(Base *base, const TbIndexEntry *entry)
+{
+    if (entry->stage == 0 && !(entry->flags & TB_INDEX_INTENT_TO_ADD))
+        add(base, entry->path, entry->mode, entry->oid, NULL);
+}
+
 static void take_gitlink(Base *base, const TbIndexEntry *entry, TbItem *item)
 {
     if (item && item->kind != TB_ENTRY_DIR) {
@@ -136,6 +141,8 @@ static void sort_entries(Base *base, GPtrArray *clean)
         TbItem *item = tb_scan_find(base->scan, entry->path);
         if (!is_plain(entry->path))
             note(base, entry->path, "no path for a file; the index is damaged");
+        else if (item ? item->mask != 0 : tb_scan_is_masked(base->scan, entry->path))
+            take_masked(base, entry);
         else if (entry->mode == 0160000)
             take_gitlink(base, entry, item);
         else if (!item || item->ours)
@@ -292,9 +299,10 @@ char *tb_project_base_tree(TbProject *project, TbScan *scan, TbGit *git, const c
     g_auto(Base) base = {.project = project, .scan = scan, .git = git, .notes = notes};
     base.entries = g_array_new(FALSE, TRUE, sizeof(TbBaseEntry));
     base.taken = g_hash_table_new(g_str_hash, g_str_equal);
-    base.copy = g_build_filename(tb_git_path(git), COPY_NAME, NULL);
-    base.index = tb_index_read(project, git, base.copy, error);
-    if (!base.index || !take_tracked(&base, error) || !take_untracked(&base, error))
+    base.copy = tb_scan_index_copy(git);
+    base.index = tb_scan_index(scan, git, error);
+    if (!base.index || !tb_scan_mask(scan, git, error) || !take_tracked(&base, error) ||
+        !take_untracked(&base, error))
         return NULL;
     drop_clashes(&base);
     g_array_sort(base.entries, entry_order);

@@ -135,10 +135,27 @@ static void add_all_parents(TbDelta *delta)
     delta->ops = out;
 }
 
+/* A .git that is made for each task (history.c) is no sign of growth. */
+static void forget_git(TbDelta *delta)
+{
+    guint left = 0;
+    delta->bytes = 0;
+    for (guint i = 0; i < delta->ops->len; i++) {
+        const Op *op = &g_array_index(delta->ops, Op, i);
+        if (strcmp(op->path, ".git") == 0 || g_str_has_prefix(op->path, ".git/"))
+            continue;
+        delta->bytes += op->kind == TB_ENTRY_FILE ? op->item->size : 0;
+        g_array_index(delta->ops, Op, left++) = *op;
+    }
+    g_array_set_size(delta->ops, left);
+}
+
 bool tb_delta_outgrows(const TbManifest *manifest, TbScan *scan)
 {
     TbDelta delta = {.scan = scan, .ops = g_array_new(FALSE, FALSE, sizeof(Op))};
     merge(&delta, manifest);
+    if (tb_scan_without_history(scan) || scan->project->history.kind == TB_HISTORY_DEPTH)
+        forget_git(&delta);
     guint entries = delta.ops->len;
     g_array_unref(delta.ops);
     return entries > GROWN_ENTRIES ||
@@ -147,12 +164,23 @@ bool tb_delta_outgrows(const TbManifest *manifest, TbScan *scan)
 
 TbDelta *tb_delta_new(TbProjectImage *image, TbScan *scan, GError **error)
 {
+    if (!scan->masks_done) {
+        tb_error_set(error, TB_ERROR_INTERNAL, "a delta of a scan that is not masked");
+        return NULL;
+    }
+    const TbManifest *manifest = tb_project_image_manifest(image);
+    if (manifest && manifest->rules && !tb_manifest_fits(manifest, scan)) {
+        tb_error_set(error, TB_ERROR_BUSY,
+                     "cannot take the project into the box: what is masked changed while the task "
+                     "was starting (run it again)");
+        return NULL;
+    }
     TbDelta *delta = g_new0(TbDelta, 1);
     delta->project = tb_project_image_project(image);
     delta->scan = scan;
     delta->fd = -1;
     delta->ops = g_array_new(FALSE, FALSE, sizeof(Op));
-    merge(delta, tb_project_image_manifest(image));
+    merge(delta, manifest);
     add_all_parents(delta);
     return delta;
 }

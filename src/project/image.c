@@ -27,7 +27,7 @@
 #include "util/log.h"
 #include "util/paths.h"
 
-#define FORMAT        "3" /* counts up when what goes into an image changes */
+#define FORMAT        "4" /* counts up when what goes into an image changes */
 #define COARSE_SLACK  2   /* seconds, where a file system knows no finer times */
 #define FINE_SLACK_NS 20000000
 
@@ -128,9 +128,17 @@ static bool take_image(TbProjectImage *image, GError **error)
     return true;
 }
 
+bool tb_project_image_mask(TbProjectImage *image, TbScan *scan, TbGit *git, GError **error)
+{
+    if (!image->live && image->manifest)
+        tb_scan_mask_known(scan, image->manifest);
+    return tb_scan_mask(scan, git, error);
+}
+
 bool tb_project_image_outgrown(const TbProjectImage *image, TbScan *scan)
 {
-    return !image->live && image->manifest && tb_delta_outgrows(image->manifest, scan);
+    return !image->live && image->manifest &&
+           (!tb_manifest_fits(image->manifest, scan) || tb_delta_outgrows(image->manifest, scan));
 }
 
 bool tb_project_image_renew(TbProjectImage *image, GError **error)
@@ -223,6 +231,9 @@ static TbManifest *manifest_of(const TbScan *scan, const char *name, const uint8
 {
     TbManifest *manifest = tb_manifest_new(name);
     manifest->bytes = scan->bytes;
+    manifest->rules = g_strdup(scan->rules);
+    manifest->index = g_strdup(scan->index_state);
+    manifest->no_history = tb_scan_without_history(scan);
     for (guint i = 0; i < scan->items->len; i++) {
         const TbItem *item = tb_scan_item(scan, i);
         bool own_git = strcmp(item->path, ".git") == 0 || g_str_has_prefix(item->path, ".git/");
@@ -238,6 +249,7 @@ static TbManifest *manifest_of(const TbScan *scan, const char *name, const uint8
             .mtime_nsec = (uint32_t)item->mtime.tv_nsec,
             .ctime_sec = taken[i] ? item->ctime.tv_sec : 0,
             .ctime_nsec = taken[i] ? (uint32_t)item->ctime.tv_nsec : 0,
+            .mask = item->mask,
         };
         g_array_append_val(manifest->entries, entry);
     }
@@ -319,6 +331,13 @@ static TbManifest *manifest_of_live(const TbScan *scan)
 
 bool tb_project_image_fill(TbProjectImage *image, TbScan *scan, GError **error)
 {
+    if (!scan->masks_done)
+        return tb_error_set(error, TB_ERROR_INTERNAL, "an image of a scan that is not masked");
+    if (image->live && scan->masked->len > 0)
+        return tb_error_set(error, TB_ERROR_UNSUPPORTED,
+                            "cannot hide '%s' from a box whose image shares the project by 9p (use "
+                            "an image without 'mountType: 9p', or --include it)",
+                            (char *)scan->masked->pdata[0]);
     if (image->live && !image->manifest)
         image->manifest = manifest_of_live(scan);
     if (!image->fresh || image->filled)

@@ -12,20 +12,22 @@
 #include "util/error.h"
 #include "util/fs.h"
 
-#define MAGIC        "taskbox manifest 1\n"
+#define MAGIC        "taskbox manifest 2\n"
 #define MAX_MANIFEST ((size_t)4 << 30)
 
 typedef struct {
     char magic[sizeof MAGIC];
     char image[64];
     char boot_id[64];
-    uint64_t bytes, count, strings;
+    char rules[80];
+    char index[160];
+    uint64_t bytes, count, strings, no_history;
 } Header;
 
 typedef struct {
     uint64_t size, ino;
     int64_t mtime_sec, ctime_sec;
-    uint32_t mtime_nsec, ctime_nsec, kind, mode;
+    uint32_t mtime_nsec, ctime_nsec, kind, mode, mask, unused;
 } Record;
 
 static void entry_clear(void *data)
@@ -48,6 +50,8 @@ void tb_manifest_free(TbManifest *manifest)
         return;
     g_free(manifest->image);
     g_free(manifest->boot_id);
+    g_free(manifest->rules);
+    g_free(manifest->index);
     g_array_unref(manifest->entries);
     g_clear_pointer(&manifest->text, g_bytes_unref);
     g_free(manifest);
@@ -59,15 +63,25 @@ bool tb_manifest_write(const TbManifest *manifest, int dirfd, const char *name, 
     g_autoptr(GString) strings = g_string_new(NULL);
     for (guint i = 0; i < manifest->entries->len; i++) {
         const TbManifestEntry *entry = &g_array_index(manifest->entries, TbManifestEntry, i);
-        Record record = {entry->size,       entry->ino,        entry->mtime_sec, entry->ctime_sec,
-                         entry->mtime_nsec, entry->ctime_nsec, entry->kind,      entry->mode};
+        Record record = {.size = entry->size,
+                         .ino = entry->ino,
+                         .mtime_sec = entry->mtime_sec,
+                         .ctime_sec = entry->ctime_sec,
+                         .mtime_nsec = entry->mtime_nsec,
+                         .ctime_nsec = entry->ctime_nsec,
+                         .kind = entry->kind,
+                         .mode = entry->mode,
+                         .mask = entry->mask};
         g_string_append_len(records, (const char *)&record, sizeof record);
         g_string_append_len(strings, entry->path, (gssize)strlen(entry->path) + 1);
     }
     Header header = {.magic = MAGIC,
                      .bytes = manifest->bytes,
                      .count = manifest->entries->len,
+                     .no_history = manifest->no_history,
                      .strings = strings->len};
+    g_strlcpy(header.rules, manifest->rules, sizeof header.rules);
+    g_strlcpy(header.index, manifest->index, sizeof header.index);
     g_strlcpy(header.image, manifest->image, sizeof header.image);
     g_strlcpy(header.boot_id, manifest->boot_id ? manifest->boot_id : "", sizeof header.boot_id);
     g_string_prepend_len(records, (const char *)&header, sizeof header);
@@ -81,7 +95,9 @@ static const Header *check_header(const char *data, size_t length)
     const Header *header = (const void *)data;
     if (length < sizeof *header || memcmp(header->magic, MAGIC, sizeof MAGIC) != 0 ||
         memchr(header->image, '\0', sizeof header->image) == NULL ||
-        memchr(header->boot_id, '\0', sizeof header->boot_id) == NULL || !header->image[0] ||
+        memchr(header->boot_id, '\0', sizeof header->boot_id) == NULL ||
+        memchr(header->rules, '\0', sizeof header->rules) == NULL ||
+        memchr(header->index, '\0', sizeof header->index) == NULL || !header->image[0] ||
         strchr(header->image, '/'))
         return NULL;
     size_t rest = length - sizeof *header;
@@ -109,6 +125,9 @@ TbManifest *tb_manifest_read(int dirfd, const char *name)
                                           (guint)MIN(header->count, G_MAXINT));
     manifest->boot_id = header->boot_id[0] ? g_strdup(header->boot_id) : NULL;
     manifest->bytes = header->bytes;
+    manifest->rules = g_strdup(header->rules);
+    manifest->index = g_strdup(header->index);
+    manifest->no_history = header->no_history != 0;
     const char *record_at = data + sizeof *header;
     const char *path = record_at + header->count * sizeof(Record), *end = data + length;
     for (uint64_t i = 0; i < header->count; i++, record_at += sizeof(Record)) {
@@ -116,9 +135,16 @@ TbManifest *tb_manifest_read(int dirfd, const char *name)
         memcpy(&record, record_at, sizeof record);
         if (path >= end)
             return NULL;
-        TbManifestEntry entry = {(char *)path,     record.kind,       record.mode,
-                                 record.size,      record.ino,        record.mtime_sec,
-                                 record.ctime_sec, record.mtime_nsec, record.ctime_nsec};
+        TbManifestEntry entry = {.path = (char *)path,
+                                 .kind = record.kind,
+                                 .mode = record.mode,
+                                 .size = record.size,
+                                 .ino = record.ino,
+                                 .mtime_sec = record.mtime_sec,
+                                 .ctime_sec = record.ctime_sec,
+                                 .mtime_nsec = record.mtime_nsec,
+                                 .ctime_nsec = record.ctime_nsec,
+                                 .mask = record.mask};
         path += strlen(path) + 1;
         g_array_append_val(manifest->entries, entry);
     }

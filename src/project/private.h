@@ -15,6 +15,7 @@ typedef enum {
     TB_SOURCE_ROOT,   /* the work tree */
     TB_SOURCE_GIT,    /* a git directory outside of the work tree */
     TB_SOURCE_COMMON, /* the main repository of a linked worktree */
+    TB_SOURCE_MADE,   /* the git directory that history.c has made */
     TB_SOURCE_COUNT,
 } TbSource;
 
@@ -29,6 +30,21 @@ struct TbProject {
     int fds[TB_SOURCE_COUNT]; /* -1 where there is none */
     char *user_excludes;      /* excludes.c */
     bool excludes_known;
+    GString *exclude, *include; /* lines of rules; NULL: none */
+    TbHistory history;
+};
+
+typedef struct TbMaskList TbMaskList;
+typedef struct TbIndex TbIndex;
+
+/* Why an item is masked; kept in an image's manifest. */
+enum {
+    TB_MASK_EXCLUDE = 1,  /* by --exclude */
+    TB_MASK_FILE = 2,     /* by .taskboxignore */
+    TB_MASK_LIST = 4,     /* by the mask list */
+    TB_MASK_LINK = 8,     /* a hard link of a masked file */
+    TB_MASK_TRACKED = 16, /* beside one of those: git's objects hold it */
+    TB_MASK_RULES = TB_MASK_EXCLUDE | TB_MASK_FILE,
 };
 
 /* Something that is to be in the box. */
@@ -41,9 +57,13 @@ typedef struct {
     uint64_t size;    /* FILE: bytes; SYMLINK: length of the target; DIR: 0 */
     uint64_t ino;
     struct timespec mtime, ctime;
-    char *text;   /* SYMLINK: the target; FILE: content of a file of ours, else NULL */
-    bool ours;    /* made by us: content (files) is in `text`, nothing on disk */
-    bool in_base; /* the base tree holds what the scan saw: it must not change any more */
+    char *text;         /* SYMLINK: the target; FILE: content of a file of ours, else NULL */
+    bool ours;          /* made by us: content (files) is in `text`, nothing on disk */
+    bool in_base;       /* the base tree holds what the scan saw: it must not change any more */
+    const char *listed; /* what the mask list takes it for; NULL: nothing */
+    bool linked;        /* has other names, somewhere */
+    uint8_t mask;       /* TB_MASK_*; once the scan is masked it stands empty */
+    uint8_t known;      /* TB_MASK_RULES: which of these need not be asked for */
 } TbItem;
 
 struct TbScan {
@@ -56,6 +76,20 @@ struct TbScan {
     uint64_t files, bytes;
     bool has_attributes; /* some .gitattributes is there */
     GPtrArray *nested;   /* paths of nested repositories */
+    TbMaskList *list;
+    guint listed;              /* items that the mask list names */
+    char *ignore_file;         /* the text of .taskboxignore; NULL: none */
+    char *rules;               /* digest of all that decides what is masked, the index aside */
+    char *index_state;         /* equal text, equal index; "": nobody knows */
+    TbIndex *index;            /* when somebody has asked for it */
+    char *index_at;            /* the copy that it was read from */
+    bool masks_done;           /* tb_scan_mask */
+    GPtrArray *masked;         /* "path: why" */
+    GPtrArray *masked_paths;   /* in the same order */
+    GHashTable *masked_dirs;   /* paths */
+    GHashTable *masked_inodes; /* uint64_t as they were on the disk */
+    guint masked_tracked;      /* how many of them git's objects hold */
+    GPtrArray *shown;
     char *odd_git_input; /* a .gitignore, .gitattributes or the like that is no regular file */
 };
 
@@ -78,10 +112,49 @@ int tb_item_open(const TbProject *project, const TbItem *item, struct stat *st, 
 bool tb_item_same(const TbItem *item, const struct stat *st);
 void tb_item_take_stat(TbItem *item, const struct stat *st);
 
+/* A number for a text of ours: two contents with one are as likely as two files with one inode and
+ * one set of times. */
+uint64_t tb_text_number(const char *text);
+
+/* masks.c: the mask list. */
+TbMaskList *tb_mask_list_new(void);
+void tb_mask_list_free(TbMaskList *masks);
+/* What the list takes a file of this path for (static string); NULL: nothing. */
+const char *tb_mask_list_match(const TbMaskList *masks, const char *path);
+void tb_mask_list_digest(GChecksum *checksum);
+guint tb_mask_list_rows(void);
+const char *tb_mask_list_pattern(guint index);
+
+/* mask-rules.c: asks git which items --exclude and .taskboxignore mask (bits into item->mask) and,
+ * with `include`, which of the listed ones are let in (item->listed becomes NULL). Only about items
+ * that are not known. */
+bool tb_mask_ask(TbScan *scan, TbGit *git, GError **error);
+
+/* mask-scan.c. Reads .taskboxignore and knows whether anything is to be decided: the end of each
+ * scan. */
+bool tb_scan_read_rules(TbScan *scan, GError **error);
+/* Makes the scan what the items' masks say. */
+void tb_scan_carry_out(TbScan *scan);
+/* True when the box gets none of the project's history. */
+bool tb_scan_without_history(const TbScan *scan);
+/* True when the path is masked, or below a directory that is. */
+bool tb_scan_is_masked(const TbScan *scan, const char *path);
+/* The index, read once; the scan's. NULL with an error. */
+TbIndex *tb_scan_index(TbScan *scan, TbGit *git, GError **error);
+/* The copy of the project's index in git's directory. g_free. */
+char *tb_scan_index_copy(TbGit *git);
+
+/* scan-walk.c, for history.c: drops from the project's .git what is not `kept` (NULL: all of it;
+ * paths below .git), all of nested repositories' .git directories too, and puts what lies in
+ * TB_SOURCE_MADE in its place. */
+bool tb_scan_replace_git(TbScan *scan, const char *const *kept, GError **error);
+
 /* scan-git.c: what of a git directory goes into the box. */
 typedef enum { TB_GIT_WHOLE, TB_GIT_COMMON, TB_GIT_OWN } TbGitPart;
 /* `path` is relative to the git directory. */
 bool tb_git_part_wanted(const char *path, bool is_dir, TbGitPart part);
+/* The text of packed-refs less what is not wanted. g_free. */
+char *tb_git_packed_refs(const char *text);
 /* True when the directory has what makes it a git directory. */
 bool tb_is_git_dir(int dirfd);
 /* The configuration that the box gets in place of the one whose text is given (may be NULL).
@@ -114,10 +187,10 @@ typedef struct {
 } TbIndexEntry;
 #define TB_INDEX_INTENT_TO_ADD (UINT32_C(1) << 29)
 #define TB_INDEX_SKIP_WORKTREE (UINT32_C(1) << 30)
-typedef struct {
+struct TbIndex {
     GArray *entries;         /* TbIndexEntry in git's order */
     struct timespec written; /* when the index was */
-} TbIndex;
+};
 TbIndex *tb_index_read(TbProject *project, TbGit *git, const char *index_path, GError **error);
 void tb_index_free(TbIndex *index);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbIndex, tb_index_free)
@@ -149,10 +222,14 @@ typedef struct {
     uint64_t size, ino;
     int64_t mtime_sec, ctime_sec;
     uint32_t mtime_nsec, ctime_nsec;
+    uint32_t mask; /* TB_MASK_* */
 } TbManifestEntry;
 typedef struct {
     char *image;   /* file name */
     char *boot_id; /* NULL: the image is safely on disk */
+    char *rules;   /* what was masked: by these rules, likewise below */
+    char *index;   /* with this index */
+    bool no_history;
     uint64_t bytes;
     GArray *entries; /* in tb_path_order */
     GBytes *text;    /* what was read, which has the paths; NULL: the entries own them */
@@ -167,6 +244,11 @@ TbManifest *tb_manifest_read(int dirfd, const char *name);
 /* image.c, for the delta. */
 const TbManifest *tb_project_image_manifest(const TbProjectImage *image); /* NULL: empty image */
 TbProject *tb_project_image_project(const TbProjectImage *image);
+/* mask-known.c: takes over what the manifest of a kept image knows of the scan's masks. When that
+ * is all there is to know, the scan is masked; else tb_scan_mask has less to ask. */
+void tb_scan_mask_known(TbScan *scan, const TbManifest *manifest);
+/* True when a box may have the image for its disk: nothing that is masked now is in it. */
+bool tb_manifest_fits(const TbManifest *manifest, const TbScan *scan);
 /* True when so much changed since the image was made that a new one is cheaper. */
 bool tb_delta_outgrows(const TbManifest *manifest, TbScan *scan);
 

@@ -148,6 +148,10 @@ void tb_project_free(TbProject *project)
     g_free(project->common_dir);
     g_free(project->ref_storage);
     g_free(project->user_excludes);
+    if (project->exclude)
+        g_string_free(project->exclude, TRUE);
+    if (project->include)
+        g_string_free(project->include, TRUE);
     g_free(project);
 }
 

@@ -33,6 +33,23 @@ char *tb_project_head(const TbProject *project, unsigned oid_length);
 uint32_t tb_project_uid(const TbProject *project); /* owner; 1000 when that is 0 */
 uint32_t tb_project_gid(const TbProject *project);
 
+/* How much of the history goes into the box. AUTO is FULL, but NONE where a masked file is tracked:
+ * git's objects would hold it. */
+typedef enum { TB_HISTORY_AUTO, TB_HISTORY_FULL, TB_HISTORY_DEPTH, TB_HISTORY_NONE } TbHistoryKind;
+typedef struct {
+    TbHistoryKind kind;
+    unsigned depth; /* commits, with DEPTH */
+} TbHistory;
+
+/* What the box is not to see, on top of the mask list (docs/masks.md). The patterns are lines of a
+ * .gitignore at the project's root; NULL: none. Before the first scan. */
+typedef struct {
+    const char *const *exclude; /* masks more */
+    const char *const *include; /* lets in what only the mask list holds back */
+    TbHistory history;
+} TbMasking;
+bool tb_project_set_masking(TbProject *project, const TbMasking *masking, GError **error);
+
 /* The project's content as it is now: one stat walk over everything that can go into the box
  * (tracked, untracked, ignored, .git as the box will see it). Unreadable files, sockets, devices,
  * fifos and nested mounts are left out and named. */
@@ -44,13 +61,37 @@ uint64_t tb_scan_files(const TbScan *scan);
 uint64_t tb_scan_bytes(const TbScan *scan);
 /* "path: reason" (escaped for a terminal), owned by the scan. */
 const GPtrArray *tb_scan_left_out(const TbScan *scan);
+
+/*
+ * Decides what is masked, once: until then neither image nor delta is made. A masked file is an
+ * empty one in the box, a masked directory an empty one. Masked is what --exclude or .taskboxignore
+ * names, and what the mask list names unless it is tracked or included; and what is a hard link of
+ * a masked file. git is asked only where the scan has something to ask.
+ */
+bool tb_scan_mask(TbScan *scan, TbGit *git, GError **error);
+/* "path: why" (escaped), owned by the scan; after tb_scan_mask, likewise below. */
+const GPtrArray *tb_scan_masked(const TbScan *scan);
+/* The paths (raw bytes) of the same. */
+const GPtrArray *tb_scan_masked_paths(const TbScan *scan);
+/* "path: why" of what the mask list names and the box sees all the same, being tracked. */
+const GPtrArray *tb_scan_shown(const TbScan *scan);
+
+/* After the base tree: gives the box the history that it is to have. Unless that is all of it, .git
+ * is one made here: the last so many commits, or one commit of what the box sees. `head` is the
+ * project's (NULL: none). *commit (g_free) is what HEAD will be in the box, *words (g_free) says
+ * how much of the history it gets. TB_ERROR_DENIED when history was asked for that holds what is
+ * masked. */
+bool tb_scan_make_history(TbScan *scan, TbGit *git, const char *base_index, const char *head,
+                          char **commit, char **words, GError **error);
+
 /* Paths (raw bytes) of repositories inside the project, submodules among them: changes in them are
  * not carried. After tb_project_base_tree without those whose files the base tree holds. Owned by
  * the scan. */
 const GPtrArray *tb_scan_nested(const TbScan *scan);
 
 /* The base tree: the project as the scan saw it; uncommitted and untracked, not ignored, files
- * included. Written into `git` (created by the caller with the alternates of
+ * included. What is masked (tb_scan_mask is called) is in it only when it is tracked, as the index
+ * has it. Written into `git` (created by the caller with the alternates of
  * tb_project_alternates); the index that holds it is left at `index_path`, for tb_changes_new.
  * Returns the tree id (g_free). Files that git cannot carry go to *notes (escaped lines). */
 char *tb_project_base_tree(TbProject *project, TbScan *scan, TbGit *git, const char *index_path,
@@ -86,9 +127,12 @@ TbProjectImage *tb_project_image_live(TbProject *project);
 /* NULL when there is no image. */
 const char *tb_project_image_path(const TbProjectImage *image);
 const char *tb_project_image_filesystem(const TbProjectImage *image); /* "erofs", ... or "none" */
-/* True when so much changed since the image was made that sending it would take longer than making
- * a new one: the box is to be started again, with what tb_project_image_renew puts in its place
- * (another path, to be filled). */
+/* tb_scan_mask, which need not ask what the kept image knows. */
+bool tb_project_image_mask(TbProjectImage *image, TbScan *scan, TbGit *git, GError **error);
+/* True when the kept image holds what is masked now, or so much changed since it was made that
+ * sending it would take longer than making a new one. After tb_project_image_mask. The box is to be
+ * started again, with what tb_project_image_renew puts in its place (another path, to be filled).
+ */
 bool tb_project_image_outgrown(const TbProjectImage *image, TbScan *scan);
 bool tb_project_image_renew(TbProjectImage *image, GError **error);
 bool tb_project_image_fill(TbProjectImage *image, TbScan *scan, GError **error);

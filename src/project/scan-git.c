@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What of a git directory the box gets: history and state, nothing that configures, runs or
- * authenticates. It is a list of what is wanted, so that what git invents tomorrow stays out.
+ * authenticates, and nothing of what the user did (reflogs, the stash). It is a list of what is
+ * wanted, so that what git invents tomorrow stays out.
  */
 #include "project/private.h"
 
@@ -31,24 +32,58 @@ static bool object_wanted(const char *path)
            !g_str_has_suffix(path, ".promisor");
 }
 
+/* Branches, tags, and what was fetched: not the stash, bisections, replacements, notes, pull
+ * requests. */
+static bool ref_wanted(const char *path)
+{
+    static const char *const kept[] = {"refs/heads", "refs/tags", "refs/remotes", NULL};
+    for (const char *const *at = kept; *at; at++) {
+        size_t length = strlen(*at);
+        if (strncmp(path, *at, length) == 0 && (path[length] == '\0' || path[length] == '/'))
+            return !is_temporary(path);
+    }
+    return false;
+}
+
+char *tb_git_packed_refs(const char *text)
+{
+    GString *out = g_string_new(NULL);
+    bool wanted = false;
+    for (const char *line = text, *end; *line; line = end) {
+        end = strchr(line, '\n');
+        end = end ? end + 1 : line + strlen(line);
+        g_autofree char *copy = g_strndup(line, (gsize)(end - line));
+        g_strchomp(copy);
+        const char *space = strchr(copy, ' ');
+        if (*line == '#') /* a line of traits */
+            wanted = line == text;
+        else if (*line != '^') /* "^ID" says more of the line before it */
+            wanted = space && ref_wanted(space + 1);
+        if (wanted)
+            g_string_append_len(out, line, end - line);
+    }
+    return g_string_free(out, FALSE);
+}
+
 static bool shared_part(const char *path, bool is_dir)
 {
     static const char *const files[] = {"packed-refs", "shallow", NULL};
     static const char *const dirs[] = {"objects", "refs", "info", "reftable", NULL};
-    static const char *const info[] = {"info/exclude", "info/attributes", NULL};
     if (!strchr(path, '/'))
         return is_one_of(path, is_dir ? dirs : files);
     if (g_str_has_prefix(path, "objects/"))
         return object_wanted(path);
-    if (g_str_has_prefix(path, "refs/") || g_str_has_prefix(path, "reftable/"))
+    if (g_str_has_prefix(path, "refs/"))
+        return ref_wanted(path);
+    if (g_str_has_prefix(path, "reftable/"))
         return !is_temporary(path);
-    return !is_dir && is_one_of(path, info);
+    return !is_dir && strcmp(path, "info/exclude") == 0;
 }
 
 static bool own_part(const char *path, bool is_dir)
 {
-    static const char *const files[] = {"HEAD", "index", "logs/HEAD", "info/sparse-checkout", NULL};
-    static const char *const dirs[] = {"logs", "info", "modules", NULL};
+    static const char *const files[] = {"HEAD", "index", "info/sparse-checkout", NULL};
+    static const char *const dirs[] = {"info", "modules", NULL};
     if (g_str_has_prefix(path, "modules/"))
         return is_dir; /* on the way to a submodule's git directory */
     if (is_dir)

@@ -31,6 +31,7 @@
 #define MAX_FILE    (UINT64_C(16) << 30)
 #define MAX_BYTES   (UINT64_C(60) << 30)
 #define CONFIG_FILE ((size_t)4 << 20)
+#define REFS_FILE   ((size_t)256 << 20)
 
 typedef struct {
     TbScan *scan;
@@ -56,7 +57,8 @@ static bool walk_dir(Walk *walk, int fd, const char *path, unsigned depth, const
 
 static bool stat_of(int fd, const char *name, struct statx *st)
 {
-    int flags = (tb_hole("scan-follow") ? 0 : AT_SYMLINK_NOFOLLOW) | AT_NO_AUTOMOUNT | (*name ? 0 : AT_EMPTY_PATH);
+    int flags = (tb_hole("scan-follow") ? 0 : AT_SYMLINK_NOFOLLOW) | AT_NO_AUTOMOUNT |
+                (*name ? 0 : AT_EMPTY_PATH);
     return statx(fd, name, flags, STATX_BASIC_STATS | STATX_MNT_ID, st) == 0;
 }
 
@@ -79,6 +81,7 @@ static TbItem *add_item(Walk *walk, const char *path, TbEntryKind kind, const st
         .ino = st->stx_ino,
         .mtime = {st->stx_mtime.tv_sec, st->stx_mtime.tv_nsec},
         .ctime = {st->stx_ctime.tv_sec, st->stx_ctime.tv_nsec},
+        .linked = kind == TB_ENTRY_FILE && st->stx_nlink > 1,
     };
     TbScan *scan = walk->scan;
     g_array_append_val(scan->items, item);
@@ -88,8 +91,7 @@ static TbItem *add_item(Walk *walk, const char *path, TbEntryKind kind, const st
     return tb_scan_item(scan, scan->items->len - 1);
 }
 
-/* Two contents with one number are as likely as two files with one inode and one set of times. */
-static uint64_t number_of(const char *text)
+uint64_t tb_text_number(const char *text)
 {
     uint8_t digest[32];
     gsize length = sizeof digest;
@@ -111,7 +113,7 @@ static void add_ours(TbScan *scan, char *path, TbEntryKind kind, char *text)
         .size = text ? strlen(text) : 0,
         .mtime = scan->started,
         .ctime = scan->started,
-        .ino = text ? number_of(text) : 0,
+        .ino = text ? tb_text_number(text) : 0,
         .text = text,
         .ours = true,
     };
@@ -148,14 +150,19 @@ static bool readable(const Walk *walk, int fd, const char *name, const struct st
     return faccessat(fd, name, R_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static void add_file(Walk *walk, int fd, const char *name, const char *path, const struct statx *st)
+static void add_file(Walk *walk, int fd, const char *name, const char *path, const Git *git,
+                     const struct statx *st)
 {
+    TbScan *scan = walk->scan;
     if (st->stx_size > MAX_FILE)
         tb_scan_leave_out(walk->scan, path, "larger than 16 GiB");
     else if (!readable(walk, fd, name, st))
         tb_scan_leave_out(walk->scan, path, "cannot be read (permission denied)");
-    else
-        add_item(walk, path, TB_ENTRY_FILE, st);
+    else {
+        TbItem *item = add_item(walk, path, TB_ENTRY_FILE, st);
+        item->listed = git->active ? NULL : tb_mask_list_match(scan->list, path);
+        scan->listed += item->listed != NULL;
+    }
 }
 
 /* The .git file of a submodule: what it says must be true in the box. */
@@ -170,6 +177,17 @@ static void add_git_file(Walk *walk, int fd, const char *path)
         tb_scan_leave_out(walk->scan, path, "leads to a repository outside of the project");
     g_autofree char *dir = g_path_get_dirname(path);
     g_ptr_array_add(walk->scan->nested, g_steal_pointer(&dir));
+}
+
+/* packed-refs less what the box does not get. */
+static void add_packed_refs(Walk *walk, int fd, const char *path)
+{
+    g_autoptr(GBytes) text = tb_read_file_at(fd, "packed-refs", REFS_FILE, NULL);
+    if (text)
+        add_ours(walk->scan, g_strdup(path), TB_ENTRY_FILE,
+                 tb_git_packed_refs(g_bytes_get_data(text, NULL)));
+    else
+        tb_scan_leave_out(walk->scan, path, "cannot be read");
 }
 
 static const char *kind_name(unsigned mode)
@@ -253,10 +271,12 @@ static bool visit(Walk *walk, int fd, const char *name, const char *path, unsign
         tb_scan_leave_out(scan, path, "a symbolic link inside of a git directory");
     } else if (type == S_IFLNK) {
         add_link(walk, fd, name, path, &st);
+    } else if (type == S_IFREG && git->active && strcmp(path + git->prefix, "packed-refs") == 0) {
+        add_packed_refs(walk, fd, path);
     } else if (type == S_IFREG) {
         if (strcmp(name, ".gitattributes") == 0)
             scan->has_attributes = true;
-        add_file(walk, fd, name, path, &st);
+        add_file(walk, fd, name, path, git, &st);
     } else {
         note_odd(scan, path);
         tb_scan_leave_out(scan, path, "%s", kind_name(type));
@@ -421,6 +441,62 @@ static void settle(TbScan *scan)
         g_hash_table_insert(scan->by_path, tb_scan_item(scan, i)->path, GUINT_TO_POINTER(i + 1));
 }
 
+/* True when the path is a .git or below one; *own: the project's. */
+static bool in_git(const char *path, bool *own)
+{
+    *own = strcmp(path, ".git") == 0 || g_str_has_prefix(path, ".git/");
+    size_t length = strlen(path);
+    return *own || strstr(path, "/.git/") ||
+           (length > 5 && strcmp(path + length - 5, "/.git") == 0);
+}
+
+/* `kept` names files in .git, and with a "*" at the end those that begin so. */
+static bool is_kept(const char *path, const char *const *kept)
+{
+    for (; kept && *kept && strlen(path) > strlen(".git/"); kept++) {
+        size_t length = strcspn(*kept, "*");
+        const char *name = path + strlen(".git/");
+        if (strncmp(name, *kept, length) == 0 && ((*kept)[length] || !name[length]))
+            return true;
+    }
+    return false;
+}
+
+static void drop_git(TbScan *scan, const char *const *kept)
+{
+    guint left = 0;
+    g_hash_table_remove_all(scan->by_path);
+    for (guint i = 0; i < scan->items->len; i++) {
+        TbItem *item = tb_scan_item(scan, i);
+        bool own = false;
+        if (in_git(item->path, &own) && !(own && is_kept(item->path, kept))) {
+            scan->files -= item->kind != TB_ENTRY_DIR && !item->ours;
+            scan->bytes -= item->kind == TB_ENTRY_FILE && !item->ours ? item->size : 0;
+            g_free(item->path);
+            g_free(item->text);
+            *item = (TbItem){0};
+            continue;
+        }
+        if (left != i) {
+            *tb_scan_item(scan, left) = *item;
+            *item = (TbItem){0};
+        }
+        left++;
+    }
+    g_array_set_size(scan->items, left);
+}
+
+bool tb_scan_replace_git(TbScan *scan, const char *const *kept, GError **error)
+{
+    drop_git(scan, kept);
+    add_ours(scan, g_strdup(".git"), TB_ENTRY_DIR, NULL);
+    add_git_files(scan, ".git", scan->project->fds[TB_SOURCE_MADE], false);
+    if (!walk_outside(scan, TB_SOURCE_MADE, TB_GIT_WHOLE, error))
+        return false;
+    settle(scan);
+    return true;
+}
+
 /* Objects that the repository borrows lie outside; a hostile project could name anybody's. */
 static void note_borrowed(TbScan *scan)
 {
@@ -452,5 +528,5 @@ TbScan *tb_scan_new(TbProject *project, GError **error)
                      project->root, scan->odd_git_input);
         return NULL;
     }
-    return g_steal_pointer(&scan);
+    return tb_scan_read_rules(scan, error) ? g_steal_pointer(&scan) : NULL;
 }

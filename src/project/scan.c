@@ -106,6 +106,12 @@ TbScan *tb_scan_alloc(TbProject *project)
     scan->omitted = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     scan->left_out = g_ptr_array_new_with_free_func(g_free);
     scan->nested = g_ptr_array_new_with_free_func(g_free);
+    scan->masked = g_ptr_array_new_with_free_func(g_free);
+    scan->masked_paths = g_ptr_array_new_with_free_func(g_free);
+    scan->masked_dirs = g_hash_table_new(g_str_hash, g_str_equal);
+    scan->masked_inodes = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    scan->shown = g_ptr_array_new_with_free_func(g_free);
+    scan->list = tb_mask_list_new();
     /* The clock that the kernel takes file times from. */
     clock_gettime(CLOCK_REALTIME_COARSE, &scan->started);
     return scan;
@@ -120,6 +126,17 @@ void tb_scan_free(TbScan *scan)
     g_array_unref(scan->items);
     g_ptr_array_unref(scan->left_out);
     g_ptr_array_unref(scan->nested);
+    g_hash_table_unref(scan->masked_dirs);
+    g_hash_table_unref(scan->masked_inodes);
+    g_ptr_array_unref(scan->masked);
+    g_ptr_array_unref(scan->masked_paths);
+    g_ptr_array_unref(scan->shown);
+    tb_mask_list_free(scan->list);
+    tb_index_free(scan->index);
+    g_free(scan->index_at);
+    g_free(scan->ignore_file);
+    g_free(scan->rules);
+    g_free(scan->index_state);
     g_free(scan->odd_git_input);
     g_free(scan);
 }
@@ -137,6 +154,21 @@ uint64_t tb_scan_bytes(const TbScan *scan)
 const GPtrArray *tb_scan_nested(const TbScan *scan)
 {
     return scan->nested;
+}
+
+const GPtrArray *tb_scan_masked(const TbScan *scan)
+{
+    return scan->masked;
+}
+
+const GPtrArray *tb_scan_masked_paths(const TbScan *scan)
+{
+    return scan->masked_paths;
+}
+
+const GPtrArray *tb_scan_shown(const TbScan *scan)
+{
+    return scan->shown;
 }
 
 const GPtrArray *tb_scan_left_out(const TbScan *scan)

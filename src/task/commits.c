@@ -103,7 +103,7 @@ static bool ask(TbSession *session, const TbTask *task, const char *cwd, Answer 
 {
     g_autofree char *limit = g_strdup_printf("%d", TB_SERIES_COMMITS);
     const char *argv[] = {
-        "sh",  "-c", tb_task_commits_script, "sh", task->base_commit ? task->base_commit : "",
+        "sh",  "-c", tb_task_commits_script, "sh", task->box_commit ? task->box_commit : "",
         limit, NULL};
     TbExec exec = {.argv = argv, .cwd = cwd, .stdin_fd = -1};
     TbExecHandlers handlers = {.output = on_output, .data = answer};
@@ -174,6 +174,7 @@ bool tb_task_commits_store(TbTask *task, TbGit *git, const char *base_index, int
                            .base_tree = task->base_tree,
                            .result_tree = task->result_tree,
                            .commits = commits,
+                           .masked = task->masked_paths,
                            .pack_fd = fd,
                            .seconds = seconds};
     g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func(g_free);

@@ -60,6 +60,11 @@ bool tb_task_log_append(TbTaskLog *log, const void *data, size_t length, GError 
     return write_marker(log, error);
 }
 
+bool tb_task_log_is_full(const TbTaskLog *log)
+{
+    return log->full;
+}
+
 bool tb_task_log_finish(TbTaskLog *log, GError **error)
 {
     if (fsync(log->fd) < 0)

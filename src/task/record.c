@@ -46,6 +46,8 @@ static const struct {
     {"error_code", offsetof(TbTask, error_code)},
     {"error_message", offsetof(TbTask, error_message)},
     {"cause", offsetof(TbTask, cause)},
+    {"history", offsetof(TbTask, history)},
+    {"limits", offsetof(TbTask, limits)},
 };
 
 static char **text_of(const TbTask *task, size_t index)
@@ -75,6 +77,7 @@ TbTask *tb_record_new(void)
     TbTask *task = g_new0(TbTask, 1);
     task->dirfd = task->lock_fd = -1;
     task->notes = g_ptr_array_new_with_free_func(g_free);
+    task->masked = g_ptr_array_new_with_free_func(g_free);
     task->timings = g_ptr_array_new_with_free_func(timing_free);
     return task;
 }
@@ -88,6 +91,8 @@ void tb_task_free(TbTask *task)
     g_free(task->id);
     g_free(task->dir);
     g_strfreev(task->command);
+    g_free(task->box_commit);
+    g_ptr_array_unref(task->masked);
     g_ptr_array_unref(task->notes);
     g_ptr_array_unref(task->timings);
     tb_clear_fd(&task->dirfd);
@@ -140,6 +145,15 @@ static char *print(JsonBuilder *json, bool pretty)
     return json_to_string(root, pretty);
 }
 
+static void add_texts(JsonBuilder *json, const char *name, const GPtrArray *lines)
+{
+    json_builder_set_member_name(json, name);
+    json_builder_begin_array(json);
+    for (guint i = 0; i < lines->len; i++)
+        add_bytes(json, lines->pdata[i]);
+    json_builder_end_array(json);
+}
+
 static void add_lists(JsonBuilder *json, const TbTask *task)
 {
     if (task->command) {
@@ -149,11 +163,8 @@ static void add_lists(JsonBuilder *json, const TbTask *task)
             add_bytes(json, *arg);
         json_builder_end_array(json);
     }
-    json_builder_set_member_name(json, "notes");
-    json_builder_begin_array(json);
-    for (guint i = 0; i < task->notes->len; i++)
-        add_bytes(json, task->notes->pdata[i]);
-    json_builder_end_array(json);
+    add_texts(json, "masked", task->masked);
+    add_texts(json, "notes", task->notes);
     json_builder_set_member_name(json, "timings");
     json_builder_begin_array(json);
     for (guint i = 0; i < task->timings->len; i++) {
@@ -268,6 +279,7 @@ static void read_lists(TbTask *task, JsonObject *object)
         g_ptr_array_add(command, NULL);
         task->command = (char **)g_ptr_array_steal(command, NULL);
     }
+    read_texts(object, "masked", task->masked);
     read_texts(object, "notes", task->notes);
     JsonArray *array = read_array(object, "timings");
     for (guint i = 0; array && i < json_array_get_length(array); i++) {
@@ -431,6 +443,15 @@ static void add_command(JsonBuilder *json, const TbTask *task)
     json_builder_end_array(json);
 }
 
+static void add_shown(JsonBuilder *json, const char *name, const GPtrArray *lines)
+{
+    json_builder_set_member_name(json, name);
+    json_builder_begin_array(json);
+    for (guint i = 0; i < lines->len; i++)
+        add_text(json, NULL, lines->pdata[i]);
+    json_builder_end_array(json);
+}
+
 char *tb_task_record_json(const TbTask *task)
 {
     g_autoptr(JsonBuilder) json = json_builder_new();
@@ -453,11 +474,10 @@ char *tb_task_record_json(const TbTask *task)
     add_text(json, "log", log);
     g_autofree char *box = task->keep ? tb_task_path(task, "box") : NULL;
     add_text(json, "box", box);
-    json_builder_set_member_name(json, "notes");
-    json_builder_begin_array(json);
-    for (guint i = 0; i < task->notes->len; i++)
-        add_text(json, NULL, task->notes->pdata[i]);
-    json_builder_end_array(json);
+    add_text(json, "history", task->history);
+    add_text(json, "limits", task->limits);
+    add_shown(json, "masked", task->masked);
+    add_shown(json, "notes", task->notes);
     json_builder_set_member_name(json, "milliseconds");
     json_builder_begin_object(json);
     for (guint i = 0; i < task->timings->len; i++) {

@@ -21,6 +21,7 @@
 #include "project/project.h"
 #include "task/admission.h"
 #include "task/commits.h"
+#include "task/limit.h"
 #include "task/start.h"
 #include "task/findings.h"
 #include "task/repository.h"
@@ -29,6 +30,7 @@
 #include "util/hole.h"
 #include "util/interrupt.h"
 #include "util/log.h"
+#include "util/units.h"
 #include "vm/box.h"
 
 _Static_assert(TB_PROJECT_IMAGE_SIZE == TB_BOX_PROJECT_DISK_SIZE,
@@ -39,6 +41,7 @@ _Static_assert(TB_PROJECT_IMAGE_SIZE == TB_BOX_PROJECT_DISK_SIZE,
 #define COPY_DEADLINE  (1800 * SECOND)
 #define MOUNT_DEADLINE (120 * SECOND)
 #define NOTES_SHOWN    200
+#define MASKED_NAMED   1000
 
 /* All that lives as long as the run. Freed in reverse order of use by run_clear. */
 typedef struct {
@@ -63,8 +66,11 @@ typedef struct {
     TbTaskLog *log;
     TbChanges *changes;
     char *base_index;
-    bool git_touched; /* something in the project's .git changed */
-    int interrupts;   /* while the command ran */
+    TbLimits limits;
+    TbPatchLimits patch_limits;
+    bool out_of_space; /* the command was stopped for it */
+    bool git_touched;  /* something in the project's .git changed */
+    int interrupts;    /* while the command ran */
     int64_t phase_start;
 } Run;
 
@@ -77,6 +83,8 @@ static void run_clear(Run *run)
     g_clear_pointer(&run->log, tb_task_log_free);
     g_clear_pointer(&run->delta, tb_delta_free);
     g_clear_pointer(&run->git, tb_git_free);
+    if (run->task)
+        run->task->masked_paths = NULL; /* the scan's */
     g_clear_pointer(&run->scan, tb_scan_free);
     g_clear_pointer(&run->project_image, tb_project_image_free);
     g_clear_pointer(&run->argv, g_strfreev);
@@ -116,6 +124,34 @@ static void add_notes(Run *run, const GPtrArray *lines, const char *prefix)
     }
 }
 
+/* The settings' patterns, then those of this run. */
+static char **both(char *const *first, const char *const *second)
+{
+    g_autoptr(GStrvBuilder) all = g_strv_builder_new();
+    for (char *const *at = first; at && *at; at++)
+        g_strv_builder_add(all, *at);
+    for (const char *const *at = second; at && *at; at++)
+        g_strv_builder_add(all, *at);
+    return g_strv_builder_end(all);
+}
+
+static bool set_masking(Run *run, GError **error)
+{
+    const TbRunOptions *options = run->options;
+    const TbSettings *settings = run->settings;
+    g_auto(GStrv) exclude = both(settings->exclude, options->exclude);
+    g_auto(GStrv) include = both(settings->include, options->include);
+    TbMasking masking = {.exclude = (const char *const *)exclude,
+                         .include = (const char *const *)include};
+    unsigned commits = options->has_history ? options->history : settings->history;
+    if (options->has_history || settings->has_history)
+        masking.history = (TbHistory){.kind = commits == TB_ALL_COMMITS ? TB_HISTORY_FULL
+                                              : commits                 ? TB_HISTORY_DEPTH
+                                                                        : TB_HISTORY_NONE,
+                                      .depth = commits};
+    return tb_project_set_masking(run->project, &masking, error);
+}
+
 /* What was asked for, resolved: agent, project, image. Nothing has been started yet. */
 static bool prepare(Run *run, GError **error)
 {
@@ -134,7 +170,7 @@ static bool prepare(Run *run, GError **error)
         task->agent = g_strdup(run->agent->name);
     }
     run->project = tb_project_open(options->dir ? options->dir : ".", error);
-    if (!run->project)
+    if (!run->project || !set_masking(run, error))
         return false;
     task->project_root = g_strdup(tb_project_root(run->project));
     task->project_subdir = g_strdup(tb_project_subdir(run->project));
@@ -176,6 +212,21 @@ static bool open_git(Run *run, GError **error)
     return run->git && tb_git_start(run->git, tb_project_root(run->project), error);
 }
 
+static bool set_limits(Run *run, GError **error)
+{
+    const TbShape *shape = &run->start.shape;
+    const TbLimits *limits = &run->limits;
+    uint64_t timeout = run->options->timeout ? run->options->timeout : run->settings->timeout;
+    run->limits = tb_limits_merge(&run->options->limits, &run->settings->limits);
+    /* What a stopped command has written is still in the box's memory, and comes. */
+    if (!run->options->limits.free_space && !run->settings->limits.free_space)
+        run->limits.free_space += shape->memory / 4;
+    run->patch_limits = (TbPatchLimits){
+        .max_bytes = limits->changes, .max_entries = limits->files, .max_patch = limits->patch};
+    run->task->limits = tb_limits_text(limits, shape->cpus, shape->memory, shape->disk, timeout);
+    return tb_limits_check_space(run->task, limits, error);
+}
+
 /* The VM starts here and comes up by itself while read_project works. */
 static bool start_box(Run *run, GError **error)
 {
@@ -186,7 +237,7 @@ static bool start_box(Run *run, GError **error)
         return false;
     start->shape.uid = tb_project_uid(run->project);
     start->shape.gid = tb_project_gid(run->project);
-    if (!admit(run, error) || !tb_start_prepare(start, error))
+    if (!set_limits(run, error) || !admit(run, error) || !tb_start_prepare(start, error))
         return false;
     if (start->made)
         phase_end(run, "template");
@@ -222,11 +273,30 @@ static bool renew_image(Run *run, GError **error)
     return run->box != NULL;
 }
 
+static bool mask(Run *run, GError **error)
+{
+    TbTask *task = run->task;
+    if (!tb_project_image_mask(run->project_image, run->scan, run->git, error))
+        return false;
+    const GPtrArray *masked = tb_scan_masked(run->scan);
+    for (guint i = 0; i < masked->len && i < MASKED_NAMED; i++)
+        g_ptr_array_add(task->masked, g_strdup(masked->pdata[i]));
+    if (masked->len > MASKED_NAMED)
+        g_ptr_array_add(task->masked, g_strdup_printf("and %u more", masked->len - MASKED_NAMED));
+    if (masked->len > 0)
+        tb_info("masked: %u %s empty in the box (taskbox show %s)", masked->len,
+                masked->len == 1 ? "file is" : "files or directories are", task->id);
+    task->masked_paths = tb_scan_masked_paths(run->scan);
+    add_notes(run, tb_scan_shown(run->scan),
+              "looks secret, and the box sees it, since git tracks it (--exclude hides it): ");
+    return true;
+}
+
 /* Base tree, project image and delta. */
 static bool read_project(Run *run, GError **error)
 {
     run->scan = tb_scan_new(run->project, error);
-    if (!run->scan || !renew_image(run, error))
+    if (!run->scan || !mask(run, error) || !renew_image(run, error))
         return false;
     add_notes(run, tb_scan_left_out(run->scan), "not in the box: ");
     phase_end(run, "scan");
@@ -237,6 +307,9 @@ static bool read_project(Run *run, GError **error)
     if (!run->task->base_tree)
         return false;
     add_notes(run, notes, "not in the base tree: ");
+    if (!tb_scan_make_history(run->scan, run->git, run->base_index, run->task->base_commit,
+                              &run->task->box_commit, &run->task->history, error))
+        return false;
     phase_end(run, "base-tree");
     if (!tb_project_image_fill(run->project_image, run->scan, error))
         return false;
@@ -294,6 +367,14 @@ static int on_interrupt(void *user_data)
     return SIGINT;
 }
 
+/* The task's box grows on the host's file system, which others need, too. */
+static bool on_tick(void *user_data, GError **error)
+{
+    Run *run = user_data;
+    run->out_of_space = !tb_limits_check_space(run->task, &run->limits, error);
+    return !run->out_of_space;
+}
+
 static int stdin_of(Run *run, int *owned, GError **error)
 {
     if (!run->agent || !run->agent->prompt_stdin)
@@ -315,8 +396,9 @@ static bool run_command(Run *run, GError **error)
     TbTask *task = run->task;
     if (!tb_task_save(task, TB_TASK_RUNNING, error))
         return false;
-    run->log = tb_task_log_open(task, 0, error);
-    if (!run->log)
+    run->log = tb_task_log_open(task, run->limits.log, error);
+    if (!run->log ||
+        !tb_limits_set_processes(run->session, &run->limits, deadline_in(SETUP_DEADLINE), error))
         return false;
     tb_autofd owned = -1;
     int stdin_fd = stdin_of(run, &owned, error);
@@ -330,7 +412,8 @@ static bool run_command(Run *run, GError **error)
                    .stdin_fd = stdin_fd};
     if (tb_hole("box-env"))
         exec.env = (const char *const *)environ;
-    TbExecHandlers handlers = {.output = on_output, .interrupt = on_interrupt, .data = run};
+    TbExecHandlers handlers = {
+        .output = on_output, .interrupt = on_interrupt, .tick = on_tick, .data = run};
     uint64_t timeout = run->options->timeout ? run->options->timeout : run->settings->timeout;
     int64_t deadline = timeout && !tb_hole("timeout") ? deadline_in((int64_t)timeout * SECOND) : 0;
     TbExecResult result = {0};
@@ -340,6 +423,8 @@ static bool run_command(Run *run, GError **error)
     g_autoptr(GError) log_error = NULL;
     if (!tb_task_log_finish(run->log, &log_error))
         tb_warn("%s", log_error->message);
+    if (tb_task_log_is_full(run->log))
+        tb_task_note(task, "the log is cut: the command wrote more than is kept (limit 'log')");
     if (ran) {
         task->exited = true;
         task->exit_code = result.code;
@@ -350,6 +435,9 @@ static bool run_command(Run *run, GError **error)
         task->exit_code = 124;
         task->cause =
             g_strdup_printf("stopped after its timeout of %" G_GUINT64_FORMAT " s", timeout);
+    } else if (run->out_of_space) {
+        task->exit_code = 124;
+        task->cause = g_strdup(why->message);
     } else if (g_error_matches(why, TB_ERROR, TB_ERROR_INTERRUPTED)) {
         task->exit_code = 128 + tb_interrupt_signal();
         task->cause = g_strdup_printf("interrupted by %s", strsignal(tb_interrupt_signal()));
@@ -374,7 +462,7 @@ static bool export_changes(Run *run, GError **error)
     TbTask *task = run->task;
     if (!tb_task_save(task, TB_TASK_EXPORTING, error))
         return false;
-    const TbPatchLimits *limits = &tb_patch_limits_default;
+    const TbPatchLimits *limits = &run->patch_limits;
     const char *excludes = tb_project_user_excludes(run->project);
     const char *common = tb_project_common_dir(run->project);
     g_autofree char *info = common ? g_build_filename(common, "info", "exclude", NULL) : NULL;
@@ -385,6 +473,8 @@ static bool export_changes(Run *run, GError **error)
     const GPtrArray *nested = tb_scan_nested(run->scan);
     for (guint i = 0; i < nested->len; i++)
         tb_changes_leave_out(run->changes, nested->pdata[i]);
+    for (guint i = 0; i < task->masked_paths->len; i++)
+        tb_changes_mask(run->changes, task->masked_paths->pdata[i]);
     int64_t deadline = deadline_in(COPY_DEADLINE);
     if (!tb_session_export_list(run->session, limits->max_entries, on_entry, run, deadline, error))
         return false;
@@ -415,7 +505,7 @@ static bool write_patch(Run *run, GError **error)
     TbTask *task = run->task;
     g_autofree char *command = tb_task_subject(task);
     TbPatchHeader header = tb_task_patch_header(task, command, task->result_tree, time(NULL));
-    if (!tb_patch_write(run->git, run->base_index, &header, &tb_patch_limits_default, task->dirfd,
+    if (!tb_patch_write(run->git, run->base_index, &header, &run->patch_limits, task->dirfd,
                         "patch", &task->stat, error))
         return false;
     task->has_patch = task->verified = true;
@@ -472,6 +562,7 @@ bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions 
     if (ok)
         take_commits(&run);
     if (!ok && run.task->state == TB_TASK_CREATED) {
+        run.task = NULL;
         forget_refused(store, out);
         g_propagate_error(error, g_steal_pointer(&why));
         return false;

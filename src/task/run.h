@@ -15,12 +15,17 @@ typedef struct {
     unsigned cpus;         /* 0: from the settings, else the image's recipe */
     uint64_t memory, disk; /* bytes; 0: as cpus */
     uint64_t timeout;      /* seconds for the task's command; 0: from the settings, else none */
+    TbLimits limits;       /* those that are 0: from the settings */
     TbKeep keep;
-    const char *const *argv; /* the command; NULL with a prompt */
-    const char *prompt;      /* for an agent */
-    const char *agent;       /* NULL: the settings' default */
-    bool pass_stdin;         /* our stdin is the command's */
-    bool cold;               /* boot the box, even where it could be forked */
+    const char *const *argv;    /* the command; NULL with a prompt */
+    const char *prompt;         /* for an agent */
+    const char *agent;          /* NULL: the settings' default */
+    bool pass_stdin;            /* our stdin is the command's */
+    const char *const *exclude; /* on top of the settings'; may be NULL, likewise below */
+    const char *const *include;
+    bool has_history; /* false: as the settings say, else as it must be */
+    unsigned history; /* commits that go into the box */
+    bool cold;        /* boot the box, even where it could be forked */
 } TbRunOptions;
 
 typedef struct {

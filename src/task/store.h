@@ -79,7 +79,12 @@ typedef struct {
     uint32_t commits;  /* made in the box, and in the series */
     bool has_findings; /* findings holds: how many by severity */
     uint32_t findings[TB_SEVERITIES];
-    GPtrArray *notes;   /* char *: lines for a reviewer, already escaped; never NULL */
+    char *limits;                  /* what held for it, in words */
+    char *history;                 /* how much of the project's went into the box, in words */
+    char *box_commit;              /* what HEAD was in the box when it began; known while it runs */
+    const GPtrArray *masked_paths; /* char *, raw bytes, borrowed; known while it runs */
+    GPtrArray *masked; /* char *: "PATH: WHY" of what stood empty in the box, escaped; never NULL */
+    GPtrArray *notes;  /* char *: lines for a reviewer, already escaped; never NULL */
     GPtrArray *timings; /* TbTiming *, in order; never NULL */
     char *error_code;   /* tb_error_code_name; NULL: none */
     char *error_message;
@@ -150,6 +155,8 @@ typedef struct TbTaskLog TbTaskLog;
 /* `cap` 0: the default. Creates the file, or goes on at its end. */
 TbTaskLog *tb_task_log_open(TbTask *task, uint64_t cap, GError **error);
 bool tb_task_log_append(TbTaskLog *log, const void *data, size_t length, GError **error);
+/* True when output was dropped. */
+bool tb_task_log_is_full(const TbTaskLog *log);
 /* fsync; call it before a state that says the log is complete. */
 bool tb_task_log_finish(TbTaskLog *log, GError **error);
 void tb_task_log_free(TbTaskLog *log);

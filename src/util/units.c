@@ -186,3 +186,19 @@ const char *tb_nearest_word(const char *word, const char *const *words)
     }
     return nearest;
 }
+
+bool tb_history_parse(const char *text, unsigned *commits, GError **error)
+{
+    uint64_t number = 0;
+    if (strcmp(text, "full") == 0 || strcmp(text, "none") == 0) {
+        *commits = *text == 'f' ? TB_ALL_COMMITS : 0;
+        return true;
+    }
+    if (!g_ascii_isdigit(*text))
+        return tb_error_set(error, TB_ERROR_USAGE,
+                            "bad value '%s' (must be full, none or a number of commits)", text);
+    if (!tb_number_parse(text, "number of commits", 1, TB_MAX_COMMITS, &number, error))
+        return false;
+    *commits = (unsigned)number;
+    return true;
+}

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <glib.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -17,6 +18,10 @@ char *tb_duration_format(uint64_t milliseconds);
 /* Digits only, within [min, max]. `what` names the value in the error (TB_ERROR_USAGE). */
 bool tb_number_parse(const char *text, const char *what, uint64_t min, uint64_t max, uint64_t *out,
                      GError **error);
+/* How many commits: "full" is TB_ALL_COMMITS, "none" 0, else a number. TB_ERROR_USAGE. */
+#define TB_ALL_COMMITS UINT_MAX
+#define TB_MAX_COMMITS 200
+bool tb_history_parse(const char *text, unsigned *commits, GError **error);
 /* The word in the NULL-terminated list nearest to `word` by edit distance, NULL when none is near
  * (more than a third of its letters off). Points into the list. */
 const char *tb_nearest_word(const char *word, const char *const *words);

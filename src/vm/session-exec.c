@@ -15,6 +15,7 @@
 #include "vm/session-private.h"
 
 enum { INPUT_CHUNK = 32 * 1024, QUEUE_FOR_INPUT = 64 * 1024, KILL_FLUSH_MS = 2000 };
+#define TICK_US G_USEC_PER_SEC
 
 typedef struct {
     TbSession *session;
@@ -22,6 +23,7 @@ typedef struct {
     const TbExecHandlers *handlers;
     uint32_t credit;
     bool started, exited, input_open;
+    int64_t next_tick; /* 0: none */
     TbExecResult result;
 } Run;
 
@@ -169,17 +171,28 @@ static bool heed_interrupt(Run *run, GError **error)
     return true;
 }
 
+static bool tick(Run *run, GError **error)
+{
+    int64_t now = g_get_monotonic_time();
+    if (run->next_tick == 0 || now < run->next_tick)
+        return true;
+    run->next_tick = now + TICK_US;
+    return run->handlers->tick(run->handlers->data, error);
+}
+
 static bool run_step(Run *run, int64_t deadline, GError **error)
 {
     TbSession *session = run->session;
     bool wants_input =
         run->input_open && run->credit > 0 && tb_session_queued(session) < QUEUE_FOR_INPUT;
     TbSessionWait wait = {.deadline = deadline,
+                          .wake = run->next_tick,
                           .input_fd = wants_input ? run->exec->stdin_fd : -1,
                           .ignore_interrupt = true};
     TbFrame frame;
     bool have;
-    if (!heed_interrupt(run, error) || !tb_session_poll_frame(session, &frame, &have, error))
+    if (!heed_interrupt(run, error) || !tick(run, error) ||
+        !tb_session_poll_frame(session, &frame, &have, error))
         return false;
     if (have && !take_frame(run, &frame, error))
         return false;
@@ -198,6 +211,8 @@ bool tb_session_exec(TbSession *session, const TbExec *exec, const TbExecHandler
     if (!tb_session_usable(session, error) || !end_stale(session, deadline, error) ||
         !send_request(session, exec, deadline, error))
         return false;
+    if (handlers && handlers->tick)
+        run.next_tick = g_get_monotonic_time() + TICK_US;
     while (!run.exited) {
         g_autoptr(GError) own = NULL;
         if (run_step(&run, deadline, &own))

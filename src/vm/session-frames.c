@@ -101,8 +101,11 @@ static bool read_some(TbSession *session, GError **error)
     return true;
 }
 
-static int poll_timeout(int64_t deadline)
+static int poll_timeout(const TbSessionWait *wait)
 {
+    int64_t deadline = wait->deadline;
+    if (wait->wake != 0 && (deadline == 0 || wait->wake < deadline))
+        deadline = wait->wake;
     if (deadline == 0)
         return -1;
     int64_t left = (deadline - g_get_monotonic_time() + 999) / 1000;
@@ -131,7 +134,7 @@ bool tb_session_move(TbSession *session, TbSessionWait *wait, GError **error)
     wait->input_ready = false;
     if (!check_due(wait, error))
         return false;
-    if (poll(fds, G_N_ELEMENTS(fds), poll_timeout(wait->deadline)) < 0)
+    if (poll(fds, G_N_ELEMENTS(fds), poll_timeout(wait)) < 0)
         return errno == EINTR || tb_error_set_errno(error, errno, "cannot wait for the guest");
     wait->input_ready = fds[3].revents != 0;
     if (fds[1].revents != 0 && session->watch && !session->watch(session->watch_data, error)) {

@@ -28,6 +28,7 @@ struct TbSession {
 /* What a call waits under. */
 typedef struct {
     int64_t deadline;
+    int64_t wake;          /* returns by then, with nothing done; 0: not */
     int input_fd;          /* polled for reading, too; -1: none */
     bool input_ready;      /* out: it can be read or has ended */
     bool ignore_interrupt; /* the caller looks itself */

@@ -84,6 +84,9 @@ typedef struct {
      * to the process's group in the guest (0: none) or -1 to end with TB_ERROR_INTERRUPTED. NULL:
      * always end. */
     int (*interrupt)(void *data_);
+    /* Called about once a second. false ends the call with the error; the process is then killed.
+     * May be NULL. */
+    bool (*tick)(void *data_, GError **error);
     void *data;
 } TbExecHandlers;
 

@@ -136,6 +136,32 @@ START_TEST(several_agents_need_a_default)
 }
 END_TEST
 
+START_TEST(masks_and_limits)
+{
+    g_autoptr(TbSettings) s = parse("exclude: [a, 'b/']\ninclude: ['*.pem']\nhistory: 20\n"
+                                    "limits: {free-space: 5G, log: 16M, processes: 9}",
+                                    NULL);
+    ck_assert_ptr_nonnull(s);
+    ck_assert_str_eq(s->exclude[1], "b/");
+    ck_assert_str_eq(s->include[0], "*.pem");
+    ck_assert(s->has_history && s->history == 20);
+    ck_assert_uint_eq(s->limits.free_space, UINT64_C(5) << 30);
+    ck_assert_uint_eq(s->limits.log, 16 << 20);
+    ck_assert_uint_eq(s->limits.processes, 9);
+    g_autoptr(TbSettings) none = parse("history: none", NULL);
+    ck_assert(none->has_history && none->history == 0);
+    g_autoptr(TbSettings) unset = parse("image: x", NULL);
+    ck_assert(!unset->has_history);
+    static const char *const wrong[] = {"history: all",     "history: 0",       "history: 100000",
+                                        "limits: {log: 0}", "limits: {lag: 1}", "exclude: a"};
+    for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        g_autoptr(GError) error = NULL;
+        ck_assert_msg(!parse(wrong[i], &error), "%s", wrong[i]);
+        ck_assert_int_eq(tb_error_code(error), TB_ERROR_CONFIG);
+    }
+}
+END_TEST
+
 START_TEST(keep_words_go_both_ways)
 {
     TbKeep keep;
@@ -157,6 +183,7 @@ int main(void)
     tcase_add_loop_test(tcase, says_what_is_wrong_and_where, 0, G_N_ELEMENTS(bad));
     tcase_add_test(tcase, the_prompt_is_one_argument_and_is_not_expanded_again);
     tcase_add_test(tcase, several_agents_need_a_default);
+    tcase_add_test(tcase, masks_and_limits);
     tcase_add_test(tcase, keep_words_go_both_ways);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

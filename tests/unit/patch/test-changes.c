@@ -279,6 +279,36 @@ START_TEST(nested_repository_from_before)
 }
 END_TEST
 
+START_TEST(masked_stays_whatever_the_box_does)
+{
+    g_autoptr(TbChanges) changes = changes_for(&f);
+    tb_changes_mask(changes, "a");
+    tb_changes_mask(changes, "d/y");
+    tb_changes_mask(changes, ".env");
+    add_file(changes, "a", "emptied", 0644);
+    add_path(changes, TB_ENTRY_DELETE, ".env");
+    add_path(changes, TB_ENTRY_DELETE, "d"); /* with a masked file of the base below */
+    add_file(changes, "a2", "x", 0644);
+    g_autofree char *tree = finish_tree(&f, changes, "x");
+    g_autofree char *text = list_tree(&f, tree);
+    ck_assert_ptr_nonnull(strstr(text, "100644 a\n"));
+    ck_assert_ptr_nonnull(strstr(text, "100644 a2\n"));
+    ck_assert_ptr_nonnull(strstr(text, "100644 d/y/z\n"));
+    ck_assert_ptr_null(strstr(text, "d/x"));
+    ck_assert(has_note(changes, "'a': not carried: 1 change(s) of what is masked"));
+    g_autoptr(TbChanges) replaced = changes_for(&f);
+    tb_changes_mask(replaced, "d/y");
+    add_file(replaced, "d", "a file now", 0644);
+    add_path(replaced, TB_ENTRY_DIR, "new");
+    add_file(replaced, "new/x", "x", 0644);
+    g_autofree char *other = finish_tree(&f, replaced, "x");
+    g_autofree char *files = list_tree(&f, other);
+    ck_assert_ptr_nonnull(strstr(files, "d/y/z\n"));
+    ck_assert_ptr_nonnull(strstr(files, "d/x\n"));
+    ck_assert(has_note(replaced, "'d': not carried: the directory that was there holds masked"));
+}
+END_TEST
+
 /* A gitlink of the base. */
 static void base_with_submodule(void)
 {
@@ -456,6 +486,7 @@ int main(void)
     tcase_add_test(plain, bad_links);
     tcase_add_test(plain, own_git_directory);
     tcase_add_test(plain, nested_repository_from_before);
+    tcase_add_test(plain, masked_stays_whatever_the_box_does);
     tcase_add_test(plain, submodule_stays);
     tcase_add_test(plain, submodule_goes);
     tcase_add_test(plain, limits_hold);
