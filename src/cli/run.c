@@ -80,6 +80,12 @@ static bool read_limits(const TbArguments *arguments, TbRunOptions *options, GEr
     text = tb_arguments_value(arguments, "keep");
     if (text && !tb_keep_parse(text, &options->keep, error))
         return false;
+    text = tb_arguments_value(arguments, "net");
+    if (text && !tb_net_parse(text, &options->net, error)) {
+        g_prefix_error(error, "--net: ");
+        return false;
+    }
+    options->allow_hosts = tb_arguments_all(arguments, "allow-host");
     options->cold = tb_arguments_flag(arguments, "cold");
     return tb_cli_read_shape(arguments, options, error);
 }

@@ -16,11 +16,13 @@ typedef struct {
     uint64_t memory, disk; /* bytes; 0: as cpus */
     uint64_t timeout;      /* seconds for the task's command; 0: from the settings, else none */
     TbKeep keep;
-    const char *const *argv; /* the command; NULL with a prompt */
-    const char *prompt;      /* for an agent */
-    const char *agent;       /* NULL: the settings' default */
-    bool pass_stdin;         /* our stdin is the command's */
-    bool cold;               /* boot the box, even where it could be forked */
+    const char *const *argv;        /* the command; NULL with a prompt */
+    const char *prompt;             /* for an agent */
+    const char *agent;              /* NULL: the settings' default */
+    bool pass_stdin;                /* our stdin is the command's */
+    TbNet net;                      /* TB_NET_UNSET: from the settings, else by what is run */
+    const char *const *allow_hosts; /* besides; may be NULL */
+    bool cold;                      /* boot the box, even where it could be forked */
 } TbRunOptions;
 
 typedef struct {
