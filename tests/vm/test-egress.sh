@@ -43,13 +43,14 @@ say() { printf '%s %s\n' "$1" "${2:-nothing}"; }
 say http "$(curl http://good.test/ 2>/dev/null)"
 say https "$(curl https://good.test/ 2>/dev/null)"
 say status "$(curl -o /dev/null -w '%{http_code}' http://other.test/ 2>/dev/null)"
-for name in other.test trap.test:8080 meta.test own.test:8081 good.test:8000 127.0.0.1:8080 127.1:8080 \
+set -- other.test trap.test:8080 meta.test own.test:8081 good.test:8000 127.0.0.1:8080 127.1:8080 \
     2130706433:8080 0x7f.1:8080 0177.0.0.1:8080 '[::1]:8080' '[::ffff:127.0.0.1]:8080' 169.254.169.254 \
-    11.0.0.2 localhost:8080 good.test.evil.test mixed.test; do
-    say "plain/$name" "$(px -f "http://$name/")"
-    say "connect/$name" "$(px -f -p "http://$name/")"
-    say "tls/$name" "$(px -f "https://$name/")"
-done
+    11.0.0.2 localhost:8080 good.test.evil.test mixed.test
+[ -z "${few:-}" ] || set -- trap.test:8080 meta.test own.test:8081 127.1:8080 mixed.test
+say plain "$(px -g $(printf 'http://%s/ ' "$@") | grep served)"
+say connect "$(px -g -p $(printf 'http://%s/ ' "$@") | grep served)"
+say tls "$(px -g $(printf 'https://%s/ ' "$@") | grep served)"
+[ -z "${few:-}" ] || return 0
 say sni "$(px -f --connect-to good.test:443:other.test:443 https://good.test/)"
 say fronted "$(px -f --connect-to other.test:443:good.test:443 https://other.test/)"
 say host "$(px -f -H 'Host: other.test' http://good.test/)"
@@ -74,11 +75,10 @@ result() { sed -n "s|^$1 ||p" "$T/out"; }
 reaches_nothing() { # but what is named
     local line
     while read -r line; do
-        case $line in plain/* | connect/* | tls/* | sni* | fronted* | host* | push* | chained* | direct* | tcp* | udp* | dns* | vsock*)
+        case $line in plain* | connect* | tls* | sni* | fronted* | host* | push* | chained* | direct* | tcp* | udp* | dns* | vsock*)
             equal nothing "${line#* }" "${line%% *}" ;;
         esac
     done <"$T/out"
-    equal 'lo ' "$(result cards)" "network cards"
     [ ! -e "$T/seen" ] || holds_not "$T/seen" TRAP "what the servers saw"
 }
 
@@ -89,6 +89,7 @@ equal served "$(result http)" "plain HTTP to the allowed name"
 equal served "$(result https)" "HTTPS to the allowed name"
 equal 403 "$(result status)" "status for another name"
 reaches_nothing
+equal 'lo ' "$(result cards)" "network cards"
 equal yes "$(result listens)" "the proxy's address"
 equal "http://127.0.0.1:3128 http://127.0.0.1:3128 http://127.0.0.1:3128 localhost,127.0.0.1,::1" "$(result env)" "environment"
 equal "http://127.0.0.1:3128" "$(result sudo)" "environment under sudo"
@@ -105,7 +106,7 @@ holds "$T/out" '^network +good.test$' "'show'"
 
 say "names that are allowed and mean this machine"
 expect 0 tb run --allow-host trap.test:8080 --allow-host meta.test --allow-host mixed.test \
-    --allow-host own.test:8081 -C "$project" -- sh -c '. ./try.sh' </dev/null
+    --allow-host own.test:8081 -C "$project" -- sh -c 'few=1; . ./try.sh' </dev/null
 equal nothing "$(result http)" "a name that is not allowed now"
 reaches_nothing
 expect 0 tb logs --net @last
@@ -114,9 +115,8 @@ for why in loopback link-local own; do
 done
 
 say "open: any name, no private one"
-expect 0 tb run --net open -C "$project" -- sh -c '. ./try.sh' </dev/null
-grep -v '^[a-z]*/other.test \|^[a-z]*/good.test:8000 ' "$T/out" >"$T/open" && mv "$T/open" "$T/out"
-sed -i '/TRAP port/d' "$T/seen"
+expect 0 tb run --net open -C "$project" -- sh -c 'few=1; . ./try.sh' </dev/null
+equal served "$(result http)" "a name that nobody has named"
 reaches_nothing
 
 say "none: nothing at all, not even for root who speaks the port's own words"
@@ -136,7 +136,7 @@ holds "$T/out" '^network +none$' "'show'"
 
 say "the egress process is killed: the network is gone, the task goes on"
 # shellcheck disable=SC2016
-tb run --allow-host good.test --json -C "$project" -- sh -c '. ./try.sh >before; head -n 1 before; sleep 12
+tb run --allow-host good.test --json -C "$project" -- sh -c 'few=1; . ./try.sh >before; head -n 1 before; sleep 12
 LD_LIBRARY_PATH=$PWD/ignored.curl ./ignored.curl/curl -sS -m 10 http://good.test/ || echo "gone $?"; rm before' \
     </dev/null >"$T/record" 2>"$T/err" &
 run=$!
@@ -153,7 +153,7 @@ say "an agent reaches what its profile names"
 mkdir -p "$XDG_CONFIG_HOME/taskbox"
 cat >"$XDG_CONFIG_HOME/taskbox/config.yaml" <<'YAML'
 agents:
-  mine: {command: [sh, -c, ". ./try.sh", "{prompt}"], hosts: [good.test]}
+  mine: {command: [sh, -c, "few=1; . ./try.sh", "{prompt}"], hosts: [good.test]}
 YAML
 expect 0 tb run -C "$project" 'what is there to reach'
 equal served "$(result https)" "HTTPS to the agent's host"
