@@ -66,7 +66,7 @@ say cards "$(ls /sys/class/net | tr '\n' ' ')"
 say vsock "$(ls /dev/vsock 2>/dev/null)"
 say listens "$(sed -n 's/.* 0100007F:0C38 .* 0A .*/yes/p' /proc/net/tcp)"
 say env "$HTTP_PROXY $https_proxy $ALL_PROXY $NO_PROXY"
-say sudo "$(sudo -n sh -c 'echo $https_proxy')"
+say sudo "$(sudo -n sh -c 'echo $https_proxy' 2>&1)"
 say apt "$(cat /etc/apt/apt.conf.d/95taskbox 2>/dev/null | grep -c 3128)"
 say git "$(git ls-remote http://good.test/p 2>&1 | grep -c 'not found\|not valid\|unexpected')"
 BOX

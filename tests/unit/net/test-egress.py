@@ -101,9 +101,6 @@ def pour(connection):
 
 trap_plain = world.serve("127.0.0.1", 8080, answer)
 trap_own = world.serve(place.HERE, 8081, answer)
-trap_six = []
-if socket.has_dualstack_ipv6():
-    trap_six = world.serve("::1", 8080, answer) if False else []
 web = world.serve(place.THERE, 80, answer)
 secure = world.serve(place.THERE, 443, echo, tls=True)
 pourer = world.serve(place.THERE, 8443, pour)
@@ -427,7 +424,8 @@ closed.close()
 free = Egress(PROGRAM, policy(is_open=True))
 stream, head = get(free, "http://other.test:8000/")
 check("open: any name and port", " 200 " in head)
-for name in ("trap.test:8080", "meta.test", "own.test:8081", "private.test", "127.0.0.1:8080", "localhost:8080"):
+for name in ("trap.test:8080", "meta.test", "own.test:8081", "private.test", "127.0.0.1:8080", "localhost:8080",
+             place.THERE, f"{place.THERE}:8000"):
     stream, head = get(free, f"http://{name}/")
     check(f"open: not {name}", " 403 " in head)
 check("nor did the trap see it", (len(trap_plain), len(trap_own)) == (before[0], before[1]))
