@@ -41,8 +41,7 @@ static const TbOption run_options[] = {
      "keep the box's directory (disk, console log) afterwards"},
     {'\0', "agent", "NAME", "the agent that gets the prompt"},
     {'\0', "net", "none|agent|open",
-     "what the box may reach: nothing (default for a command), what its agent needs (default for a "
-     "prompt), all but private networks"},
+     "what the box may reach (default: none; with a prompt: agent)"},
     {'\0', "allow-host", "HOST[:PORT]", "and this host ('*.DOMAIN': all below); repeatable"},
     {'\0', "timings", NULL, "print how long each phase took"},
     {'\0', "json", NULL, "print one JSON object at the end; the command's output goes to stderr"},

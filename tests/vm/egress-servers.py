@@ -25,6 +25,7 @@ def talk(name):
             if not got:
                 return
             data += got
+        log.write(f"{name} asked {data.split(b' ')[1].decode('ascii', 'replace')}\n")
         if data.startswith(b"GET /big"):
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BIG)
             for _ in range(BIG // len(piece)):
@@ -32,15 +33,6 @@ def talk(name):
         else:
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nserved")
     return one
-
-
-def noted(name):
-    """Not even a connection may come, be it silent."""
-    class Noted(list):
-        def append(self, item):
-            log.write(f"{name}\n")
-            super().append(item)
-    return Noted
 
 
 world.serve(place.THERE, 80, talk("web"))
