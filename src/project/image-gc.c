@@ -48,8 +48,10 @@ static void collect_image(Collect *collect, int dir, const char *name, bool kept
     if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0)
         return; /* some run has it */
     if (collect->apply) {
-        if (kept)
+        if (kept) {
             unlinkat(dir, "manifest", 0);
+            tb_base_forget(dir);
+        }
         if (unlinkat(dir, name, 0) < 0)
             return;
     }

@@ -127,27 +127,24 @@ static bool take_image(TbProjectImage *image, GError **error)
     return true;
 }
 
-/* Gives up a kept image that the project has outgrown: what changed since would take longer to send
- * than a new image takes to write. The scan that tells is kept for the caller, who wants one next.
- */
-static bool renew_image(TbProjectImage *image, GError **error)
+bool tb_project_image_outgrown(const TbProjectImage *image, TbScan *scan)
 {
-    TbProject *project = image->project;
-    if (!image->manifest)
-        return true;
-    g_clear_pointer(&project->early_scan, tb_scan_free);
-    project->early_scan = tb_scan_new(project, error);
-    if (!project->early_scan)
-        return false;
-    if (!tb_delta_outgrows(image->manifest, project->early_scan))
-        return true;
+    return !image->live && image->manifest && tb_delta_outgrows(image->manifest, scan);
+}
+
+bool tb_project_image_renew(TbProjectImage *image, GError **error)
+{
     tb_autofd lock = tb_lock(image->dir, "lock", true, error);
     if (lock < 0)
         return false;
     g_clear_pointer(&image->manifest, tb_manifest_free);
     g_clear_pointer(&image->name, g_free);
+    g_clear_pointer(&image->path, g_free);
     tb_clear_fd(&image->fd);
-    return new_image(image, error);
+    if (!new_image(image, error))
+        return false;
+    image->path = g_build_filename(image->key_path, image->name, NULL);
+    return true;
 }
 
 static char *image_key(const TbProject *project)
@@ -177,7 +174,7 @@ TbProjectImage *tb_project_image_open(TbProject *project, const char *filesystem
     if (!tb_make_dirs(root, 0700, error))
         return NULL;
     image->dir = tb_open_private_dir(image->key_path, error);
-    if (image->dir < 0 || !take_image(image, error) || !renew_image(image, error))
+    if (image->dir < 0 || !take_image(image, error))
         return NULL;
     image->path = g_build_filename(image->key_path, image->name, NULL);
     image->filesystem = "erofs";
@@ -192,6 +189,11 @@ TbProjectImage *tb_project_image_live(TbProject *project)
     image->filesystem = "9p";
     image->live = true;
     return image;
+}
+
+int tb_project_image_dir(const TbProjectImage *image)
+{
+    return image->dir;
 }
 
 const char *tb_project_image_path(const TbProjectImage *image)
@@ -241,16 +243,20 @@ static TbManifest *manifest_of(const TbScan *scan, const char *name, const uint8
     return manifest;
 }
 
+bool tb_is_recent(int64_t seconds, uint32_t nanoseconds, const struct timespec *started)
+{
+    int64_t now = started->tv_sec * INT64_C(1000000000) + started->tv_nsec;
+    int64_t slack = nanoseconds ? FINE_SLACK_NS : COARSE_SLACK * INT64_C(1000000000);
+    return seconds * INT64_C(1000000000) + nanoseconds > now - slack;
+}
+
 /* A file changed in the very moment of the scan could change again without its times showing it:
  * to later runs it is unknown. */
 static void distrust_recent(TbManifest *manifest, const struct timespec *started)
 {
-    int64_t now = started->tv_sec * INT64_C(1000000000) + started->tv_nsec;
     for (guint i = 0; i < manifest->entries->len; i++) {
         TbManifestEntry *entry = &g_array_index(manifest->entries, TbManifestEntry, i);
-        int64_t changed = entry->ctime_sec * INT64_C(1000000000) + entry->ctime_nsec;
-        int64_t slack = entry->ctime_nsec ? FINE_SLACK_NS : COARSE_SLACK * INT64_C(1000000000);
-        if (changed > now - slack)
+        if (tb_is_recent(entry->ctime_sec, entry->ctime_nsec, started))
             entry->ctime_sec = entry->ctime_nsec = 0;
     }
 }

@@ -49,6 +49,7 @@ void tb_manifest_free(TbManifest *manifest)
     g_free(manifest->image);
     g_free(manifest->boot_id);
     g_array_unref(manifest->entries);
+    g_clear_pointer(&manifest->text, g_bytes_unref);
     g_free(manifest);
 }
 
@@ -102,6 +103,10 @@ TbManifest *tb_manifest_read(int dirfd, const char *name)
     if (!header)
         return NULL;
     g_autoptr(TbManifest) manifest = tb_manifest_new(header->image);
+    manifest->text = g_bytes_ref(bytes);
+    g_array_unref(manifest->entries);
+    manifest->entries = g_array_sized_new(FALSE, FALSE, sizeof(TbManifestEntry),
+                                          (guint)MIN(header->count, G_MAXINT));
     manifest->boot_id = header->boot_id[0] ? g_strdup(header->boot_id) : NULL;
     manifest->bytes = header->bytes;
     const char *record_at = data + sizeof *header;
@@ -111,7 +116,7 @@ TbManifest *tb_manifest_read(int dirfd, const char *name)
         memcpy(&record, record_at, sizeof record);
         if (path >= end)
             return NULL;
-        TbManifestEntry entry = {g_strdup(path),   record.kind,       record.mode,
+        TbManifestEntry entry = {(char *)path,     record.kind,       record.mode,
                                  record.size,      record.ino,        record.mtime_sec,
                                  record.ctime_sec, record.mtime_nsec, record.ctime_nsec};
         path += strlen(path) + 1;

@@ -29,7 +29,6 @@ struct TbProject {
     int fds[TB_SOURCE_COUNT]; /* -1 where there is none */
     char *user_excludes;      /* excludes.c */
     bool excludes_known;
-    TbScan *early_scan; /* made to judge a kept image; the next tb_scan_new gives it away */
 };
 
 /* Something that is to be in the box. */
@@ -62,6 +61,9 @@ struct TbScan {
 
 /* Empty. */
 TbScan *tb_scan_alloc(TbProject *project);
+
+/* The items' array frees what is in it: after another array was put in its place. */
+void tb_scan_own_items(TbScan *scan);
 
 /* Parents before children, each directory's content together: bytes, '/' below all. */
 int tb_path_order(const char *a, const char *b);
@@ -151,6 +153,7 @@ typedef struct {
     char *boot_id; /* NULL: the image is safely on disk */
     uint64_t bytes;
     GArray *entries; /* in tb_path_order */
+    GBytes *text;    /* what was read, which has the paths; NULL: the entries own them */
 } TbManifest;
 TbManifest *tb_manifest_new(const char *image);
 void tb_manifest_free(TbManifest *manifest);

@@ -139,7 +139,6 @@ void tb_project_free(TbProject *project)
 {
     if (!project)
         return;
-    tb_scan_free(project->early_scan);
     for (int i = 0; i < TB_SOURCE_COUNT; i++)
         tb_clear_fd(&project->fds[i]);
     g_free(project->root);

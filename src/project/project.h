@@ -55,6 +55,11 @@ const GPtrArray *tb_scan_nested(const TbScan *scan);
  * Returns the tree id (g_free). Files that git cannot carry go to *notes (escaped lines). */
 char *tb_project_base_tree(TbProject *project, TbScan *scan, TbGit *git, const char *index_path,
                            GPtrArray *notes, GError **error);
+/* The same, for a task with `image`: when nothing at all has changed since the last call that made
+ * the tree, what was kept beside the image is taken. */
+typedef struct TbProjectImage TbProjectImage;
+char *tb_project_base(TbProjectImage *image, TbScan *scan, TbGit *git, const char *index_path,
+                      GPtrArray *notes, GError **error);
 /* The user's own global ignore file (core.excludesFile or its default), NULL when there is none.
  * Looked up once; owned by the project. */
 const char *tb_project_user_excludes(TbProject *project);
@@ -64,10 +69,9 @@ char **tb_project_alternates(TbProject *project, GError **error);
 /*
  * The project image, kept per project in the cache directory. tb_project_image_open gives a path
  * at once, good for a VM to start with; tb_project_image_fill then makes the image when there is
- * none (or the delta has grown too large) or finds what changed since it was made. Other runs on
+ * none. The scan says whether a kept one is worth it (tb_project_image_outgrown). Other runs on
  * the same project are waited for or get an image of their own.
  */
-typedef struct TbProjectImage TbProjectImage;
 /* Bytes of every image, most of them a hole at its end. */
 #define TB_PROJECT_IMAGE_SIZE (INT64_C(64) << 30)
 /* `filesystems`: comma list of what the golden image's guest can mount. */
@@ -79,6 +83,11 @@ TbProjectImage *tb_project_image_live(TbProject *project);
 /* NULL when there is no image. */
 const char *tb_project_image_path(const TbProjectImage *image);
 const char *tb_project_image_filesystem(const TbProjectImage *image); /* "erofs", ... or "none" */
+/* True when so much changed since the image was made that sending it would take longer than making
+ * a new one: the box is to be started again, with what tb_project_image_renew puts in its place
+ * (another path, to be filled). */
+bool tb_project_image_outgrown(const TbProjectImage *image, TbScan *scan);
+bool tb_project_image_renew(TbProjectImage *image, GError **error);
 bool tb_project_image_fill(TbProjectImage *image, TbScan *scan, GError **error);
 void tb_project_image_free(TbProjectImage *image);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbProjectImage, tb_project_image_free)

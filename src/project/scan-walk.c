@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -37,6 +38,7 @@ typedef struct {
     uint64_t mount; /* of the source */
     uint32_t dev_major, dev_minor;
     bool by_mount;
+    uid_t user;         /* whose rights decide */
     const char *inside; /* git directory inside of the work tree that is not .git; NULL: none */
 } Walk;
 
@@ -138,10 +140,9 @@ static void add_link(Walk *walk, int fd, const char *name, const char *path, con
     item->text = g_strndup(target, (gsize)length);
 }
 
-static bool readable(int fd, const char *name, const struct statx *st)
+static bool readable(const Walk *walk, int fd, const char *name, const struct statx *st)
 {
-    uid_t user = geteuid();
-    if (user == 0 || (st->stx_uid == user && (st->stx_mode & S_IRUSR)))
+    if (walk->user == 0 || (st->stx_uid == walk->user && (st->stx_mode & S_IRUSR)))
         return true;
     return faccessat(fd, name, R_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) == 0;
 }
@@ -150,7 +151,7 @@ static void add_file(Walk *walk, int fd, const char *name, const char *path, con
 {
     if (st->stx_size > MAX_FILE)
         tb_scan_leave_out(walk->scan, path, "larger than 16 GiB");
-    else if (!readable(fd, name, st))
+    else if (!readable(walk, fd, name, st))
         tb_scan_leave_out(walk->scan, path, "cannot be read (permission denied)");
     else
         add_item(walk, path, TB_ENTRY_FILE, st);
@@ -275,26 +276,47 @@ static bool check_limits(const TbScan *scan, GError **error)
     return scan->items->len % 1024 != 0 || tb_interrupt_check(error);
 }
 
-static bool walk_dir(Walk *walk, int fd, const char *path, unsigned depth, const Git *git,
-                     GError **error)
+static gint name_order(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The names in a directory, in the order of bytes: so items come nearly sorted, and a directory
+ * that did not change is told in the same order every time. */
+static GPtrArray *names_in(int fd, GError **error)
 {
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
-    if (!dir)
-        return tb_error_set_errno(error, errno, "cannot read a directory of the project");
+    if (!dir) {
+        tb_error_set_errno(error, errno, "cannot read a directory of the project");
+        tb_clear_fd(&copy);
+        return NULL;
+    }
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            g_ptr_array_add(names, g_strdup(entry->d_name));
+    closedir(dir);
+    g_ptr_array_sort(names, name_order);
+    return names;
+}
+
+static bool walk_dir(Walk *walk, int fd, const char *path, unsigned depth, const Git *git,
+                     GError **error)
+{
+    g_autoptr(GPtrArray) names = names_in(fd, error);
+    if (!names)
+        return false;
     bool fine = true;
     g_autoptr(GString) child = g_string_new(NULL);
-    for (struct dirent *entry; fine && (entry = readdir(dir));) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
+    for (guint i = 0; fine && i < names->len; i++) {
         g_string_assign(child, path);
         if (child->len)
             g_string_append_c(child, '/');
-        g_string_append(child, entry->d_name);
-        fine = visit(walk, fd, entry->d_name, child->str, depth, git, error) &&
+        g_string_append(child, names->pdata[i]);
+        fine = visit(walk, fd, names->pdata[i], child->str, depth, git, error) &&
                check_limits(walk->scan, error);
     }
-    closedir(dir);
     return fine;
 }
 
@@ -309,6 +331,7 @@ static bool start_walk(Walk *walk, TbScan *scan, TbSource source, struct statx *
         .dev_major = st->stx_dev_major,
         .dev_minor = st->stx_dev_minor,
         .by_mount = (st->stx_mask & STATX_MNT_ID) != 0,
+        .user = geteuid(),
     };
     return true;
 }
@@ -355,13 +378,29 @@ static bool walk_git(TbScan *scan, GError **error)
 
 static gint item_order(gconstpointer a, gconstpointer b)
 {
-    return tb_path_order(((const TbItem *)a)->path, ((const TbItem *)b)->path);
+    return tb_path_order((*(TbItem *const *)a)->path, (*(TbItem *const *)b)->path);
+}
+
+static void sort(TbScan *scan)
+{
+    guint count = scan->items->len;
+    g_autofree TbItem **order = g_new(TbItem *, count);
+    for (guint i = 0; i < count; i++)
+        order[i] = tb_scan_item(scan, i);
+    qsort(order, count, sizeof order[0], item_order);
+    GArray *sorted = g_array_sized_new(FALSE, TRUE, sizeof(TbItem), count);
+    for (guint i = 0; i < count; i++)
+        g_array_append_vals(sorted, order[i], 1);
+    g_array_set_clear_func(scan->items, NULL);
+    g_array_unref(scan->items);
+    scan->items = sorted;
+    tb_scan_own_items(scan);
 }
 
 /* Sorts; of two directories for one path (.git/info of both parts of a worktree) one stays. */
 static void settle(TbScan *scan)
 {
-    g_array_sort(scan->items, item_order);
+    sort(scan);
     guint kept = 0;
     for (guint i = 0; i < scan->items->len; i++) {
         TbItem *item = tb_scan_item(scan, i);
@@ -398,8 +437,6 @@ static void note_borrowed(TbScan *scan)
 
 TbScan *tb_scan_new(TbProject *project, GError **error)
 {
-    if (project->early_scan)
-        return g_steal_pointer(&project->early_scan);
     g_autoptr(TbScan) scan = tb_scan_alloc(project);
     if (!walk_root(scan, error))
         return NULL;

@@ -88,12 +88,17 @@ static void item_clear(void *data)
     g_free(item->text);
 }
 
+void tb_scan_own_items(TbScan *scan)
+{
+    g_array_set_clear_func(scan->items, item_clear);
+}
+
 TbScan *tb_scan_alloc(TbProject *project)
 {
     TbScan *scan = g_new0(TbScan, 1);
     scan->project = project;
     scan->items = g_array_new(FALSE, TRUE, sizeof(TbItem));
-    g_array_set_clear_func(scan->items, item_clear);
+    tb_scan_own_items(scan);
     scan->by_path = g_hash_table_new(g_str_hash, g_str_equal);
     scan->omitted = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     scan->left_out = g_ptr_array_new_with_free_func(g_free);

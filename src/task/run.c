@@ -197,7 +197,7 @@ static bool start_box(Run *run, GError **error)
     run->project_image = shared
                              ? tb_project_image_live(run->project)
                              : tb_project_image_open(run->project, run->image->filesystems, error);
-    if (!run->project_image || !open_git(run, error))
+    if (!run->project_image)
         return false;
     run->box_dir = tb_task_path(run->task, "box");
     start->spec.id = run->task->id;
@@ -205,9 +205,23 @@ static bool start_box(Run *run, GError **error)
     start->spec.project_disk = tb_project_image_path(run->project_image);
     start->spec.project_dir = shared ? tb_project_root(run->project) : NULL;
     run->box = tb_start_box(start, error);
-    if (run->box && !tb_network_start(&run->network, run->task, error))
+    if (!run->box || !tb_network_start(&run->network, run->task, error) || !open_git(run, error))
         return false;
     phase_end(run, "start");
+    return true;
+}
+
+/* The box was started with the image that was there; seldom the scan shows that another one is
+ * worth a second start. */
+static bool renew_image(Run *run, GError **error)
+{
+    if (!tb_project_image_outgrown(run->project_image, run->scan))
+        return true;
+    g_clear_pointer(&run->box, tb_box_free);
+    if (!tb_project_image_renew(run->project_image, error))
+        return false;
+    run->start.spec.project_disk = tb_project_image_path(run->project_image);
+    run->box = tb_start_box(&run->start, error);
     return run->box != NULL;
 }
 
@@ -215,14 +229,14 @@ static bool start_box(Run *run, GError **error)
 static bool read_project(Run *run, GError **error)
 {
     run->scan = tb_scan_new(run->project, error);
-    if (!run->scan)
+    if (!run->scan || !renew_image(run, error))
         return false;
     add_notes(run, tb_scan_left_out(run->scan), "not in the box: ");
     phase_end(run, "scan");
     run->task->base_commit = tb_project_head(run->project, tb_git_oid_length(run->git));
     g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func(g_free);
     run->task->base_tree =
-        tb_project_base_tree(run->project, run->scan, run->git, run->base_index, notes, error);
+        tb_project_base(run->project_image, run->scan, run->git, run->base_index, notes, error);
     if (!run->task->base_tree)
         return false;
     add_notes(run, notes, "not in the base tree: ");

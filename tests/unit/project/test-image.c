@@ -116,6 +116,8 @@ static void box_open(Box *box, const char *name)
     box->image = tb_project_image_open(box->project, "squashfs,erofs", &error);
     ck_assert_msg(box->image != NULL, "%s", error ? error->message : "");
     box->scan = scan_project(box->project);
+    if (tb_project_image_outgrown(box->image, box->scan))
+        ck_assert_msg(tb_project_image_renew(box->image, &error), "%s", error->message);
 }
 
 static void box_fill(Box *box)
