@@ -64,7 +64,7 @@ static void count(TbNetCounts *counts, const TbNetEvent *event)
 
 static void write_line(TbEgress *egress, const TbNetEvent *event)
 {
-    static const char full[] = "0\t\t\t0\trefused\tthe log is full; the rest is not in it\t0\t0\n";
+    static const char full[] = "0\t\t\t0\trefused\tmore is not kept, since the log is full\t0\t0\n";
     g_autofree char *text = tb_net_event_format(event);
     g_autofree char *line = g_strconcat(text, "\n", NULL);
     if (egress->written > LOG_LIMIT)
@@ -122,6 +122,7 @@ static const char *const shown[] = {"/usr",
                                     "/etc/ld.so.cache",
                                     "/etc/resolv.conf",
                                     "/etc/hosts",
+                                    "/etc/host.conf",
                                     "/etc/gai.conf",
                                     "/etc/services",
                                     "/etc/ssl/certs",

@@ -36,7 +36,7 @@ typedef struct {
 /* ---- what goes on */
 
 static const char *const one_hop[] = {
-    "Connection", "Keep-Alive", "TE",      "Trailer",        "Upgrade",        "Transfer-Encoding",
+    "Connection", "Keep-Alive", "Te",      "Trailer",        "Upgrade",        "Transfer-Encoding",
     "Expect",     "Host",       "Alt-Svc", "Content-Length", "HTTP2-Settings", NULL};
 
 static bool is_listed(const char *name, const char *list)

@@ -40,8 +40,8 @@ curl() { LD_LIBRARY_PATH=$PWD/ignored.curl ./ignored.curl/curl -sk -m 20 "$@"; }
 # Through the proxy, whatever NO_PROXY says.
 px() { curl --noproxy '' -x http://127.0.0.1:3128 "$@" 2>/dev/null; }
 say() { printf '%s %s\n' "$1" "${2:-nothing}"; }
-say http "$(curl http://good.test/ 2>/dev/null)"
-say https "$(curl https://good.test/ 2>/dev/null)"
+say http "$(curl http://good.test/ 2>/dev/null | grep served)"
+say https "$(curl https://good.test/ 2>/dev/null | grep served)"
 say status "$(curl -o /dev/null -w '%{http_code}' http://other.test/ 2>/dev/null)"
 set -- other.test trap.test:8080 meta.test own.test:8081 good.test:8000 127.0.0.1:8080 127.1:8080 \
     2130706433:8080 0x7f.1:8080 0177.0.0.1:8080 '[::1]:8080' '[::ffff:127.0.0.1]:8080' 169.254.169.254 \
@@ -57,8 +57,8 @@ say host "$(px -f -H 'Host: other.test' http://good.test/)"
 say push "$(px -f 'http://good.test/p/info/refs?service=git-receive-pack')"
 say chained "$(px -f -p --proxy-header 'Proxy-Connection: x' http://trap.test:8080/)"
 # Around the proxy.
-say direct "$(curl --noproxy '*' http://11.0.0.2/ 2>/dev/null)"
-say direct-name "$(curl --noproxy '*' http://good.test/ 2>/dev/null)"
+say direct "$(curl --noproxy '*' -m 5 http://11.0.0.2/ 2>/dev/null)"
+say direct-name "$(curl --noproxy '*' -m 5 http://good.test/ 2>/dev/null)"
 say tcp "$(timeout 5 bash -c 'exec 3<>/dev/tcp/11.0.0.2/80 && echo open' 2>/dev/null)"
 say udp "$(timeout 5 bash -c 'echo x >/dev/udp/11.0.0.2/53 && echo sent' 2>/dev/null)"
 say dns "$(getent hosts good.test)"
