@@ -30,11 +30,15 @@ class Egress:
         os.write(config, text.encode())
         if seals:
             fcntl.fcntl(config, fcntl.F_ADD_SEALS, seals)
+
         def place():
             a, b = fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD, 20), fcntl.fcntl(config, fcntl.F_DUPFD, 20)
             os.dup2(a, 3)
             os.dup2(b, 4)
-        self.process = subprocess.Popen([program], close_fds=False, preexec_fn=place, stderr=None)
+
+        self.process = subprocess.Popen([program], close_fds=False, preexec_fn=place,
+                                        # Else a sanitizer keeps what was freed, and it seems to grow.
+                                        env={**os.environ, "ASAN_OPTIONS": "quarantine_size_mb=4"})
         theirs.close()
         os.close(config)
         self.told, self.streams, self.lock = [], {}, threading.Condition()
