@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "channel/frame.h"
 #include "channel/mux.h"
@@ -225,6 +226,33 @@ START_TEST(liar)
 }
 END_TEST
 
+/* SIGKILL of taskbox, with no time to do anything. */
+START_TEST(taskbox_is_killed)
+{
+    int said[2];
+    pid_t pid = 0;
+    ck_assert_int_eq(pipe(said), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        begin();
+        pid = find_egress();
+        _exit(write(said[1], &pid, sizeof pid) == sizeof pid && pause() ? 1 : 2);
+    }
+    ck_assert_int_eq(read(said[0], &pid, sizeof pid), sizeof pid);
+    ck_assert_int_gt(pid, 0);
+    kill(child, SIGKILL);
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    bool there = true;
+    for (int i = 0; there && i < 300; i++) {
+        g_usleep(10000);
+        there = kill(pid, 0) == 0;
+    }
+    ck_assert(!there);
+    close(said[0]);
+    close(said[1]);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("network");
@@ -236,5 +264,6 @@ int main(void)
     tcase_add_test(tests, what_it_sees);
     tcase_add_test(tests, killed);
     tcase_add_test(tests, liar);
+    tcase_add_test(tests, taskbox_is_killed);
     return run_suite("task network", tests);
 }
