@@ -160,9 +160,9 @@ equal served "$(result https)" "HTTPS to the agent's host"
 reaches_nothing
 expect 0 tb run --net none -C "$project" 'and now'
 equal nothing "$(result https)" "HTTPS with --net none"
-expect 3 tb run --net agent -C "$T" -- true
-expect 2 tb run --allow-host 127.0.0.1 -C "$project" -- true
-expect 2 tb run --net some -C "$project" -- true
+expect 2 tb run --allow-host 127.0.0.1 -C "$project" 'an address'
+expect 2 tb run --net some -C "$project" 'no such word'
+expect 125 tb run --allow-host 127.0.0.1 -C "$project" -- true
 
 say "a large download: little memory, and how fast"
 head -c "$big" /dev/zero >"$T/input"

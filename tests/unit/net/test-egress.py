@@ -264,7 +264,7 @@ before = (len(trap_plain), len(trap_own), len(web), len(secure), len(odd))
 FORMS = ["127.0.0.1", "127.1", "2130706433", "0x7f.1", "0x7f000001", "0177.0.0.1", "0", "2852039166",
          "169.254.169.254", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:a9fe:a9fe]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]",
          "[fe80::1%25lo]", "11.0.0.2", "localhost", "localhost.", "good.test..", ".good.test", "good..test",
-         "xgood.test", "good.test.evil.test", "below.test", "xbelow.test", "other.test", "a_b.below.test",
+         "xgood.test", "good.test.evil.test", "below.test", "xbelow.test", "xxbelow.test", "other.test", "a_b.below.test",
          "-a.below.test", "a-.below.test", "evil.test%00.below.test", "evil.test%2egood.test", "1.2.3.0x4",
          "good.test.1", "a" * 64 + ".below.test"]
 for form in FORMS:

@@ -124,14 +124,15 @@ START_TEST(rules)
         uint16_t port;
         bool allowed;
     } cases[] = {
-        {"a.test", "a.test", 443, true},       {"a.test", "a.test", 80, true},
-        {"a.test", "a.test", 22, false},       {"a.test", "b.a.test", 443, false},
-        {"a.test", "xa.test", 443, false},     {"a.test", "a.test.b", 443, false},
-        {"A.Test.", "a.test", 443, true},      {"a.test:8080", "a.test", 8080, true},
-        {"a.test:8080", "a.test", 443, false}, {"*.a.test", "b.a.test", 443, true},
-        {"*.a.test", "c.b.a.test", 443, true}, {"*.a.test", "a.test", 443, false},
-        {"*.a.test", "xa.test", 443, false},   {"*.a.test", ".a.test", 443, false},
-        {"*.a.test:22", "b.a.test", 22, true}, {"*.a.test:22", "b.a.test", 443, false},
+        {"a.test", "a.test", 443, true},         {"a.test", "a.test", 80, true},
+        {"a.test", "a.test", 22, false},         {"a.test", "b.a.test", 443, false},
+        {"a.test", "xa.test", 443, false},       {"a.test", "a.test.b", 443, false},
+        {"A.Test.", "a.test", 443, true},        {"a.test:8080", "a.test", 8080, true},
+        {"a.test:8080", "a.test", 443, false},   {"*.a.test", "b.a.test", 443, true},
+        {"*.a.test", "c.b.a.test", 443, true},   {"*.a.test", "a.test", 443, false},
+        {"*.a.test", "xxa.test", 443, false},    {"*.a.test", "xa.test", 443, false},
+        {"*.a.test", ".a.test", 443, false},     {"*.a.test:22", "b.a.test", 22, true},
+        {"*.a.test:22", "b.a.test", 443, false},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(TbNetPolicy) policy = policy_of(cases[i].rule);
