@@ -21,7 +21,8 @@ big=$((64 * 1024 * 1024))
 mkfifo "$T/ready"
 python3 "$(dirname "$0")/egress-servers.py" "$T/seen" "$big" >"$T/ready" 2>"$T/servers.err" &
 servers=$!
-on_exit kill "$servers"
+stop_servers() { kill "$servers" && wait "$servers"; } # what they have mounted goes with them
+on_exit stop_servers
 read -r word <"$T/ready" || fail "the servers did not start: $(cat "$T/servers.err")"
 equal ready "$word" "the servers"
 
