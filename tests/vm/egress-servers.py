@@ -10,6 +10,8 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "unit", "net"))
 import place
 
+# Before any thread: all of them leave these to sigwait.
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
 log = open(sys.argv[1], "a", buffering=1, encoding="ascii")
 BIG = int(sys.argv[2])
 world = place.Place()
