@@ -164,7 +164,8 @@ bool tb_changes_add(const TbEntry *entry, void *data, GError **error)
     Item item = {.kind = (uint8_t)entry->kind, .fate = FATE_REFUSED, .size = entry->size};
     const char *path = (const char *)entry->path;
     TbPathVerdict verdict = tb_path_check(entry->path, entry->path_length);
-    if (tb_hole(verdict == TB_PATH_DEEP ? "path-depth" : "path-check"))
+    if ((verdict == TB_PATH_DEEP && tb_hole("path-depth")) ||
+        (verdict == TB_PATH_GIT && tb_hole("path-git")))
         verdict = TB_PATH_OK;
     if (verdict == TB_PATH_OK) {
         item.path = g_string_chunk_insert_len(changes->strings, path, (gssize)entry->path_length);

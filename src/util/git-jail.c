@@ -57,11 +57,12 @@ static void add_view(TbCommand *command, const TbGitView *view, const TbJailUser
                        "--cap-add", "CAP_SETPCAP", NULL);
     else
         tb_command_add(command, "--unshare-user", NULL);
-    tb_command_add(command, "--tmpfs", "/tmp", "--dev", "/dev", NULL);
+    if (tb_hole("git-trust"))
+        tb_command_add(command, "--bind", "/", "/", "--tmpfs", "/run", "--dev", "/dev", NULL);
+    else
+        tb_command_add(command, "--tmpfs", "/tmp", "--dev", "/dev", NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(system_dirs); i++)
         tb_command_add(command, "--ro-bind-try", system_dirs[i], system_dirs[i], NULL);
-    if (tb_hole("git-trust"))
-        tb_command_add(command, "--bind", "/", "/", "--tmpfs", "/run", NULL);
     tb_command_add(command, "--ro-bind", program, JAIL_PROGRAM, NULL);
     for (guint i = 0; i < view->read->len; i++)
         tb_command_add(command, "--ro-bind", view->read->pdata[i], view->read->pdata[i], NULL);

@@ -55,7 +55,7 @@ try() {
 box() {
     local dir=$1 script=$2
     shift 2
-    try timeout "${BOX_SECONDS:-300}" "$TASKBOX" run -C "$dir" "$@" -- sh -c "$script"
+    try timeout --foreground -k 20 "${BOX_SECONDS:-300}" "$TASKBOX" run -C "$dir" "$@" -- sh -c "$script"
     if grep -q 'cannot find.*image\|no image' "$err"; then cannot "there is no golden image (taskbox image build)"; fi
 }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # attack: a guest program of the attacker's exports .git, .GIT, git~1, .., absolute and other names
 # promise: P2 P3
-# hole: path-check
+# hole: path-git
 # shellcheck source=tests/escape/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
