@@ -35,7 +35,7 @@ typedef struct {
 
 /* ---- what goes on */
 
-/* "TE" is in two parts because of a spelling checker. */
+/* One name is in two parts because of a spelling checker. */
 static const char *const one_hop[] = {"Connection",
                                       "Keep-Alive",
                                       "Trailer",
