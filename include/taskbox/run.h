@@ -17,6 +17,15 @@ typedef enum { TASKBOX_KEEP_NEVER, TASKBOX_KEEP_FAILED, TASKBOX_KEEP_ALWAYS } Ta
 typedef bool (*TaskboxOutput)(int fd, const uint8_t *data, size_t length, void *user_data,
                               GError **error);
 
+/* What the box may reach (docs/network.md). UNSET: as the settings say, else nothing for a command
+ * and the agent's hosts for a prompt. */
+typedef enum {
+    TASKBOX_NET_UNSET,
+    TASKBOX_NET_NONE,
+    TASKBOX_NET_AGENT,
+    TASKBOX_NET_OPEN
+} TaskboxNet;
+
 /* Zero everywhere means: as the user's settings say, else the image's recipe. */
 typedef struct {
     const char *directory;      /* the project is found from here; NULL: the current directory */
@@ -31,6 +40,9 @@ typedef struct {
     bool pass_stdin;      /* our stdin is the command's */
     TaskboxOutput output; /* may be NULL: the output is in the task's log anyway */
     void *user_data;
+    TaskboxNet net;
+    const char *const
+        *allow_hosts; /* "HOST", "HOST:PORT", "*.DOMAIN"; ends with NULL; may be NULL */
 } TaskboxRunOptions;
 
 /* Runs one task from the calling thread. True: the patch is there (perhaps empty), whatever the

@@ -77,7 +77,8 @@ bool tb_decode_setup(const void *data, size_t length, TbSetupMessage *setup)
     setup->gid = tb_get_u32(&reader);
     setup->network = tb_get_u8(&reader);
     setup->hostname = tb_get_string(&reader, 64);
-    return tb_reader_done(&reader) && setup->nanoseconds < 1000000000u;
+    return tb_reader_done(&reader) && setup->nanoseconds < 1000000000u &&
+           setup->network <= TB_NETWORK_PROXY;
 }
 
 void tb_encode_entry(TbWriter *writer, const TbEntry *entry)

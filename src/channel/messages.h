@@ -12,7 +12,7 @@
 #define TB_CHANNEL_PORT "taskbox.channel.0" /* name of the virtio-serial port */
 
 enum {
-    TB_PROTOCOL_VERSION = 2,
+    TB_PROTOCOL_VERSION = 3,
     TB_NONCE_SIZE = 16,
     TB_ENTROPY_SIZE = 64,
     TB_HASH_SIZE = 32,
@@ -86,12 +86,15 @@ typedef struct {
 void tb_encode_guest_hello(TbWriter *writer, const TbGuestHelloMessage *hello);
 bool tb_decode_guest_hello(const void *data, size_t length, TbGuestHelloMessage *hello);
 
+/* What SETUP brings up besides the loopback: the card of an image build, the proxy of a task. */
+typedef enum { TB_NETWORK_NONE, TB_NETWORK_CARD, TB_NETWORK_PROXY } TbNetworkKind;
+
 typedef struct {
     int64_t seconds; /* the host's clock */
     uint32_t nanoseconds;
     uint8_t entropy[TB_ENTROPY_SIZE];
     uint32_t uid, gid;
-    uint8_t network;
+    uint8_t network;      /* TbNetworkKind */
     const char *hostname; /* <= 64 */
 } TbSetupMessage;
 void tb_encode_setup(TbWriter *writer, const TbSetupMessage *setup);

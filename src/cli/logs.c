@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* taskbox logs [-f] */
+/* taskbox logs [-f|--net] */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -12,10 +12,13 @@
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/interrupt.h"
+#include "util/fs.h"
 #include "util/log.h"
+#include "util/table.h"
 
-#define CHUNK   65536
-#define STEP_MS 200
+#define CHUNK       65536
+#define STEP_MS     200
+#define NET_LOG_MAX (32 * 1024 * 1024)
 
 /* Everything from where `fd` stands to the present end. */
 static bool copy_rest(int fd, TbScreen *screen, GError **error)
@@ -77,9 +80,54 @@ static bool print_log(TbTask *task, bool follow, int *status, GError **error)
     return true;
 }
 
+static void add_event(TbTable *table, const TbNetEvent *event)
+{
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_local(event->time / 1000);
+    g_autofree char *when =
+        event->time && time ? g_date_time_format(time, "%Y-%m-%d %H:%M:%S") : NULL;
+    g_autofree char *target =
+        event->port ? g_strdup_printf("%s:%u", event->host, event->port) : g_strdup(event->host);
+    g_autofree char *sent = g_strdup_printf("%" G_GUINT64_FORMAT, event->sent);
+    g_autofree char *received = g_strdup_printf("%" G_GUINT64_FORMAT, event->received);
+    tb_table_add_row(table,
+                     (const char *[]){when, event->what, target, tb_verdict_name(event->verdict),
+                                      sent, received, event->reason});
+}
+
+/* The lines were written by us, of what a hostile process has told: each is judged again. */
+static bool print_network(TbTask *task, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_autoptr(GBytes) bytes = tb_read_file_at(task->dirfd, TB_TASK_NETWORK, NET_LOG_MAX, &why);
+    if (!bytes && g_error_matches(why, TB_ERROR, TB_ERROR_NOT_FOUND)) {
+        tb_info("task %s had no network", task->id);
+        return true;
+    }
+    if (!bytes) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return false;
+    }
+    gsize length = 0;
+    const char *data = g_bytes_get_data(bytes, &length);
+    g_autofree char *text = g_strndup(data, length);
+    tb_pager_start();
+    g_autoptr(TbTable) table =
+        tb_table_new("TIME", "WHAT", "HOST", "VERDICT", "SENT", "RECEIVED", "WHY", NULL);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line; line++) {
+        g_auto(TbNetEvent) event = {0};
+        if (tb_net_event_parse(*line, &event))
+            add_event(table, &event);
+    }
+    tb_table_print(table, stdout);
+    return true;
+}
+
 bool tb_cli_logs(TbCli *cli, int *status, GError **error)
 {
     const char *name = tb_arguments_sole(cli->arguments, "a task", error);
     g_autoptr(TbTask) task = name ? tb_task_open(cli->store, name, error) : NULL;
+    if (task && tb_arguments_flag(cli->arguments, "net"))
+        return print_network(task, error);
     return task && print_log(task, tb_arguments_flag(cli->arguments, "follow"), status, error);
 }

@@ -95,6 +95,12 @@ static bool read_limits(const TbArguments *arguments, TbRunOptions *options, GEr
     options->has_history = text != NULL;
     options->exclude = tb_arguments_all(arguments, "exclude");
     options->include = tb_arguments_all(arguments, "include");
+    text = tb_arguments_value(arguments, "net");
+    if (text && !tb_net_parse(text, &options->net, error)) {
+        g_prefix_error(error, "--net: ");
+        return false;
+    }
+    options->allow_hosts = tb_arguments_all(arguments, "allow-host");
     options->cold = tb_arguments_flag(arguments, "cold");
     return tb_cli_read_shape(arguments, options, error);
 }

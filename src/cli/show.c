@@ -94,6 +94,20 @@ static void add_timings(GString *text, const TbTask *task)
     }
 }
 
+static void add_network(GString *text, const TbTask *task)
+{
+    tb_show_add(text, "network", task->net_policy);
+    if (task->net.connections == 0)
+        return;
+    g_autofree char *sent = tb_size_format(task->net.sent);
+    g_autofree char *received = tb_size_format(task->net.received);
+    g_autofree char *counts = g_strdup_printf(
+        "%" G_GUINT64_FORMAT " connections, %" G_GUINT64_FORMAT " refused, %" G_GUINT64_FORMAT
+        " failed; %s sent, %s received (see 'taskbox logs --net')",
+        task->net.connections, task->net.refused, task->net.failed, sent, received);
+    tb_show_add(text, "", counts);
+}
+
 void tb_show_made(GString *text, const TbTask *task)
 {
     g_autofree char *project =
@@ -112,6 +126,7 @@ void tb_show_made(GString *text, const TbTask *task)
     tb_show_add(text, "image", image);
     tb_show_add(text, "accelerator", task->accel);
     tb_show_add(text, "start", task->start);
+    add_network(text, task);
 }
 
 void tb_show_places(GString *text, const TbTask *task)

@@ -20,6 +20,7 @@ static void agent_free(void *data)
     g_free(agent->name);
     g_strfreev(agent->command);
     g_strfreev(agent->env);
+    g_strfreev(agent->hosts);
     g_free(agent);
 }
 
@@ -32,6 +33,7 @@ void tb_settings_free(TbSettings *settings)
     g_free(settings->agent);
     g_strfreev(settings->exclude);
     g_strfreev(settings->include);
+    g_strfreev(settings->allow_hosts);
     g_ptr_array_unref(settings->agents);
     g_free(settings);
 }
@@ -103,6 +105,7 @@ static const TbYamlKey agent_keys[] = {
     {"command", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbAgent, command)},
     {"stdin", YAML_SCALAR_NODE, read_stdin, offsetof(TbAgent, prompt_stdin)},
     {"env", YAML_MAPPING_NODE, read_env, offsetof(TbAgent, env)},
+    {"hosts", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbAgent, hosts)},
     {0},
 };
 
@@ -166,6 +169,18 @@ static bool read_limits(TbYaml *yaml, const yaml_node_t *node, void *field, GErr
     return tb_yaml_map(yaml, node, limits_keys, field, error);
 }
 
+/* As TbNet, from TB_NET_NONE on. */
+static const char *const net_words[] = {"none", "agent", "open", NULL};
+
+static bool read_net(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
+{
+    unsigned index = 0;
+    if (!tb_yaml_word(yaml, node, net_words, &index, error))
+        return false;
+    *(TbNet *)field = (TbNet)(TB_NET_NONE + index);
+    return true;
+}
+
 static const TbYamlKey settings_keys[] = {
     {"image", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbSettings, image)},
     {"cpus", YAML_SCALAR_NODE, tb_yaml_count, offsetof(TbSettings, cpus)},
@@ -180,6 +195,8 @@ static const TbYamlKey settings_keys[] = {
     {"history", YAML_SCALAR_NODE, read_history, 0},
     {"limits", YAML_MAPPING_NODE, read_limits, offsetof(TbSettings, limits)},
     {"capacity", YAML_MAPPING_NODE, read_capacity, offsetof(TbSettings, capacity)},
+    {"net", YAML_SCALAR_NODE, read_net, offsetof(TbSettings, net)},
+    {"allow_hosts", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbSettings, allow_hosts)},
     {0},
 };
 
@@ -284,6 +301,18 @@ char **tb_agent_argv(const TbAgent *agent, const char *prompt)
         g_ptr_array_add(argv, replace_prompt(*arg, prompt));
     g_ptr_array_add(argv, NULL);
     return (char **)g_ptr_array_steal(argv, NULL);
+}
+
+bool tb_net_parse(const char *text, TbNet *net, GError **error)
+{
+    for (unsigned i = 0; net_words[i]; i++) {
+        if (g_str_equal(text, net_words[i])) {
+            *net = (TbNet)(TB_NET_NONE + i);
+            return true;
+        }
+    }
+    return tb_error_set(error, TB_ERROR_USAGE, "bad value '%s' (must be none, agent or open)",
+                        text);
 }
 
 const char *tb_keep_name(TbKeep keep)

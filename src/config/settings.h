@@ -10,6 +10,9 @@
 /* What to keep of a box after the task: its directory with overlay and console log. */
 typedef enum { TB_KEEP_NEVER, TB_KEEP_FAILED, TB_KEEP_ALWAYS } TbKeep;
 
+/* What a box may reach: nothing, what its agent needs, all of the internet. */
+typedef enum { TB_NET_UNSET, TB_NET_NONE, TB_NET_AGENT, TB_NET_OPEN } TbNet;
+
 /* How an agent is started. The prompt stands in the place of "{prompt}" in any argument, or comes
  * on stdin; never through a shell. */
 typedef struct {
@@ -17,6 +20,7 @@ typedef struct {
     char **command;    /* not empty */
     bool prompt_stdin; /* stdin: prompt */
     char **env;        /* "K=V"; may be empty, never NULL */
+    char **hosts;      /* what it must reach (net/policy.h); NULL: nothing */
 } TbAgent;
 
 /* What all boxes that run at once may take together. 0: not set. */
@@ -50,6 +54,8 @@ typedef struct {
     char **exclude, **include; /* patterns; NULL: none */
     bool has_history;
     unsigned history; /* commits that go into the box */
+    TbNet net;
+    char **allow_hosts; /* of every task with a network; may be NULL */
 } TbSettings;
 
 /* Reads tb_path_config ()/config.yaml; no file: all unset. */
@@ -65,6 +71,8 @@ const TbAgent *tb_settings_agent(const TbSettings *settings, const char *name, G
 /* The agent's command line for this prompt: "{prompt}" replaced. g_strfreev. */
 char **tb_agent_argv(const TbAgent *agent, const char *prompt);
 
+/* "none", "agent", "open". TB_ERROR_USAGE on anything else. */
+bool tb_net_parse(const char *text, TbNet *net, GError **error);
 /* "never", "failed", "always" and back. TB_ERROR_USAGE on anything else. */
 const char *tb_keep_name(TbKeep keep);
 bool tb_keep_parse(const char *text, TbKeep *keep, GError **error);

@@ -23,6 +23,7 @@ typedef struct {
     const char *disk;      /* mount point of the disk to grow and to trim; NULL: leave it */
     bool own_machine;      /* caches and kernel settings are the box's, too */
     void (*power_off)(void);
+    int (*open_egress)(void); /* the port for the network; -1 or NULL: there is none */
     /* The host has closed `fd` (-1 when already taken back): gives the descriptor to go on with, -1
      * when there is none yet (asked again soon), -2 to end the service. */
     int (*reopen)(int fd, void *data);
@@ -74,6 +75,14 @@ bool tb_setup_user(const TbGuestConfig *config, uint32_t uid, uint32_t gid, TbUs
                    TbFault *fault);
 bool tb_setup_loopback(TbFault *fault);
 bool tb_setup_network(const TbGuestConfig *config, TbFault *fault);
+/* proxy.c */
+enum { TB_PROXY_PORT = 3128 };
+/* Starts the process that carries the box's connections, and tells apt of it. */
+bool tb_proxy_start(const TbGuestConfig *config, TbFault *fault);
+/* A listening socket on the loopback; 0: any port. -1 with errno. */
+int tb_proxy_listen(uint16_t number);
+/* Carries connections until the port ends. */
+void tb_proxy_serve(int listener, int port);
 /* Grows the file system at config->disk to its device; with `partition` also the kernel's idea of a
  * last partition. Whatever fails is left as it is. */
 void tb_disk_grow(const TbGuestConfig *config, bool partition);

@@ -9,6 +9,7 @@
 #include <sys/reboot.h>
 #include <unistd.h>
 
+#include "channel/mux.h"
 #include "guest/guest.h"
 #include "guest/initrd.h"
 #include "guest/port.h"
@@ -16,6 +17,11 @@
 static void power_off(void)
 {
     reboot(RB_POWER_OFF);
+}
+
+static int open_egress(void)
+{
+    return tb_port_open(TB_EGRESS_PORT);
 }
 
 int main(int argc, char **argv)
@@ -35,6 +41,7 @@ int main(int argc, char **argv)
         .disk = "/",
         .own_machine = true,
         .power_off = power_off,
+        .open_egress = open_egress,
         .reopen = tb_port_reopen,
         .data = &kept,
     };

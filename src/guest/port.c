@@ -20,23 +20,23 @@
 
 #define CLASS "/sys/class/virtio-ports"
 
-static bool has_name(const char *port)
+static bool has_name(const char *port, const char *wanted)
 {
     char path[512], name[128];
     snprintf(path, sizeof path, CLASS "/%s/name", port);
     if (tb_read_text(path, name, sizeof name) <= 0)
         return false;
     name[strcspn(name, "\n")] = '\0';
-    return strcmp(name, TB_CHANNEL_PORT) == 0;
+    return strcmp(name, wanted) == 0;
 }
 
-static int open_once(void)
+int tb_port_open(const char *name)
 {
     DIR *dir = opendir(CLASS);
     int fd = -1;
     for (struct dirent *entry; dir && fd < 0 && (entry = readdir(dir));) {
         char path[512];
-        if (entry->d_name[0] == '.' || !has_name(entry->d_name))
+        if (entry->d_name[0] == '.' || !has_name(entry->d_name, name))
             continue;
         snprintf(path, sizeof path, "/dev/%s", entry->d_name);
         fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -49,11 +49,11 @@ static int open_once(void)
 int tb_port_wait(void)
 {
     static const char *const driver[] = {"modprobe", "-q", "virtio_console", NULL};
-    int fd = open_once();
+    int fd = tb_port_open(TB_CHANNEL_PORT);
     if (fd >= 0)
         return fd;
     tb_run_program(driver); /* udev may not have come to it yet, or not be there */
-    while ((fd = open_once()) < 0)
+    while ((fd = tb_port_open(TB_CHANNEL_PORT)) < 0)
         tb_sleep_ms(50);
     return fd;
 }

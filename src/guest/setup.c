@@ -200,7 +200,9 @@ static bool set_git_config(const TbGuestConfig *config, TbFault *fault)
 
 static bool allow_sudo(const TbGuestConfig *config, TbFault *fault)
 {
-    static const char text[] = "agent ALL=(ALL) NOPASSWD: ALL\n";
+    static const char text[] = "agent ALL=(ALL) NOPASSWD: ALL\n"
+                               "Defaults env_keep += \"HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY "
+                               "http_proxy https_proxy all_proxy no_proxy\"\n";
     char path[TB_PATH_SIZE];
     snprintf(path, sizeof path, "%s/etc/sudoers.d", config->root);
     if (access(path, F_OK) != 0)
@@ -236,11 +238,11 @@ bool tb_setup_common(const TbGuestConfig *config, uint32_t uid, uint32_t gid, bo
            allow_sudo(config, fault) && set_git_config(config, fault) && tb_setup_loopback(fault);
 }
 
-/* A network means that an image is built, whose disk nobody has settled. */
+/* A card means that an image is built, whose disk nobody has settled. */
 static bool is_settled(const TbSetupMessage *setup, const TbUser *settled)
 {
     return settled->uid != 0 && settled->uid == setup->uid && settled->gid == setup->gid &&
-           !setup->network;
+           setup->network != TB_NETWORK_CARD;
 }
 
 bool tb_setup_run(const TbGuestConfig *config, const TbSetupMessage *setup, const TbUser *settled,
@@ -250,10 +252,18 @@ bool tb_setup_run(const TbGuestConfig *config, const TbSetupMessage *setup, cons
         return false;
     if (is_settled(setup, settled))
         *user = *settled;
-    else if (!tb_setup_common(config, setup->uid, setup->gid, !setup->network, user, fault))
+    else if (!tb_setup_common(config, setup->uid, setup->gid, setup->network != TB_NETWORK_CARD,
+                              user, fault))
         return false;
     if (!set_machine_id(config, fault) || !set_hostname(config, setup->hostname, fault))
         return false;
     set_boot_id(config);
-    return !setup->network || tb_setup_network(config, fault);
+    switch (setup->network) {
+    case TB_NETWORK_CARD:
+        return tb_setup_network(config, fault);
+    case TB_NETWORK_PROXY:
+        return tb_proxy_start(config, fault);
+    default:
+        return true;
+    }
 }

@@ -101,7 +101,10 @@ static bool append_line(guestfs_h *g, const char *path, const char *line)
  * the project's owner at each start. */
 static bool add_user(guestfs_h *g)
 {
-    static const char *const rule = "agent ALL=(ALL:ALL) NOPASSWD: ALL\n";
+    static const char *const rule =
+        "agent ALL=(ALL:ALL) NOPASSWD: ALL\n"
+        "Defaults env_keep += \"HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY "
+        "http_proxy https_proxy all_proxy no_proxy\"\n";
     int there = guestfs_is_dir(g, "/home/agent");
     if (there != 0)
         return there == 1;

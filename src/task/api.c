@@ -37,6 +37,8 @@ G_STATIC_ASSERT((int)TASKBOX_STATE_READY == (int)TB_TASK_READY);
 G_STATIC_ASSERT((int)TASKBOX_STATE_DISCARDED == (int)TB_TASK_DISCARDED);
 G_STATIC_ASSERT((int)TASKBOX_APPLY_ALREADY == (int)TB_APPLY_ALREADY);
 G_STATIC_ASSERT((int)TASKBOX_APPLY_TO_BRANCH == (int)TB_APPLY_TO_BRANCH);
+G_STATIC_ASSERT((int)TASKBOX_NET_NONE == (int)TB_NET_NONE);
+G_STATIC_ASSERT((int)TASKBOX_NET_OPEN == (int)TB_NET_OPEN);
 G_STATIC_ASSERT((int)TASKBOX_KEEP_FAILED == (int)TB_KEEP_FAILED);
 G_STATIC_ASSERT((int)TASKBOX_KEEP_ALWAYS == (int)TB_KEEP_ALWAYS);
 
@@ -198,6 +200,8 @@ bool taskbox_run(TaskboxStore *store, const TaskboxRunOptions *options, TaskboxT
         .prompt = options->prompt,
         .agent = options->agent,
         .pass_stdin = options->pass_stdin,
+        .net = (TbNet)options->net,
+        .allow_hosts = options->allow_hosts,
     };
     TbRunOutput output = {.output = options->output, .user_data = options->user_data};
     TbTask *made = NULL;

@@ -38,6 +38,7 @@ static const struct {
     {"start", offsetof(TbTask, start)},
     {"prompt", offsetof(TbTask, prompt)},
     {"agent", offsetof(TbTask, agent)},
+    {"net_policy", offsetof(TbTask, net_policy)},
     {"base_tree", offsetof(TbTask, base_tree)},
     {"result_tree", offsetof(TbTask, result_tree)},
     {"base_commit", offsetof(TbTask, base_commit)},
@@ -178,6 +179,32 @@ static void add_lists(JsonBuilder *json, const TbTask *task)
     json_builder_end_array(json);
 }
 
+static const struct {
+    const char *name;
+    size_t offset;
+} net_counts[] = {
+    {"connections", offsetof(TbNetCounts, connections)},
+    {"refused", offsetof(TbNetCounts, refused)},
+    {"failed", offsetof(TbNetCounts, failed)},
+    {"sent", offsetof(TbNetCounts, sent)},
+    {"received", offsetof(TbNetCounts, received)},
+};
+
+static uint64_t *net_count(const TbTask *task, size_t index)
+{
+    return (uint64_t *)(void *)((char *)(uintptr_t)&task->net + net_counts[index].offset);
+}
+
+/* What it has asked of the network. */
+static void add_net(JsonBuilder *json, const TbTask *task)
+{
+    json_builder_begin_object(json);
+    for (size_t i = 0; i < G_N_ELEMENTS(net_counts); i++)
+        add_number(json, net_counts[i].name, (int64_t)*net_count(task, i));
+    add_flag(json, "lost", task->net.lost);
+    json_builder_end_object(json);
+}
+
 /* How many there are of each severity. */
 static void add_findings(JsonBuilder *json, const TbTask *task)
 {
@@ -222,6 +249,8 @@ char *tb_record_format(const TbTask *task)
     }
     if (task->has_findings)
         add_findings(json, task);
+    json_builder_set_member_name(json, "net");
+    add_net(json, task);
     add_lists(json, task);
     json_builder_end_object(json);
     return print(json, true);
@@ -314,6 +343,17 @@ static void read_findings(TbTask *task, JsonObject *object)
             (uint32_t)read_number(json_node_get_object(node), tb_severity_name((TbSeverity)i));
 }
 
+static void read_net(TbTask *task, JsonObject *object)
+{
+    JsonNode *node = json_object_get_member(object, "net");
+    if (!node || !JSON_NODE_HOLDS_OBJECT(node))
+        return;
+    JsonObject *net = json_node_get_object(node);
+    for (size_t i = 0; i < G_N_ELEMENTS(net_counts); i++)
+        *net_count(task, i) = (uint64_t)MAX(read_number(net, net_counts[i].name), 0);
+    task->net.lost = read_flag(net, "lost");
+}
+
 bool tb_record_parse(TbTask *task, const char *text, size_t length, GError **error)
 {
     g_autoptr(JsonParser) parser = json_parser_new_immutable();
@@ -354,6 +394,7 @@ bool tb_record_parse(TbTask *task, const char *text, size_t length, GError **err
         task->verified = read_flag(stat, "verified");
     }
     read_findings(task, object);
+    read_net(task, object);
     read_lists(task, object);
     return true;
 }
@@ -469,6 +510,9 @@ char *tb_task_record_json(const TbTask *task)
     add_text(json, "image_digest", task->image_digest);
     add_text(json, "accelerator", task->accel);
     add_text(json, "start", task->start);
+    add_text(json, "net_policy", task->net_policy);
+    json_builder_set_member_name(json, "net");
+    add_net(json, task);
     add_outcome(json, task);
     g_autofree char *log = task->dir ? tb_task_path(task, "log") : NULL;
     add_text(json, "log", log);

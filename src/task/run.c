@@ -22,6 +22,7 @@
 #include "task/admission.h"
 #include "task/commits.h"
 #include "task/limit.h"
+#include "task/network.h"
 #include "task/start.h"
 #include "task/findings.h"
 #include "task/repository.h"
@@ -56,6 +57,7 @@ typedef struct {
     const TbAgent *agent; /* the settings'; NULL with a plain command */
     char **argv;
     TbAdmission *admission; /* the box's */
+    TbNetwork network;
     TbProjectImage *project_image;
     char *box_dir;
     TbBox *box;
@@ -77,6 +79,7 @@ typedef struct {
 static void run_clear(Run *run)
 {
     g_clear_pointer(&run->box, tb_box_free);
+    tb_network_clear(&run->network);
     tb_start_clear(&run->start);
     g_clear_pointer(&run->admission, tb_admission_free);
     g_clear_pointer(&run->changes, tb_changes_free);
@@ -169,6 +172,8 @@ static bool prepare(Run *run, GError **error)
         run->argv = tb_agent_argv(run->agent, options->prompt);
         task->agent = g_strdup(run->agent->name);
     }
+    if (!tb_network_decide(&run->network, run->settings, options, run->agent, task, error))
+        return false;
     run->project = tb_project_open(options->dir ? options->dir : ".", error);
     if (!run->project || !set_masking(run, error))
         return false;
@@ -253,7 +258,7 @@ static bool start_box(Run *run, GError **error)
     start->spec.project_dir = shared ? tb_project_root(run->project) : NULL;
     start->spec.network = tb_hole("network");
     run->box = tb_start_box(start, error);
-    if (!run->box || !open_git(run, error))
+    if (!run->box || !tb_network_start(&run->network, run->task, error) || !open_git(run, error))
         return false;
     phase_end(run, "start");
     return true;
@@ -331,9 +336,11 @@ static bool enter_box(Run *run, GError **error)
         .hostname = run->task->id,
         .uid = tb_project_uid(run->project),
         .gid = tb_project_gid(run->project),
+        .proxy = run->network.policy != NULL,
         .network = tb_hole("network"),
     };
-    if (!tb_session_setup(run->session, &setup, deadline_in(SETUP_DEADLINE), error))
+    if (!tb_network_attach(&run->network, run->box, error) ||
+        !tb_session_setup(run->session, &setup, deadline_in(SETUP_DEADLINE), error))
         return false;
     TbEntrySource source = {.next = tb_delta_next, .read = tb_delta_read, .data = run->delta};
     if (!tb_session_send_delta(run->session, &source, deadline_in(COPY_DEADLINE), error))
@@ -407,7 +414,7 @@ static bool run_command(Run *run, GError **error)
     g_autofree char *cwd =
         g_build_filename("/workspace", task->project_name, task->project_subdir, NULL);
     TbExec exec = {.argv = (const char *const *)run->argv,
-                   .env = run->agent ? (const char *const *)run->agent->env : NULL,
+                   .env = tb_network_env(&run->network, run->agent ? run->agent->env : NULL),
                    .cwd = cwd,
                    .stdin_fd = stdin_fd};
     if (tb_hole("box-env"))
@@ -419,6 +426,7 @@ static bool run_command(Run *run, GError **error)
     TbExecResult result = {0};
     g_autoptr(GError) why = NULL;
     bool ran = tb_session_exec(run->session, &exec, &handlers, deadline, &result, &why);
+    tb_network_end(&run->network, task);
     phase_end(run, "command");
     g_autoptr(GError) log_error = NULL;
     if (!tb_task_log_finish(run->log, &log_error))
@@ -552,6 +560,7 @@ bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions 
 {
     *out = NULL;
     g_auto(Run) run = {.settings = settings, .options = options, .output = output};
+    run.network = TB_NETWORK_INIT;
     run.task = *out = tb_task_create(store, error);
     if (!run.task)
         return false;

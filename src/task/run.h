@@ -23,9 +23,11 @@ typedef struct {
     bool pass_stdin;            /* our stdin is the command's */
     const char *const *exclude; /* on top of the settings'; may be NULL, likewise below */
     const char *const *include;
-    bool has_history; /* false: as the settings say, else as it must be */
-    unsigned history; /* commits that go into the box */
-    bool cold;        /* boot the box, even where it could be forked */
+    bool has_history;               /* false: as the settings say, else as it must be */
+    unsigned history;               /* commits that go into the box */
+    TbNet net;                      /* TB_NET_UNSET: from the settings, else by what is run */
+    const char *const *allow_hosts; /* besides; may be NULL */
+    bool cold;                      /* boot the box, even where it could be forked */
 } TbRunOptions;
 
 typedef struct {

@@ -4,6 +4,7 @@
  *
  *     record.json   what is known of it; replaced atomically at each change of state
  *     log           the command's raw output (hostile bytes), capped
+ *     network       what it asked of the network, a line each (net/report.h), capped
  *     patch         the result, once it is ready
  *     findings.json what a reviewer should see first in it
  *     series        the commits made in the box, when there were any
@@ -24,6 +25,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "net/egress.h"
 #include "patch/patch.h"
 #include "review/findings.h"
 
@@ -42,6 +44,8 @@ typedef enum {
 const char *tb_task_state_name(TbTaskState state);
 /* Created, starting, running or exporting: somebody should be working on it. */
 bool tb_task_state_unfinished(TbTaskState state);
+
+#define TB_TASK_NETWORK "network"
 
 typedef struct {
     char *name;
@@ -66,9 +70,11 @@ typedef struct {
     char *start;    /* how the box came to run: "fork", "boot"; NULL until it does */
     char **command; /* as asked for; NULL with a prompt */
     char *prompt, *agent;
-    bool exited;     /* the command came to an end: exit_code and exit_signal hold */
-    int exit_code;   /* 0..255, 128 + signal */
-    int exit_signal; /* 0: none */
+    bool exited;      /* the command came to an end: exit_code and exit_signal hold */
+    int exit_code;    /* 0..255, 128 + signal */
+    int exit_signal;  /* 0: none */
+    char *net_policy; /* what it could reach, in words; NULL until that was decided */
+    TbNetCounts net;
     char *base_tree, *result_tree;
     char *base_commit;  /* what HEAD was when it began; NULL: no commit */
     char *applied_tree; /* what the last apply made of its base; NULL: not applied */

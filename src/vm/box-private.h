@@ -13,6 +13,7 @@ struct TbBox {
     char *name;            /* its name there */
     TbJailUser user;
     int listen_fd; /* for the channel; -1 once QEMU has connected */
+    int egress_fd; /* listens for the egress port; -1 once it was handed out */
     TbJail *jail;
     bool forked;
     int template_disk; /* of a fork: what is behind its overlay; else -1 */

@@ -218,6 +218,18 @@ static bool await_channel(TbBox *box, int64_t deadline, GError **error)
     return true;
 }
 
+int tb_box_egress(TbBox *box, GError **error)
+{
+    tb_autofd peer =
+        box->egress_fd < 0 ? -1 : accept4(box->egress_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (peer < 0 || !is_of_jail(box, peer)) {
+        tb_error_set(error, TB_ERROR_VM, "box '%s': the VM has no port for the network", box->id);
+        return -1;
+    }
+    tb_clear_fd(&box->egress_fd); /* QEMU connects once; nobody else ever */
+    return tb_steal_fd(&peer);
+}
+
 TbSession *tb_box_wait_hello(TbBox *box, int64_t deadline, TbGuestInfo *info, GError **error)
 {
     if (!box->session && !await_channel(box, deadline, error))

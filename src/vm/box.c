@@ -68,18 +68,21 @@ static bool make_dir(TbBox *box, GError **error)
 }
 
 /* By way of /proc: a socket's path has room for 107 bytes. */
-static bool listen_channel(TbBox *box, GError **error)
+static bool listen_as(TbBox *box, const char *name, int *fd, GError **error)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/" TB_BOX_CHANNEL,
-             box->dir_fd);
-    box->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (box->listen_fd < 0 ||
-        bind(box->listen_fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-        listen(box->listen_fd, 1) < 0)
-        return tb_error_set_errno(error, errno, "cannot make the channel's socket in '%s'",
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", box->dir_fd, name);
+    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (*fd < 0 || bind(*fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(*fd, 1) < 0)
+        return tb_error_set_errno(error, errno, "cannot make the socket '%s' in '%s'", name,
                                   box->dir);
     return true;
+}
+
+static bool listen_channels(TbBox *box, GError **error)
+{
+    return listen_as(box, TB_BOX_CHANNEL, &box->listen_fd, error) &&
+           listen_as(box, TB_BOX_EGRESS, &box->egress_fd, error);
 }
 
 /* In a user namespace root may have no other uid to give anything to. */
@@ -111,6 +114,8 @@ static bool give_to_user(TbBox *box, const TbBoxSpec *spec, GError **error)
         return cannot_give(TB_BOX_OVERLAY, error);
     }
     if (fchownat(box->dir_fd, TB_BOX_CHANNEL, box->user.uid, box->user.gid, AT_SYMLINK_NOFOLLOW) <
+            0 ||
+        fchownat(box->dir_fd, TB_BOX_EGRESS, box->user.uid, box->user.gid, AT_SYMLINK_NOFOLLOW) <
             0 ||
         fchown(box->dir_fd, box->user.uid, box->user.gid) < 0)
         return cannot_give(box->dir, error);
@@ -224,14 +229,15 @@ static bool start(TbBox *box, const TbBoxSpec *spec, GError **error)
     if (spec->freezable)
         limit = MAX(limit, spec->memory);
     return make_overlay(box, spec, size, error) && make_memory(box, spec, error) &&
-           listen_channel(box, error) && give_to_user(box, spec, error) &&
+           listen_channels(box, error) && give_to_user(box, spec, error) &&
            start_jail(box, spec, limit, error);
 }
 
 TbBox *tb_box_start(const TbBoxSpec *spec, GError **error)
 {
     g_autoptr(TbBox) box = g_new0(TbBox, 1);
-    box->parent_fd = box->dir_fd = box->listen_fd = box->session_fd = box->template_disk = -1;
+    box->parent_fd = box->dir_fd = box->listen_fd = box->egress_fd = -1;
+    box->session_fd = box->template_disk = -1;
     box->id = g_strdup(spec->id);
     box->dir = g_strdup(spec->dir);
     box->forked = spec->fork != NULL;
@@ -265,15 +271,18 @@ void tb_box_free(TbBox *box)
     tb_jail_free(box->jail);
     tb_session_free(box->session);
     tb_clear_fd(&box->listen_fd);
+    tb_clear_fd(&box->egress_fd);
     if (box->lent_disk && lchown(box->lent_disk, box->lent_uid, box->lent_gid) < 0)
         tb_warn("cannot take '%s' back from the jail: %s", box->lent_disk, g_strerror(errno));
     g_autoptr(GError) error = NULL;
     if (box->keep && box->template_disk >= 0)
         keep_template_disk(box);
-    if (box->keep)
+    if (box->keep) {
         unlinkat(box->dir_fd, TB_BOX_CHANNEL, 0);
-    else if (box->name && !tb_remove_tree(box->parent_fd, box->name, &error))
+        unlinkat(box->dir_fd, TB_BOX_EGRESS, 0);
+    } else if (box->name && !tb_remove_tree(box->parent_fd, box->name, &error)) {
         tb_warn("cannot remove the box directory '%s': %s", box->dir, error->message);
+    }
     tb_clear_fd(&box->template_disk);
     tb_clear_fd(&box->dir_fd);
     tb_clear_fd(&box->parent_fd);

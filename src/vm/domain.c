@@ -17,6 +17,7 @@
 #define QEMU_NAMESPACE  "http://libvirt.org/schemas/domain/qemu/1.0"
 #define TCG_CACHE_MIB   "512"
 #define CHANNEL_NAME    "taskbox.channel.0"
+#define EGRESS_NAME     "taskbox.egress.0"
 #define PROJECT_SERIAL  "tbproject"
 #define PROJECT_TAG     "project"
 #define RECONNECT_AFTER "1" /* seconds */
@@ -232,6 +233,15 @@ static void write_channel(xmlTextWriter *w, const TbDomainSpec *spec)
     end(w);
 }
 
+/* Connected once, before the machine runs: when its host end is gone, it is gone for good. */
+static void write_egress(xmlTextWriter *w, const TbDomainSpec *spec)
+{
+    begin_with(w, "channel", "type", "unix", NULL);
+    empty(w, "source", "mode", "connect", "path", spec->egress, NULL);
+    empty(w, "target", "type", "virtio", "name", EGRESS_NAME, NULL);
+    end(w);
+}
+
 static void write_console(xmlTextWriter *w, const TbDomainSpec *spec)
 {
     begin_with(w, "serial", "type", "file", NULL);
@@ -249,6 +259,7 @@ static void write_devices(xmlTextWriter *w, const TbDomainSpec *spec)
     write_project_dir(w, spec);
     write_network(w, spec);
     write_channel(w, spec);
+    write_egress(w, spec);
     write_console(w, spec);
     empty(w, "controller", "type", "usb", "model", "none", NULL);
     empty(w, "memballoon", "model", "none", NULL);

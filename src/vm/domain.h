@@ -33,6 +33,7 @@ typedef struct {
     const char *memory_preload; /* library that makes QEMU open a private one read-only; NULL: this
                                    QEMU has an option for it (8.2 and later) */
     const char *channel;        /* unix socket somebody listens on */
+    const char *egress;         /* likewise, for what the box sends to the network */
     const char *console;        /* file */
 } TbDomainSpec;
 

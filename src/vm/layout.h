@@ -19,6 +19,7 @@
 /* In the box directory. */
 #define TB_BOX_OVERLAY      "overlay.qcow2"
 #define TB_BOX_CHANNEL      "chan.sock"
+#define TB_BOX_EGRESS       "egress.sock"
 #define TB_BOX_CONSOLE      "console.log"
 #define TB_BOX_CAPABILITIES "capabilities.xml" /* of a probe */
 #define TB_BOX_MEMORY       "memory"           /* of a box that is to be frozen, */

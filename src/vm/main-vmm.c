@@ -243,6 +243,7 @@ static TbDomainSpec domain_spec(virConnectPtr connection)
         .project_dir = arguments.project_dir ? TB_JAIL_PROJECT_DIR : NULL,
         .network = arguments.network,
         .channel = TB_JAIL_DIR "/" TB_BOX_CHANNEL,
+        .egress = TB_JAIL_DIR "/" TB_BOX_EGRESS,
         .console = TB_JAIL_DIR "/" TB_BOX_CONSOLE,
     };
     if (arguments.freezable) {

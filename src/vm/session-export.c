@@ -87,7 +87,7 @@ static bool take_data(TbSession *session, uint64_t left, const TbFileSink *sink,
     tb_sha256_end(&hash, mine);
     if (!tb_session_expect(session, TB_MSG_FILE_END, &frame, deadline, error))
         return false;
-    if (frame.length != sizeof mine || 
+    if (frame.length != sizeof mine ||
         (memcmp(frame.payload, mine, sizeof mine) != 0 && !tb_hole("export-hash")))
         return tb_session_breach(session, error, "a file with another hash");
     return true;

@@ -142,7 +142,9 @@ bool tb_session_setup(TbSession *session, const TbSetup *setup, int64_t deadline
                               .nanoseconds = (uint32_t)(now % G_USEC_PER_SEC) * 1000,
                               .uid = setup->uid,
                               .gid = setup->gid,
-                              .network = setup->network,
+                              .network = setup->network ? TB_NETWORK_CARD
+                                         : setup->proxy ? TB_NETWORK_PROXY
+                                                        : TB_NETWORK_NONE,
                               .hostname = setup->hostname};
     uint8_t payload[512];
     TbWriter writer = tb_writer(payload, sizeof payload);

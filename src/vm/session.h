@@ -46,6 +46,7 @@ typedef struct {
     const char *hostname;
     uint32_t uid, gid; /* the task user's; never 0 */
     bool network;      /* bring up the provisioning network (QEMU user network, 10.0.2.15/24) */
+    bool proxy;        /* carry connections to 127.0.0.1:3128 over the egress port */
 } TbSetup;
 bool tb_session_setup(TbSession *session, const TbSetup *setup, int64_t deadline, GError **error);
 

@@ -35,7 +35,8 @@ START_TEST(files)
     says("cat etc/shadow; stat -c %a etc/shadow", "agent:*:19000:0:99999:7:::\n640\n");
     says("stat -c %u:%g:%a home/agent", "54321:54322:755\n");
     says("cat etc/sudoers.d/taskbox; stat -c %a etc/sudoers.d/taskbox",
-         "agent ALL=(ALL) NOPASSWD: ALL\n440\n");
+         "agent ALL=(ALL) NOPASSWD: ALL\nDefaults env_keep += \"HTTP_PROXY HTTPS_PROXY ALL_PROXY "
+         "NO_PROXY http_proxy https_proxy all_proxy no_proxy\"\n440\n");
     says("cat etc/hostname; hostname; cat etc/hosts",
          "box-test\nbox-test\n127.0.0.1\tlocalhost box-test # taskbox\n");
     says("git config -f etc/gitconfig -l",

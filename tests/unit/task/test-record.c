@@ -30,6 +30,8 @@ static void fill(TbTask *task)
     task->error_message = g_strdup("it \x01 broke");
     task->cause = g_strdup("interrupted");
     task->keep = true;
+    task->net_policy = g_strdup("a.test");
+    task->net = (TbNetCounts){5, 2, 1, UINT64_C(1) << 41, 7, true};
     tb_task_note(task, "first");
     tb_task_note(task, "second");
     tb_task_timing(task, "boot", 1234);
@@ -52,6 +54,10 @@ START_TEST(test_round_trip)
     ck_assert_str_eq(seen->error_message, "it \x01 broke");
     ck_assert_uint_eq(seen->stat.added, UINT64_C(1) << 40);
     ck_assert_uint_eq(seen->timings->len, 2);
+    ck_assert_str_eq(seen->net_policy, "a.test");
+    ck_assert_uint_eq(seen->net.connections, 5);
+    ck_assert_uint_eq(seen->net.sent, UINT64_C(1) << 41);
+    ck_assert(seen->net.lost);
     ck_assert(seen->keep && seen->exited && seen->has_patch && seen->verified);
 }
 END_TEST

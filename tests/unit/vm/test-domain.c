@@ -17,6 +17,7 @@ static const TbDomainSpec plain = {
     .disk = "/vm/overlay.qcow2",
     .backing = "/image/disk.qcow2",
     .channel = "/vm/chan.sock",
+    .egress = "/vm/egress.sock",
     .console = "/vm/console.log",
 };
 
