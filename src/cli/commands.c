@@ -240,6 +240,16 @@ const TbSubcommand tb_subcommands[] = {
      .options = OPTIONS(JSON_OPTION),
      .no_store = true,
      .run = tb_cli_doctor},
+    {.name = "redteam",
+     .group = "housekeeping",
+     .summary = "Attack this installation in real boxes; exit 0 only if all promises held",
+     .usage = FORMS("[--list] [CASE...]"),
+     .details =
+         "Each case is a hostile box, project or patch. Nothing of yours is touched: the cases\n"
+         "have a home and a state of their own and see the golden image.",
+     .options = OPTIONS({'\0', "list", NULL, "say what the cases are"}),
+     .no_store = true,
+     .run = tb_cli_redteam},
     {.name = "help",
      .group = "housekeeping",
      .summary = "Print an overview, or help on one command",

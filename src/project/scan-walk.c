@@ -22,6 +22,7 @@
 #include "util/error.h"
 #include "util/escape.h"
 #include "util/fs.h"
+#include "util/hole.h"
 #include "util/interrupt.h"
 
 #define MAX_DEPTH   128
@@ -55,7 +56,7 @@ static bool walk_dir(Walk *walk, int fd, const char *path, unsigned depth, const
 
 static bool stat_of(int fd, const char *name, struct statx *st)
 {
-    int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (*name ? 0 : AT_EMPTY_PATH);
+    int flags = (tb_hole("scan-follow") ? 0 : AT_SYMLINK_NOFOLLOW) | AT_NO_AUTOMOUNT | (*name ? 0 : AT_EMPTY_PATH);
     return statx(fd, name, flags, STATX_BASIC_STATS | STATX_MNT_ID, st) == 0;
 }
 

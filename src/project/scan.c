@@ -11,6 +11,7 @@
 #include "util/error.h"
 #include "util/escape.h"
 #include "util/fs.h"
+#include "util/hole.h"
 
 int tb_path_order(const char *a, const char *b)
 {
@@ -68,8 +69,10 @@ bool tb_item_same(const TbItem *item, const struct stat *st)
 
 int tb_item_open(const TbProject *project, const TbItem *item, struct stat *st, GError **error)
 {
-    tb_autofd fd = tb_open_beneath(project->fds[item->source], item->path + item->skip,
-                                   O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY, 0);
+    tb_autofd fd = tb_hole("scan-follow")
+                       ? openat(project->fds[item->source], item->path + item->skip, O_RDONLY)
+                       : tb_open_beneath(project->fds[item->source], item->path + item->skip,
+                                         O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY, 0);
     int reason = fd < 0 || fstat(fd, st) < 0 ? errno : 0;
     if (reason == 0 && S_ISREG(st->st_mode))
         return tb_steal_fd(&fd);

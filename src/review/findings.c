@@ -12,6 +12,7 @@
 #include "review/findings-private.h"
 #include "review/rules.h"
 #include "util/escape.h"
+#include "util/hole.h"
 
 #define MAX_IN_FILE 10
 #define MAX_OF_RULE 100
@@ -261,6 +262,8 @@ TbFindings *tb_findings_find(TbGit *git, const char *base_tree, const char *resu
         if (tb_rules[i].tree && !tb_rules[i].tree(scan, error))
             return NULL;
     }
+    if (tb_hole("findings"))
+        return findings_new();
     finder_end(&finder);
     return g_steal_pointer(&findings);
 }

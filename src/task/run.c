@@ -26,6 +26,7 @@
 #include "task/repository.h"
 #include "util/auto.h"
 #include "util/error.h"
+#include "util/hole.h"
 #include "util/interrupt.h"
 #include "util/log.h"
 #include "vm/box.h"
@@ -199,6 +200,7 @@ static bool start_box(Run *run, GError **error)
     start->spec.dir = run->box_dir;
     start->spec.project_disk = tb_project_image_path(run->project_image);
     start->spec.project_dir = shared ? tb_project_root(run->project) : NULL;
+    start->spec.network = tb_hole("network");
     run->box = tb_start_box(start, error);
     if (!run->box || !open_git(run, error))
         return false;
@@ -256,6 +258,7 @@ static bool enter_box(Run *run, GError **error)
         .hostname = run->task->id,
         .uid = tb_project_uid(run->project),
         .gid = tb_project_gid(run->project),
+        .network = tb_hole("network"),
     };
     if (!tb_session_setup(run->session, &setup, deadline_in(SETUP_DEADLINE), error))
         return false;
@@ -325,9 +328,11 @@ static bool run_command(Run *run, GError **error)
                    .env = run->agent ? (const char *const *)run->agent->env : NULL,
                    .cwd = cwd,
                    .stdin_fd = stdin_fd};
+    if (tb_hole("box-env"))
+        exec.env = (const char *const *)environ;
     TbExecHandlers handlers = {.output = on_output, .interrupt = on_interrupt, .data = run};
     uint64_t timeout = run->options->timeout ? run->options->timeout : run->settings->timeout;
-    int64_t deadline = timeout ? deadline_in((int64_t)timeout * SECOND) : 0;
+    int64_t deadline = timeout && !tb_hole("timeout") ? deadline_in((int64_t)timeout * SECOND) : 0;
     TbExecResult result = {0};
     g_autoptr(GError) why = NULL;
     bool ran = tb_session_exec(run->session, &exec, &handlers, deadline, &result, &why);

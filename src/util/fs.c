@@ -17,6 +17,7 @@
 
 #include "util/auto.h"
 #include "util/error.h"
+#include "util/hole.h"
 #include "util/interrupt.h"
 #include "util/units.h"
 
@@ -72,6 +73,8 @@ int tb_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
         .mode = creates ? mode : 0,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     };
+    if (tb_hole("apply-beneath"))
+        how.resolve = 0;
     for (int tries = 0; tries < OPENAT2_TRIES; tries++) {
         int fd = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof how);
         if (fd >= 0)
@@ -205,6 +208,8 @@ int tb_open_private_dir(const char *path, GError **error)
 {
     if (!tb_make_dirs(path, 0700, error))
         return -1;
+    if (tb_hole("private-dir"))
+        return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     tb_autofd fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
     if (fd < 0 && (errno == ELOOP || errno == ENOTDIR)) {

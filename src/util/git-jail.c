@@ -23,6 +23,7 @@
 #include "util/error.h"
 #include "util/escape.h"
 #include "util/git-wire.h"
+#include "util/hole.h"
 #include "util/jail-user.h"
 #include "util/paths.h"
 
@@ -56,7 +57,10 @@ static void add_view(TbCommand *command, const TbGitView *view, const TbJailUser
                        "--cap-add", "CAP_SETPCAP", NULL);
     else
         tb_command_add(command, "--unshare-user", NULL);
-    tb_command_add(command, "--tmpfs", "/tmp", "--dev", "/dev", NULL);
+    if (tb_hole("git-trust"))
+        tb_command_add(command, "--bind", "/", "/", "--tmpfs", "/run", "--dev", "/dev", NULL);
+    else
+        tb_command_add(command, "--tmpfs", "/tmp", "--dev", "/dev", NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(system_dirs); i++)
         tb_command_add(command, "--ro-bind-try", system_dirs[i], system_dirs[i], NULL);
     tb_command_add(command, "--ro-bind", program, JAIL_PROGRAM, NULL);

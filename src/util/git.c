@@ -31,6 +31,7 @@
 #include "util/error.h"
 #include "util/fs.h"
 #include "util/git-jail.h"
+#include "util/hole.h"
 
 #define GIT_TIMEOUT 300
 
@@ -332,7 +333,11 @@ TbCommand *tb_git_command(TbGit *git, const char *subcommand, const char *worktr
         want(git, git->written, dir);
         tb_command_setenv(command, "GIT_INDEX_FILE", index);
     }
-    for (size_t i = 0; i < G_N_ELEMENTS(settings); i++)
+    if (tb_hole("git-trust") && worktree) {
+        g_autofree char *its_own = g_build_filename(worktree, ".git", NULL);
+        tb_command_setenv(command, "GIT_DIR", its_own);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(settings) && !tb_hole("git-trust"); i++)
         tb_command_add(command, "-c", settings[i], NULL);
     tb_command_set_cwd(command, worktree ? worktree : git->path);
     tb_command_set_timeout(command, GIT_TIMEOUT);

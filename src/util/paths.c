@@ -98,3 +98,11 @@ char *tb_path_recipes(GError **error)
                           g_build_filename(TB_DATADIR, "images", NULL), "the shipped recipes",
                           error);
 }
+
+char *tb_path_redteam(GError **error)
+{
+    g_autofree char *tree = build_tree();
+    return first_existing(tree ? g_build_filename(tree, "redteam", NULL) : NULL,
+                          g_build_filename(TB_DATADIR, "redteam", NULL), "the red-team suite",
+                          error);
+}

@@ -17,5 +17,7 @@ char *tb_path_config(void);
  * first argument is relative to the build tree's src directory. Free with g_free; NULL with
  * TB_ERROR_NOT_FOUND. */
 char *tb_path_libexec(const char *build_path, const char *name, GError **error);
+/* The directory that holds the cases of `taskbox redteam` and what they share. */
+char *tb_path_redteam(GError **error);
 /* The directory that holds the shipped recipes (images/). */
 char *tb_path_recipes(GError **error);

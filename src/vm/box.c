@@ -22,6 +22,7 @@
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/fs.h"
+#include "util/hole.h"
 #include "util/log.h"
 #include "util/paths.h"
 #include "vm/capabilities.h"
@@ -170,7 +171,7 @@ static bool start_jail(TbBox *box, const TbBoxSpec *spec, uint64_t limit, GError
         bind_file(&jail, spec->kernel, TB_JAIL_KERNEL, false);
         bind_file(&jail, spec->initrd, TB_JAIL_INITRD, false);
     }
-    bind_file(&jail, spec->project_disk, TB_JAIL_PROJECT_DISK, false);
+    bind_file(&jail, spec->project_disk, TB_JAIL_PROJECT_DISK, tb_hole("project-disk"));
     bind_file(&jail, spec->project_dir, TB_JAIL_PROJECT_DIR, false);
     if (spec->fork) {
         bind_file(&jail, spec->fork->memory, TB_JAIL_MEMORY, false);

@@ -9,6 +9,7 @@
  * every box of one kind looks alike (which a frozen template relies on).
  */
 #include "vm/domain.h"
+#include "util/hole.h"
 
 #include <libxml/xmlwriter.h>
 #include <stdarg.h>
@@ -180,8 +181,10 @@ static void write_project_disk(xmlTextWriter *w, const TbDomainSpec *spec)
     begin(w, "backingStore");
     end(w);
     empty(w, "target", "dev", "vdb", "bus", "virtio", NULL);
-    begin(w, "readonly");
-    end(w);
+    if (!tb_hole("project-disk")) {
+        begin(w, "readonly");
+        end(w);
+    }
     text(w, "serial", PROJECT_SERIAL);
     pci_address(w, SLOT_PROJECT_DISK);
     end(w);

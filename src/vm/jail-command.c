@@ -7,6 +7,7 @@
 #include "vm/jail-private.h"
 
 #include "vm/layout.h"
+#include "util/hole.h"
 
 #define TMPFS_SIZE "67108864"
 
@@ -60,6 +61,8 @@ TbCommand *tb_jail_command(const TbJailPlan *plan)
     TbCommand *command = tb_command_new("bwrap");
     tb_command_env_clear(command);
     tb_command_add_strv(command, namespaces);
+    if (tb_hole("project-disk"))
+        tb_command_add(command, "--setenv", "TASKBOX_HOLE", "project-disk", NULL);
     if (!spec->network)
         tb_command_add(command, "--unshare-net", NULL);
     tb_command_add_strv(command, system_files);

@@ -15,6 +15,7 @@
 
 #include "util/error.h"
 #include "util/escape.h"
+#include "util/hole.h"
 #include "util/interrupt.h"
 
 enum { OUT_LIMIT = 256 * 1024 };
@@ -25,6 +26,8 @@ bool tb_session_breach(TbSession *session, GError **error, const char *format, .
     va_start(args, format);
     g_autofree char *text = g_strdup_vprintf(format, args);
     va_end(args);
+    if (tb_hole("protocol"))
+        return true;
     session->broken = true;
     return tb_error_set(error, TB_ERROR_GUEST, "guest: broke the protocol: %s", text);
 }

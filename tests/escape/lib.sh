@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+#
+# What the cases of `taskbox redteam` share. The head of a case says what it attacks:
+#
+#   # attack: in one line          # promise: P1 ...
+#   # hole: the switch of a build with holes that this case must notice
+#
+# $TASKBOX is the program under attack, $PLACE a directory of the case's own (its home, its state and
+# $TMPDIR are in it). `held` ends a case whose promise held; `broken WHAT` one whose did not, `cannot
+# WHY` one that could not be tried here.
+set -eu -o pipefail
+umask 022
+lib=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+export GIT_AUTHOR_NAME=Tester GIT_AUTHOR_EMAIL=tester@example.org
+export GIT_COMMITTER_NAME=Tester GIT_COMMITTER_EMAIL=tester@example.org
+out=$PLACE/out err=$PLACE/err
+
+held() { exit 0; }
+broken() {
+    printf '%s\n' "$*"
+    if [ -s "$err" ]; then tail -n 5 "$err" | cut -c1-300; fi
+    exit 1
+}
+cannot() {
+    printf 'cannot be tried: %s\n' "$*"
+    exit 77
+}
+needs() {
+    local program
+    for program; do command -v "$program" >/dev/null || cannot "there is no program '$program'"; done
+}
+
+# A small repository at DIR with one commit.
+project() {
+    mkdir -p "$1"
+    git -C "$1" init -q -b main .
+    printf 'one\ntwo\nthree\n' >"$1/text"
+    printf '#!/bin/sh\necho tool\n' >"$1/tool"
+    chmod 0755 "$1/tool"
+    printf 'ignored.*\n' >"$1/.gitignore"
+    git -C "$1" add -A
+    git -C "$1" commit -q -m First
+}
+
+# try COMMAND...: its exit code in $code, what it wrote in $out and $err.
+# shellcheck disable=SC2034 # cases use it
+try() {
+    code=0
+    "$@" >"$out" 2>"$err" </dev/null || code=$?
+}
+
+# box DIR SCRIPT [FLAG...]: runs SCRIPT by sh in a box on the project at DIR. A box that could not be
+# started at all shows nothing about a promise.
+box() {
+    local dir=$1 script=$2
+    shift 2
+    try timeout --foreground -k 20 "${BOX_SECONDS:-300}" "$TASKBOX" run -C "$dir" "$@" -- sh -c "$script"
+    if grep -q 'cannot find.*image\|no image' "$err"; then cannot "there is no golden image (taskbox image build)"; fi
+}
+
+tb() { "$TASKBOX" "$@"; }
+task_dir() { find "$XDG_STATE_HOME/taskbox/tasks" -mindepth 1 -maxdepth 1 -type d | head -n 1; }
+
+# Everything that can be known of a tree but access times.
+tree_hash() {
+    (
+        cd "$1"
+        find . -printf '%y %m %U:%G %T@ %C@ %n %s %l %p\0' | LC_ALL=C sort -z
+        find . -type f -print0 | LC_ALL=C sort -z | xargs -0r sha256sum
+    ) | sha256sum
+}
+
+# hostile DIR HOW [ARG...]: a box in which a program of the attacker's takes the guest program's place
+# on the channel, once the host has started a command, and answers HOW (hostile.c).
+hostile() {
+    local dir=$1
+    shift
+    cp "$lib/hostile" "$dir/ignored.hostile"
+    box "$dir" "sudo systemd-run --quiet --collect \$PWD/ignored.hostile $* && sleep 60"
+}
