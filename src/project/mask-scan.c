@@ -15,6 +15,7 @@
 #include "util/error.h"
 #include "util/escape.h"
 #include "util/fs.h"
+#include "util/hole.h"
 
 #define IGNORE_FILE  ".taskboxignore"
 #define IGNORE_LIMIT ((size_t)1 << 20)
@@ -172,7 +173,7 @@ static void judge_listed(TbScan *scan, const TbIndex *index)
     for (guint i = 0; i < scan->items->len; i++) {
         TbItem *item = tb_scan_item(scan, i);
         item->mask &= TB_MASK_RULES; /* an older answer counts for nothing beside this index */
-        if (item->listed && !is_tracked(index, item->path))
+        if (item->listed && !tb_hole("masks") && !is_tracked(index, item->path))
             item->mask |= TB_MASK_LIST;
     }
 }
