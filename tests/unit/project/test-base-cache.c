@@ -15,6 +15,7 @@ typedef struct {
 } Answer;
 
 static unsigned runs;
+static const char *scan_begins_with; /* at the change of this file */
 
 static void answer_clear(Answer *answer)
 {
@@ -45,6 +46,8 @@ static Answer ask(bool with_cache)
     g_autoptr(TbProjectImage) image = tb_project_image_open(project, "erofs", &error);
     ck_assert_ptr_nonnull(image);
     g_autoptr(TbScan) scan = scan_project(project);
+    if (scan_begins_with)
+        scan->started = tb_scan_find(scan, scan_begins_with)->ctime;
     g_autoptr(TbGit) git = new_git(project, &path);
     g_autofree char *index = g_build_filename(path, "base-index", NULL);
     answer.tree = with_cache
@@ -170,13 +173,14 @@ START_TEST(users_rules_are_seen)
 }
 END_TEST
 
+/* The walk begins in the moment in which a file was changed: it can change again unseen. */
 START_TEST(what_is_recent_is_not_kept)
 {
     make_project();
-    run("cd p; touch -d '+1 hour' a/1; echo x >>a/3");
+    scan_begins_with = "a/3";
     g_auto(Answer) first = ask(true);
     ck_assert(!is_kept());
-    run(SETTLED);
+    scan_begins_with = NULL;
     g_auto(Answer) second = ask(true);
     ck_assert(is_kept());
 }
