@@ -147,9 +147,11 @@ try 0 diff --log calm
 out 'no commits came along'
 try 0 show eager
 out "2 (see 'taskbox diff --log')"
-try 0 apply eager --check --branch steps
+try 8 apply eager --check --branch steps
+err 'terminal-escape'
+try 0 apply eager --check --branch steps --acknowledge terminal-escape
 sed -i 's/\x1b\[7m //g' "$XDG_STATE_HOME/taskbox/tasks/eager-elm-c3/series"
-try 0 apply eager --branch steps
+try 0 apply eager --branch steps --acknowledge all
 equal $'What was not committed\nStep 2\nStep 1\nFirst' "$(git -C "$base" log --format=%s steps)" "subjects"
 equal 'Agent <agent@box> 1700000000 +0100, Human' \
     "$(git -C "$base" log -1 --format='%an <%ae> %ad, %cn' --date=raw steps^)" "author and committer"
