@@ -83,6 +83,7 @@ bool tb_cli_undo(TbCli *cli, int *status, GError **error);
 bool tb_cli_discard(TbCli *cli, int *status, GError **error);
 bool tb_cli_gc(TbCli *cli, int *status, GError **error);
 bool tb_cli_doctor(TbCli *cli, int *status, GError **error);
+bool tb_cli_policy_explain(TbCli *cli, int *status, GError **error);
 bool tb_cli_redteam(TbCli *cli, int *status, GError **error);
 bool tb_cli_help(TbCli *cli, int *status, GError **error);
 bool tb_cli_version(TbCli *cli, int *status, GError **error);

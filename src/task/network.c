@@ -57,8 +57,8 @@ static bool add_agent(TbNetPolicy *policy, const TbSettings *settings, const TbA
     return add_all(policy, (const char *const *)agent->hosts, whose, error);
 }
 
-bool tb_network_decide(TbNetwork *network, const TbSettings *settings, const TbRunOptions *options,
-                       const TbAgent *agent, TbTask *task, GError **error)
+TbNetPolicy *tb_network_policy(const TbSettings *settings, const TbRunOptions *options,
+                               const TbAgent *agent, GError **error)
 {
     g_autoptr(TbNetPolicy) policy = tb_net_policy_new();
     TbNet net = options->net ? options->net : settings->net;
@@ -69,6 +69,15 @@ bool tb_network_decide(TbNetwork *network, const TbSettings *settings, const TbR
         (options->net != TB_NET_NONE && !add_all(policy, (const char *const *)settings->allow_hosts,
                                                  "'allow_hosts' of the settings", error)) ||
         !add_all(policy, options->allow_hosts, "--allow-host", error))
+        return NULL;
+    return g_steal_pointer(&policy);
+}
+
+bool tb_network_decide(TbNetwork *network, const TbSettings *settings, const TbRunOptions *options,
+                       const TbAgent *agent, TbTask *task, GError **error)
+{
+    g_autoptr(TbNetPolicy) policy = tb_network_policy(settings, options, agent, error);
+    if (!policy)
         return false;
     task->net_policy = tb_net_policy_text(policy);
     if (policy->open || policy->rules->len > 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A task's network: which policy it has, and the egress process beside its box. Private to
- * src/task. With a policy of nothing there is no such process, and every call here does nothing. */
+/* A task's network: which policy it has, and the egress process beside its box. With a policy of
+ * nothing there is no such process, and every call here does nothing. */
 #pragma once
 
 #include "net/egress.h"
@@ -16,8 +16,10 @@ typedef struct {
 #define TB_NETWORK_INIT ((TbNetwork){.log = -1})
 void tb_network_clear(TbNetwork *network);
 
-/* What the options, the settings and the agent (NULL: a plain command) make of it; the record of
- * the task gets it in words. */
+/* What the options, the settings and the agent (NULL: a plain command) make of it. */
+TbNetPolicy *tb_network_policy(const TbSettings *settings, const TbRunOptions *options,
+                               const TbAgent *agent, GError **error);
+/* The same for a task, whose record gets it in words. */
 bool tb_network_decide(TbNetwork *network, const TbSettings *settings, const TbRunOptions *options,
                        const TbAgent *agent, TbTask *task, GError **error);
 /* Starts the egress process and does not wait. */

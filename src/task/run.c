@@ -22,6 +22,7 @@
 #include "task/admission.h"
 #include "task/commits.h"
 #include "task/limit.h"
+#include "task/masking.h"
 #include "task/network.h"
 #include "task/start.h"
 #include "task/findings.h"
@@ -127,34 +128,6 @@ static void add_notes(Run *run, const GPtrArray *lines, const char *prefix)
     }
 }
 
-/* The settings' patterns, then those of this run. */
-static char **both(char *const *first, const char *const *second)
-{
-    g_autoptr(GStrvBuilder) all = g_strv_builder_new();
-    for (char *const *at = first; at && *at; at++)
-        g_strv_builder_add(all, *at);
-    for (const char *const *at = second; at && *at; at++)
-        g_strv_builder_add(all, *at);
-    return g_strv_builder_end(all);
-}
-
-static bool set_masking(Run *run, GError **error)
-{
-    const TbRunOptions *options = run->options;
-    const TbSettings *settings = run->settings;
-    g_auto(GStrv) exclude = both(settings->exclude, options->exclude);
-    g_auto(GStrv) include = both(settings->include, options->include);
-    TbMasking masking = {.exclude = (const char *const *)exclude,
-                         .include = (const char *const *)include};
-    unsigned commits = options->has_history ? options->history : settings->history;
-    if (options->has_history || settings->has_history)
-        masking.history = (TbHistory){.kind = commits == TB_ALL_COMMITS ? TB_HISTORY_FULL
-                                              : commits                 ? TB_HISTORY_DEPTH
-                                                                        : TB_HISTORY_NONE,
-                                      .depth = commits};
-    return tb_project_set_masking(run->project, &masking, error);
-}
-
 /* What was asked for, resolved: agent, project, image. Nothing has been started yet. */
 static bool prepare(Run *run, GError **error)
 {
@@ -175,7 +148,7 @@ static bool prepare(Run *run, GError **error)
     if (!tb_network_decide(&run->network, run->settings, options, run->agent, task, error))
         return false;
     run->project = tb_project_open(options->dir ? options->dir : ".", error);
-    if (!run->project || !set_masking(run, error))
+    if (!run->project || !tb_task_set_masking(run->project, run->settings, options, error))
         return false;
     task->project_root = g_strdup(tb_project_root(run->project));
     task->project_subdir = g_strdup(tb_project_subdir(run->project));

@@ -100,3 +100,27 @@ try 0 compare brave calm dark
 out 'different trees'
 try 2 compare brave
 try 1 compare brave nobody
+
+# policy explain: what holds and what says so, values of variables never
+mkdir -p "$T/explained" "$T/.config/taskbox"
+git -C "$T/explained" init -q
+printf 'x\n' | tee "$T/explained/.env" >"$T/explained/plain"
+try 0 policy explain -C "$T/explained"
+out 'none (the default for a command)'
+out '.env: an environment file'
+cat >"$T/.config/taskbox/config.yaml" <<'YAML'
+agents:
+  helper:
+    command: ["true", "{prompt}"]
+    env: {API_KEY: not-to-be-seen}
+    hosts: [api.example.org]
+allow_hosts: [mirror.example.org]
+history: none
+YAML
+try 0 policy explain -C "$T/explained" --agent helper
+out "api.example.org, mirror.example.org (the default for a prompt; 'hosts' of agent 'helper'"
+out "API_KEY ('env' of agent 'helper'"
+out "none ('history' of the settings)"
+! grep -q 'not-to-be-seen' "$T/out" || fail "policy explain shows a value"
+try 3 policy explain -C "$T/explained" --agent nobody
+err "no agent 'nobody'"

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * taskbox policy explain: what a run in this project could reach and see, and what says so. It asks
+ * the same functions that a run asks, and starts no box.
+ */
+#include <fcntl.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/output.h"
+#include "cli/show.h"
+#include "task/masking.h"
+#include "task/network.h"
+#include "util/error.h"
+#include "util/fs.h"
+#include "util/units.h"
+#include "vm/box.h"
+
+#define MASKED_SHOWN 50
+
+/* ---- the network */
+
+static const char *net_source(const TbSettings *settings, const TbAgent *agent)
+{
+    if (settings->net != TB_NET_UNSET)
+        return "'net' of the settings";
+    return agent ? "the default for a prompt" : "the default for a command";
+}
+
+static bool add_network(GString *text, const char *label, const TbSettings *settings,
+                        const TbAgent *agent, GError **error)
+{
+    const TbRunOptions none = {0};
+    g_autoptr(TbNetPolicy) policy = tb_network_policy(settings, &none, agent, error);
+    if (!policy)
+        return false;
+    g_autofree char *reach = tb_net_policy_text(policy);
+    g_autofree char *hosts = agent && agent->hosts && !policy->open
+                                 ? g_strdup_printf("; 'hosts' of agent '%s'", agent->name)
+                                 : g_strdup("");
+    g_autofree char *line =
+        g_strdup_printf("%s (%s%s%s)", reach, net_source(settings, agent), hosts,
+                        settings->allow_hosts ? "; 'allow_hosts' of the settings" : "");
+    tb_show_add(text, label, line);
+    return true;
+}
+
+static void add_environment(GString *text, const TbAgent *agent)
+{
+    for (char **variable = agent ? agent->env : NULL; variable && *variable; variable++) {
+        g_autofree char *name = g_strndup(*variable, strcspn(*variable, "="));
+        g_autofree char *line =
+            g_strdup_printf("%s ('env' of agent '%s'; the box can read it)", name, agent->name);
+        tb_show_add(text, variable == agent->env ? "variables" : "", line);
+    }
+}
+
+/* ---- the project */
+
+static void add_lines(GString *text, const char *label, const GPtrArray *lines)
+{
+    for (guint i = 0; i < MIN(lines->len, MASKED_SHOWN); i++)
+        tb_show_add(text, i ? "" : label, lines->pdata[i]);
+    if (lines->len > MASKED_SHOWN) {
+        g_autofree char *more = g_strdup_printf("%u more", lines->len - MASKED_SHOWN);
+        tb_show_add(text, "", more);
+    }
+}
+
+static const char *history_of(const TbSettings *settings)
+{
+    if (!settings->has_history)
+        return "full, or none where a masked file is tracked (the default)";
+    return settings->history == TB_ALL_COMMITS ? "full ('history' of the settings)"
+           : settings->history                 ? "as deep as 'history' of the settings says"
+                                               : "none ('history' of the settings)";
+}
+
+/* `scratch` is a directory that git may use. */
+static bool add_project(GString *text, const char *dir, const TbSettings *settings,
+                        const char *scratch, GError **error)
+{
+    const TbRunOptions none = {0};
+    g_autoptr(TbProject) project = tb_project_open(dir, error);
+    if (!project || !tb_task_set_masking(project, settings, &none, error))
+        return false;
+    g_auto(GStrv) alternates = tb_project_alternates(project, error);
+    g_autofree char *path = g_build_filename(scratch, "git", NULL);
+    g_autoptr(TbGit) git = alternates ? tb_git_create(path, tb_project_sha256(project),
+                                                      (const char *const *)alternates, error)
+                                      : NULL;
+    g_autoptr(TbScan) scan = git ? tb_scan_new(project, error) : NULL;
+    if (!scan || !tb_scan_mask(scan, git, error))
+        return false;
+    g_autofree char *files =
+        g_strdup_printf("%" G_GUINT64_FORMAT " files of %s, as a copy that only 'taskbox apply' "
+                        "leads back from",
+                        tb_scan_files(scan), tb_project_root(project));
+    tb_show_add(text, "sees", files);
+    add_lines(text, "masked", tb_scan_masked(scan));
+    add_lines(text, "shown", tb_scan_shown(scan));
+    add_lines(text, "left out", tb_scan_left_out(scan));
+    if (tb_project_is_git(project))
+        tb_show_add(text, "history", history_of(settings));
+    return true;
+}
+
+/* ---- all of it */
+
+static void add_fences(GString *text)
+{
+    bool emulated = tb_accel_probe(NULL) == TB_ACCEL_TCG;
+    tb_show_add(text, "fences",
+                emulated
+                    ? "the jail around QEMU; the VM is emulated (TCG), which QEMU's developers "
+                      "regard as no fence"
+                    : "the VM (KVM) and the jail around QEMU");
+}
+
+static bool explain(GString *text, const TbSettings *settings, const TbAgent *agent,
+                    const char *dir, const char *scratch, GError **error)
+{
+    tb_show_add(text, "settings", settings->path ? settings->path : "no file, all defaults");
+    if (!add_network(text, "a command", settings, NULL, error) ||
+        (agent && !add_network(text, "an agent", settings, agent, error)))
+        return false;
+    add_environment(text, agent);
+    if (!add_project(text, dir, settings, scratch, error))
+        return false;
+    add_fences(text);
+    return true;
+}
+
+bool tb_cli_policy_explain(TbCli *cli, int *status, GError **error)
+{
+    const char *dir = tb_arguments_value(cli->arguments, "directory");
+    const char *name = tb_arguments_value(cli->arguments, "agent");
+    g_autoptr(TbSettings) settings = NULL;
+    if (!tb_arguments_none(cli->arguments, error) || !(settings = tb_settings_load(error)))
+        return false;
+    /* Without any agent there is nothing to say of one, unless it was asked for. */
+    const TbAgent *agent = name || settings->agents->len
+                               ? tb_settings_agent(settings, name, name ? error : NULL)
+                               : NULL;
+    if (name && !agent)
+        return false;
+    g_autofree char *scratch = g_dir_make_tmp("taskbox-policy-XXXXXX", error);
+    if (!scratch)
+        return false;
+    g_autoptr(GString) text = g_string_new(NULL);
+    bool done = explain(text, settings, agent, dir ? dir : ".", scratch, error);
+    (void)tb_remove_tree(AT_FDCWD, scratch, NULL);
+    return done && tb_print(text->str, error);
+}
