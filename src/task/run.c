@@ -9,73 +9,26 @@
  */
 #include "task/run.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "image/store.h"
-#include "patch/patch.h"
-#include "project/project.h"
-#include "task/admission.h"
 #include "task/commits.h"
+#include "task/findings.h"
 #include "task/limit.h"
 #include "task/masking.h"
-#include "task/network.h"
-#include "task/start.h"
-#include "task/findings.h"
 #include "task/repository.h"
-#include "util/auto.h"
+#include "task/run-private.h"
 #include "util/error.h"
 #include "util/hole.h"
-#include "util/interrupt.h"
 #include "util/log.h"
-#include "util/units.h"
-#include "vm/box.h"
 
 _Static_assert(TB_PROJECT_IMAGE_SIZE == TB_BOX_PROJECT_DISK_SIZE,
                "a fork cannot learn another size");
 
-#define SECOND         G_USEC_PER_SEC
-#define SETUP_DEADLINE (120 * SECOND)
 #define COPY_DEADLINE  (1800 * SECOND)
 #define MOUNT_DEADLINE (120 * SECOND)
 #define NOTES_SHOWN    200
 #define MASKED_NAMED   1000
-
-/* All that lives as long as the run. Freed in reverse order of use by run_clear. */
-typedef struct {
-    const TbSettings *settings;
-    const TbRunOptions *options;
-    const TbRunOutput *output;
-    TbTask *task;
-    TbProject *project;
-    TbImage *image;
-    TbAccel accel;
-    TbStart start;
-    const TbAgent *agent; /* the settings'; NULL with a plain command */
-    char **argv;
-    TbAdmission *admission; /* the box's */
-    TbNetwork network;
-    TbProjectImage *project_image;
-    char *box_dir;
-    TbBox *box;
-    TbSession *session; /* the box's */
-    TbScan *scan;
-    TbGit *git;
-    TbDelta *delta;
-    TbTaskLog *log;
-    TbChanges *changes;
-    char *base_index;
-    TbLimits limits;
-    TbPatchLimits patch_limits;
-    bool out_of_space; /* the command was stopped for it */
-    bool git_touched;  /* something in the project's .git changed */
-    int interrupts;    /* while the command ran */
-    int64_t phase_start;
-} Run;
 
 static void run_clear(Run *run)
 {
@@ -99,22 +52,6 @@ static void run_clear(Run *run)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Run, run_clear)
 
-static int64_t deadline_in(int64_t microseconds)
-{
-    return g_get_monotonic_time() + microseconds;
-}
-
-static void phase_begin(Run *run)
-{
-    run->phase_start = g_get_monotonic_time();
-}
-
-static void phase_end(Run *run, const char *name)
-{
-    tb_task_timing(run->task, name, (g_get_monotonic_time() - run->phase_start) / 1000);
-    phase_begin(run);
-}
-
 static void add_notes(Run *run, const GPtrArray *lines, const char *prefix)
 {
     for (guint i = 0; lines && i < lines->len; i++) {
@@ -133,7 +70,7 @@ static bool prepare(Run *run, GError **error)
 {
     const TbRunOptions *options = run->options;
     TbTask *task = run->task;
-    phase_begin(run);
+    run_phase_begin(run);
     task->prompt = g_strdup(options->prompt);
     task->command = g_strdupv((char **)options->argv);
     if (options->argv) {
@@ -163,7 +100,7 @@ static bool prepare(Run *run, GError **error)
     task->accel = g_strdup(tb_accel_name(run->accel));
     if (run->accel == TB_ACCEL_TCG)
         tb_info("running by emulation, slower: %s", why ? why : "KVM does not work here");
-    phase_end(run, "prepare");
+    run_phase_end(run, "prepare");
     return tb_task_save(task, TB_TASK_STARTING, error);
 }
 
@@ -173,7 +110,7 @@ static bool admit(Run *run, GError **error)
 {
     const TbShape *shape = &run->start.shape;
     run->admission = tb_admission_take(&run->settings->capacity, shape->cpus, shape->memory, error);
-    phase_end(run, "admission");
+    run_phase_end(run, "admission");
     return run->admission != NULL;
 }
 
@@ -218,7 +155,7 @@ static bool start_box(Run *run, GError **error)
     if (!set_limits(run, error) || !admit(run, error) || !tb_start_prepare(start, error))
         return false;
     if (start->made)
-        phase_end(run, "template");
+        run_phase_end(run, "template");
     run->project_image = shared
                              ? tb_project_image_live(run->project)
                              : tb_project_image_open(run->project, run->image->filesystems, error);
@@ -233,7 +170,7 @@ static bool start_box(Run *run, GError **error)
     run->box = tb_start_box(start, error);
     if (!run->box || !tb_network_start(&run->network, run->task, error) || !open_git(run, error))
         return false;
-    phase_end(run, "start");
+    run_phase_end(run, "start");
     return true;
 }
 
@@ -277,7 +214,7 @@ static bool read_project(Run *run, GError **error)
     if (!run->scan || !mask(run, error) || !renew_image(run, error))
         return false;
     add_notes(run, tb_scan_left_out(run->scan), "not in the box: ");
-    phase_end(run, "scan");
+    run_phase_end(run, "scan");
     run->task->base_commit = tb_project_head(run->project, tb_git_oid_length(run->git));
     g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func(g_free);
     run->task->base_tree =
@@ -288,10 +225,10 @@ static bool read_project(Run *run, GError **error)
     if (!tb_scan_make_history(run->scan, run->git, run->base_index, run->task->base_commit,
                               &run->task->box_commit, &run->task->history, error))
         return false;
-    phase_end(run, "base-tree");
+    run_phase_end(run, "base-tree");
     if (!tb_project_image_fill(run->project_image, run->scan, error))
         return false;
-    phase_end(run, "project-image");
+    run_phase_end(run, "project-image");
     run->delta = tb_delta_new(run->project_image, run->scan, error);
     return run->delta != NULL;
 }
@@ -304,7 +241,7 @@ static bool enter_box(Run *run, GError **error)
     if (!run->session)
         return false;
     run->task->start = g_strdup(tb_start_how(&run->start));
-    phase_end(run, run->task->start);
+    run_phase_end(run, run->task->start);
     TbSetup setup = {
         .hostname = run->task->id,
         .uid = tb_project_uid(run->project),
@@ -313,120 +250,17 @@ static bool enter_box(Run *run, GError **error)
         .network = tb_hole("network"),
     };
     if (!tb_network_attach(&run->network, run->box, error) ||
-        !tb_session_setup(run->session, &setup, deadline_in(SETUP_DEADLINE), error))
+        !tb_session_setup(run->session, &setup, run_deadline(SETUP_DEADLINE), error))
         return false;
     TbEntrySource source = {.next = tb_delta_next, .read = tb_delta_read, .data = run->delta};
-    if (!tb_session_send_delta(run->session, &source, deadline_in(COPY_DEADLINE), error))
+    if (!tb_session_send_delta(run->session, &source, run_deadline(COPY_DEADLINE), error))
         return false;
-    phase_end(run, "delta");
+    run_phase_end(run, "delta");
     TbMount mount = {.name = run->task->project_name,
                      .filesystem = tb_project_image_filesystem(run->project_image)};
-    if (!tb_session_mount(run->session, &mount, deadline_in(MOUNT_DEADLINE), error))
+    if (!tb_session_mount(run->session, &mount, run_deadline(MOUNT_DEADLINE), error))
         return false;
-    phase_end(run, "mount");
-    return true;
-}
-
-static bool on_output(int fd, const uint8_t *data, size_t length, void *user_data, GError **error)
-{
-    Run *run = user_data;
-    return tb_task_log_append(run->log, data, length, error) &&
-           (!run->output || run->output->output(fd, data, length, run->output->user_data, error));
-}
-
-/* The first Ctrl-C is passed on, the second ends the command; either way its work is exported. A
- * SIGTERM or SIGHUP ends it at once. */
-static int on_interrupt(void *user_data)
-{
-    Run *run = user_data;
-    run->interrupts++;
-    if (tb_interrupt_signal() != SIGINT || run->interrupts > 1)
-        return -1;
-    tb_interrupt_acknowledge();
-    tb_info("asking the command to stop; its changes will be kept (again: stop it now)");
-    return SIGINT;
-}
-
-/* The task's box grows on the host's file system, which others need, too. */
-static bool on_tick(void *user_data, GError **error)
-{
-    Run *run = user_data;
-    run->out_of_space = !tb_limits_check_space(run->task, &run->limits, error);
-    return !run->out_of_space;
-}
-
-static int stdin_of(Run *run, int *owned, GError **error)
-{
-    if (!run->agent || !run->agent->prompt_stdin)
-        return run->options->pass_stdin ? STDIN_FILENO : -1;
-    const char *prompt = run->options->prompt;
-    size_t length = strlen(prompt);
-    *owned = memfd_create("prompt", MFD_CLOEXEC);
-    if (*owned < 0 || write(*owned, prompt, length) != (ssize_t)length ||
-        lseek(*owned, 0, SEEK_SET) < 0) {
-        tb_error_set_errno(error, errno, "cannot keep the prompt in memory");
-        return -2;
-    }
-    return *owned;
-}
-
-/* Runs the command. A command that was stopped is no failure here: `cause` says what happened. */
-static bool run_command(Run *run, GError **error)
-{
-    TbTask *task = run->task;
-    if (!tb_task_save(task, TB_TASK_RUNNING, error))
-        return false;
-    run->log = tb_task_log_open(task, run->limits.log, error);
-    if (!run->log ||
-        !tb_limits_set_processes(run->session, &run->limits, deadline_in(SETUP_DEADLINE), error))
-        return false;
-    tb_autofd owned = -1;
-    int stdin_fd = stdin_of(run, &owned, error);
-    if (stdin_fd == -2)
-        return false;
-    g_autofree char *cwd =
-        g_build_filename("/workspace", task->project_name, task->project_subdir, NULL);
-    TbExec exec = {.argv = (const char *const *)run->argv,
-                   .env = tb_network_env(&run->network, run->agent ? run->agent->env : NULL),
-                   .cwd = cwd,
-                   .stdin_fd = stdin_fd};
-    if (tb_hole("box-env"))
-        exec.env = (const char *const *)environ;
-    TbExecHandlers handlers = {
-        .output = on_output, .interrupt = on_interrupt, .tick = on_tick, .data = run};
-    uint64_t timeout = run->options->timeout ? run->options->timeout : run->settings->timeout;
-    int64_t deadline = timeout && !tb_hole("timeout") ? deadline_in((int64_t)timeout * SECOND) : 0;
-    TbExecResult result = {0};
-    g_autoptr(GError) why = NULL;
-    bool ran = tb_session_exec(run->session, &exec, &handlers, deadline, &result, &why);
-    tb_network_end(&run->network, task);
-    phase_end(run, "command");
-    g_autoptr(GError) log_error = NULL;
-    if (!tb_task_log_finish(run->log, &log_error))
-        tb_warn("%s", log_error->message);
-    if (tb_task_log_is_full(run->log))
-        tb_task_note(task, "the log is cut: the command wrote more than is kept (limit 'log')");
-    if (ran) {
-        task->exited = true;
-        task->exit_code = result.code;
-        task->exit_signal = result.signal;
-        if (run->interrupts)
-            task->cause = g_strdup("interrupted");
-    } else if (g_error_matches(why, TB_ERROR, TB_ERROR_TIMEOUT)) {
-        task->exit_code = 124;
-        task->cause =
-            g_strdup_printf("stopped after its timeout of %" G_GUINT64_FORMAT " s", timeout);
-    } else if (run->out_of_space) {
-        task->exit_code = 124;
-        task->cause = g_strdup(why->message);
-    } else if (g_error_matches(why, TB_ERROR, TB_ERROR_INTERRUPTED)) {
-        task->exit_code = 128 + tb_interrupt_signal();
-        task->cause = g_strdup_printf("interrupted by %s", strsignal(tb_interrupt_signal()));
-        tb_interrupt_acknowledge();
-    } else {
-        g_propagate_error(error, g_steal_pointer(&why));
-        return false;
-    }
+    run_phase_end(run, "mount");
     return true;
 }
 
@@ -456,7 +290,7 @@ static bool export_changes(Run *run, GError **error)
         tb_changes_leave_out(run->changes, nested->pdata[i]);
     for (guint i = 0; i < task->masked_paths->len; i++)
         tb_changes_mask(run->changes, task->masked_paths->pdata[i]);
-    int64_t deadline = deadline_in(COPY_DEADLINE);
+    int64_t deadline = run_deadline(COPY_DEADLINE);
     if (!tb_session_export_list(run->session, limits->max_entries, on_entry, run, deadline, error))
         return false;
     const uint32_t *wanted = NULL;
@@ -477,7 +311,7 @@ static bool export_changes(Run *run, GError **error)
         task->result_tree && tb_changes_note_converted(run->changes, task->result_tree, attributes,
                                                        tb_project_autocrlf(run->project), error);
     add_notes(run, tb_changes_notes(run->changes), "");
-    phase_end(run, "export");
+    run_phase_end(run, "export");
     return done;
 }
 
@@ -490,11 +324,11 @@ static bool write_patch(Run *run, GError **error)
                         "patch", &task->stat, error))
         return false;
     task->has_patch = task->verified = true;
-    phase_end(run, "patch");
+    run_phase_end(run, "patch");
     if (!tb_task_save(task, TB_TASK_READY, error))
         return false;
     tb_task_findings_make(task, run->git);
-    phase_end(run, "findings");
+    run_phase_end(run, "findings");
     return true;
 }
 
@@ -505,7 +339,7 @@ static void take_commits(Run *run)
         return;
     g_autofree char *cwd = g_build_filename("/workspace", run->task->project_name, NULL);
     tb_task_commits_take(run->task, run->session, run->git, run->base_index, cwd);
-    phase_end(run, "commits");
+    run_phase_end(run, "commits");
 }
 
 static void keep_or_drop_box(Run *run, bool ok)
@@ -550,7 +384,7 @@ bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions 
         return false;
     }
     keep_or_drop_box(&run, ok);
-    phase_end(&run, "teardown");
+    run_phase_end(&run, "teardown");
     if (!ok) {
         tb_task_fail(run.task, why);
         g_propagate_error(error, g_steal_pointer(&why));

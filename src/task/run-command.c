@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The command of a task: its output goes to the log and to whoever watches, a Ctrl-C to it, and the
+ * host's free space is looked at while it runs.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "task/limit.h"
+#include "task/run-private.h"
+#include "util/auto.h"
+#include "util/error.h"
+#include "util/hole.h"
+#include "util/interrupt.h"
+#include "util/log.h"
+
+static bool on_output(int fd, const uint8_t *data, size_t length, void *user_data, GError **error)
+{
+    Run *run = user_data;
+    return tb_task_log_append(run->log, data, length, error) &&
+           (!run->output || run->output->output(fd, data, length, run->output->user_data, error));
+}
+
+/* The first Ctrl-C is passed on, the second ends the command; either way its work is exported. A
+ * SIGTERM or SIGHUP ends it at once. */
+static int on_interrupt(void *user_data)
+{
+    Run *run = user_data;
+    run->interrupts++;
+    if (tb_interrupt_signal() != SIGINT || run->interrupts > 1)
+        return -1;
+    tb_interrupt_acknowledge();
+    tb_info("asking the command to stop; its changes will be kept (again: stop it now)");
+    return SIGINT;
+}
+
+/* The task's box grows on the host's file system, which others need, too. */
+static bool on_tick(void *user_data, GError **error)
+{
+    Run *run = user_data;
+    run->out_of_space = !tb_limits_check_space(run->task, &run->limits, error);
+    return !run->out_of_space;
+}
+
+static int stdin_of(Run *run, int *owned, GError **error)
+{
+    if (!run->agent || !run->agent->prompt_stdin)
+        return run->options->pass_stdin ? STDIN_FILENO : -1;
+    const char *prompt = run->options->prompt;
+    size_t length = strlen(prompt);
+    *owned = memfd_create("prompt", MFD_CLOEXEC);
+    if (*owned < 0 || write(*owned, prompt, length) != (ssize_t)length ||
+        lseek(*owned, 0, SEEK_SET) < 0) {
+        tb_error_set_errno(error, errno, "cannot keep the prompt in memory");
+        return -2;
+    }
+    return *owned;
+}
+
+bool run_command(Run *run, GError **error)
+{
+    TbTask *task = run->task;
+    if (!tb_task_save(task, TB_TASK_RUNNING, error))
+        return false;
+    run->log = tb_task_log_open(task, run->limits.log, error);
+    if (!run->log ||
+        !tb_limits_set_processes(run->session, &run->limits, run_deadline(SETUP_DEADLINE), error))
+        return false;
+    tb_autofd owned = -1;
+    int stdin_fd = stdin_of(run, &owned, error);
+    if (stdin_fd == -2)
+        return false;
+    g_autofree char *cwd =
+        g_build_filename("/workspace", task->project_name, task->project_subdir, NULL);
+    TbExec exec = {.argv = (const char *const *)run->argv,
+                   .env = tb_network_env(&run->network, run->agent ? run->agent->env : NULL),
+                   .cwd = cwd,
+                   .stdin_fd = stdin_fd};
+    if (tb_hole("box-env"))
+        exec.env = (const char *const *)environ;
+    TbExecHandlers handlers = {
+        .output = on_output, .interrupt = on_interrupt, .tick = on_tick, .data = run};
+    uint64_t timeout = run->options->timeout ? run->options->timeout : run->settings->timeout;
+    int64_t deadline = timeout && !tb_hole("timeout") ? run_deadline((int64_t)timeout * SECOND) : 0;
+    TbExecResult result = {0};
+    g_autoptr(GError) why = NULL;
+    bool ran = tb_session_exec(run->session, &exec, &handlers, deadline, &result, &why);
+    tb_network_end(&run->network, task);
+    run_phase_end(run, "command");
+    g_autoptr(GError) log_error = NULL;
+    if (!tb_task_log_finish(run->log, &log_error))
+        tb_warn("%s", log_error->message);
+    if (tb_task_log_is_full(run->log))
+        tb_task_note(task, "the log is cut: the command wrote more than is kept (limit 'log')");
+    if (ran) {
+        task->exited = true;
+        task->exit_code = result.code;
+        task->exit_signal = result.signal;
+        if (run->interrupts)
+            task->cause = g_strdup("interrupted");
+    } else if (g_error_matches(why, TB_ERROR, TB_ERROR_TIMEOUT)) {
+        task->exit_code = 124;
+        task->cause =
+            g_strdup_printf("stopped after its timeout of %" G_GUINT64_FORMAT " s", timeout);
+    } else if (run->out_of_space) {
+        task->exit_code = 124;
+        task->cause = g_strdup(why->message);
+    } else if (g_error_matches(why, TB_ERROR, TB_ERROR_INTERRUPTED)) {
+        task->exit_code = 128 + tb_interrupt_signal();
+        task->cause = g_strdup_printf("interrupted by %s", strsignal(tb_interrupt_signal()));
+        tb_interrupt_acknowledge();
+    } else {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return false;
+    }
+    return true;
+}

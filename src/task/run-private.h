@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the parts of a run share: run.c is the path, run-command.c what happens while the command
+ * runs. */
+#pragma once
+
+#include "image/store.h"
+#include "patch/patch.h"
+#include "project/project.h"
+#include "task/admission.h"
+#include "task/network.h"
+#include "task/run.h"
+#include "task/start.h"
+#include "vm/box.h"
+
+#define SECOND         G_USEC_PER_SEC
+#define SETUP_DEADLINE (120 * SECOND)
+
+/* All that lives as long as the run. Freed in reverse order of use by run_clear. */
+typedef struct {
+    const TbSettings *settings;
+    const TbRunOptions *options;
+    const TbRunOutput *output;
+    TbTask *task;
+    TbProject *project;
+    TbImage *image;
+    TbAccel accel;
+    TbStart start;
+    const TbAgent *agent; /* the settings'; NULL with a plain command */
+    char **argv;
+    TbAdmission *admission; /* the box's */
+    TbNetwork network;
+    TbProjectImage *project_image;
+    char *box_dir;
+    TbBox *box;
+    TbSession *session; /* the box's */
+    TbScan *scan;
+    TbGit *git;
+    TbDelta *delta;
+    TbTaskLog *log;
+    TbChanges *changes;
+    char *base_index;
+    TbLimits limits;
+    TbPatchLimits patch_limits;
+    bool out_of_space; /* the command was stopped for it */
+    bool git_touched;  /* something in the project's .git changed */
+    int interrupts;    /* while the command ran */
+    int64_t phase_start;
+} Run;
+
+static inline int64_t run_deadline(int64_t microseconds)
+{
+    return g_get_monotonic_time() + microseconds;
+}
+
+static inline void run_phase_begin(Run *run)
+{
+    run->phase_start = g_get_monotonic_time();
+}
+
+/* Notes in the record how long the phase took that ends here; the next one begins. */
+static inline void run_phase_end(Run *run, const char *name)
+{
+    tb_task_timing(run->task, name, (g_get_monotonic_time() - run->phase_start) / 1000);
+    run_phase_begin(run);
+}
+
+/* Runs the command. A command that was stopped is no failure here: the task's `cause` says what
+ * happened. */
+bool run_command(Run *run, GError **error);
