@@ -45,10 +45,11 @@ holds "$T/out" '^50 max$' "the limit in the box"
 
 say "memory, descriptors, disk and inodes of the box"
 runaway 0 'python3 -c "x = []
-while True: x.append(bytearray(1 << 24))" 2>/dev/null || tail /dev/zero; i=0
-    while [ $i -lt 3000 ]; do eval "exec $((i + 3))<text" 2>/dev/null || break; i=$((i + 1)); done
-    dd if=/dev/zero of=/var/tmp/fill bs=1M count=3000 2>/dev/null; rm -f /var/tmp/fill
-    mkdir /tmp/i; cd /tmp/i; i=0; while [ $i -lt 3000 ] && : >$i; do i=$((i + 1)); done; true' --memory 512M
+while True: x.append(bytearray(1 << 24))" 2>/dev/null || tail /dev/zero
+    bash -c "while exec {fd}<text; do :; done" 2>/dev/null || true
+    mkdir /tmp/i; cd /tmp/i; i=0; while [ $i -lt 3000 ] && : >$i; do i=$((i + 1)); done; true' --memory 512M --timeout 200s
+runaway 0 'fallocate -l $(df --output=avail -B1 /var/tmp | tail -n 1) /var/tmp/fill
+    head -c 90000000 /dev/zero >/var/tmp/more && exit 9; true' --timeout 200s
 
 say "output"
 runaway 0 'head -c 30000000 /dev/zero | tr "\0" x' --limit log=1M
