@@ -53,6 +53,10 @@ static void add_text(GChecksum *sum, const char *text)
 static void add_item(GChecksum *sum, const TbItem *item)
 {
     add_text(sum, item->path);
+    if (item->kind == TB_ENTRY_DIR) { /* what is in it tells; its times move with every lock file */
+        add_number(sum, item->mode);
+        return;
+    }
     struct {
         uint64_t kind, size, ino;
         int64_t mtime, mtime_nsec, ctime, ctime_nsec;
@@ -102,7 +106,7 @@ static bool has_recent(const TbScan *scan)
 {
     for (guint i = 0; i < scan->items->len; i++) {
         const TbItem *item = tb_scan_item(scan, i);
-        if (!item->ours &&
+        if (!item->ours && item->kind != TB_ENTRY_DIR &&
             tb_is_recent(item->ctime.tv_sec, (uint32_t)item->ctime.tv_nsec, &scan->started))
             return true;
     }
