@@ -137,13 +137,11 @@ static Item *asked(const Question *question, guint index)
     return changes_item(question->changes, g_array_index(question->candidates, uint32_t, index));
 }
 
-static void put_path(guint index, GString *out, void *user_data)
+static const char *path_of(guint index, bool *is_dir, void *user_data)
 {
     const Item *item = asked(user_data, index);
-    g_string_append(out, "./");
-    g_string_append(out, item->path);
-    g_string_append(out, item->kind == TB_ENTRY_DIR ? "/" : "");
-    g_string_append_c(out, '\0');
+    *is_dir = item->kind == TB_ENTRY_DIR;
+    return item->path;
 }
 
 static void take_answer(guint index, bool ignored, void *user_data)
@@ -157,7 +155,7 @@ static bool ask_git(TbChanges *changes, const char *scratch, const GArray *candi
 {
     Question question = {changes, candidates};
     TbIgnoreRules rules = {.scratch = scratch};
-    return tb_git_ignored(changes->git, &rules, candidates->len, put_path, take_answer, &question,
+    return tb_git_ignored(changes->git, &rules, candidates->len, path_of, take_answer, &question,
                           error);
 }
 

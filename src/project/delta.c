@@ -142,7 +142,7 @@ static void forget_git(TbDelta *delta)
     delta->bytes = 0;
     for (guint i = 0; i < delta->ops->len; i++) {
         const Op *op = &g_array_index(delta->ops, Op, i);
-        if (strcmp(op->path, ".git") == 0 || g_str_has_prefix(op->path, ".git/"))
+        if (tb_path_in_git(op->path))
             continue;
         delta->bytes += op->kind == TB_ENTRY_FILE ? op->item->size : 0;
         g_array_index(delta->ops, Op, left++) = *op;

@@ -236,8 +236,7 @@ static TbManifest *manifest_of(const TbScan *scan, const char *name, const uint8
     manifest->no_history = tb_scan_without_history(scan);
     for (guint i = 0; i < scan->items->len; i++) {
         const TbItem *item = tb_scan_item(scan, i);
-        bool own_git = strcmp(item->path, ".git") == 0 || g_str_has_prefix(item->path, ".git/");
-        if (live && (own_git || item->ours || item->source != TB_SOURCE_ROOT))
+        if (live && (tb_path_in_git(item->path) || item->ours || item->source != TB_SOURCE_ROOT))
             continue;
         TbManifestEntry entry = {
             .path = g_strdup(item->path),

@@ -8,17 +8,6 @@
 
 #include <string.h>
 
-static bool is_own_git(const char *path)
-{
-    return strcmp(path, ".git") == 0 || g_str_has_prefix(path, ".git/");
-}
-
-static bool is_beneath(const char *path, const char *dir)
-{
-    size_t length = strlen(dir);
-    return strncmp(path, dir, length) == 0 && path[length] == '/';
-}
-
 static bool has_rules(const TbScan *scan)
 {
     return scan->ignore_file || scan->project->exclude;
@@ -52,7 +41,7 @@ void tb_scan_mask_known(TbScan *scan, const TbManifest *manifest)
     guint at = 0;
     for (guint i = 1; i < scan->items->len; i++) {
         TbItem *item = tb_scan_item(scan, i);
-        if (is_own_git(item->path) || (inside && is_beneath(item->path, inside)))
+        if (tb_path_in_git(item->path) || (inside && tb_path_is_beneath(item->path, inside)))
             continue;
         const TbManifestEntry *entry = NULL;
         int order = -1;
@@ -79,7 +68,7 @@ bool tb_manifest_fits(const TbManifest *manifest, const TbScan *scan)
     for (guint i = 0; i < manifest->entries->len; i++) {
         const TbManifestEntry *entry = &g_array_index(manifest->entries, TbManifestEntry, i);
         int64_t inode = (int64_t)entry->ino;
-        bool elsewhere = is_own_git(entry->path) && !scan->project->git_inside;
+        bool elsewhere = tb_path_in_git(entry->path) && !scan->project->git_inside;
         if (entry->kind == TB_ENTRY_DIR || entry->mask || elsewhere)
             continue;
         if (tb_scan_is_masked(scan, entry->path) ||

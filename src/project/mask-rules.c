@@ -66,13 +66,11 @@ static TbItem *asked(const Question *question, guint index)
     return tb_scan_item(question->scan, g_array_index(question->indices, guint, index));
 }
 
-static void put_path(guint index, GString *out, void *user_data)
+static const char *path_of(guint index, bool *is_dir, void *user_data)
 {
     const TbItem *item = asked(user_data, index);
-    g_string_append(out, "./");
-    g_string_append(out, item->path);
-    g_string_append(out, item->kind == TB_ENTRY_DIR ? "/" : "");
-    g_string_append_c(out, '\0');
+    *is_dir = item->kind == TB_ENTRY_DIR;
+    return item->path;
 }
 
 static void take_answer(guint index, bool ignored, void *user_data)
@@ -86,12 +84,6 @@ static void take_answer(guint index, bool ignored, void *user_data)
         item->listed = NULL;
 }
 
-static bool is_beneath(const char *path, const char *dir)
-{
-    size_t length = strlen(dir);
-    return strncmp(path, dir, length) == 0 && path[length] == '/';
-}
-
 /* Not .git, and nothing below a directory that is known to be masked. */
 static GArray *choose(TbScan *scan, uint8_t bit)
 {
@@ -99,8 +91,7 @@ static GArray *choose(TbScan *scan, uint8_t bit)
     const char *inside = NULL;
     for (guint i = 1; i < scan->items->len; i++) {
         const TbItem *item = tb_scan_item(scan, i);
-        if (strcmp(item->path, ".git") == 0 || g_str_has_prefix(item->path, ".git/") ||
-            (inside && is_beneath(item->path, inside)))
+        if (tb_path_in_git(item->path) || (inside && tb_path_is_beneath(item->path, inside)))
             continue;
         inside = item->kind == TB_ENTRY_DIR && (item->mask & TB_MASK_RULES) ? item->path : NULL;
         if (bit ? !(item->known & bit) : item->listed != NULL)
@@ -120,7 +111,7 @@ static bool ask(TbScan *scan, TbGit *git, const char *text, uint8_t bit, GError 
         return false;
     Question question = {scan, indices, bit};
     TbIgnoreRules rules = {.scratch = scratch, .any_case = bit != 0};
-    bool done = tb_git_ignored(git, &rules, indices->len, put_path, take_answer, &question, error);
+    bool done = tb_git_ignored(git, &rules, indices->len, path_of, take_answer, &question, error);
     g_autoptr(GError) later = NULL;
     tb_remove_tree(AT_FDCWD, scratch, &later); /* else it goes with the git directory */
     return done;

@@ -149,19 +149,14 @@ static bool holds_tracked(const TbIndex *index, const char *dir)
     return starts_at(index, lower_bound(index, start), start, false);
 }
 
-static bool is_beneath(const char *path, const char *dir)
-{
-    size_t length = strlen(dir);
-    return strncmp(path, dir, length) == 0 && path[length] == '/';
-}
-
 /* In a repository inside of the project, or with one in it: what that tracks its own objects hold.
  */
 static bool in_nested(const TbScan *scan, const char *path)
 {
     for (guint i = 0; i < scan->nested->len; i++)
-        if (is_beneath(path, scan->nested->pdata[i]) || strcmp(path, scan->nested->pdata[i]) == 0 ||
-            is_beneath(scan->nested->pdata[i], path))
+        if (tb_path_is_beneath(path, scan->nested->pdata[i]) ||
+            strcmp(path, scan->nested->pdata[i]) == 0 ||
+            tb_path_is_beneath(scan->nested->pdata[i], path))
             return true;
     return false;
 }
@@ -194,7 +189,7 @@ static void spread(TbScan *scan)
     const TbItem *above = NULL;
     for (guint i = 0; i < scan->items->len; i++) {
         TbItem *item = tb_scan_item(scan, i);
-        if (above && !is_beneath(item->path, above->path))
+        if (above && !tb_path_is_beneath(item->path, above->path))
             above = NULL;
         if (above)
             item->mask |= above->mask;
@@ -278,7 +273,7 @@ static void carry_out(TbScan *scan)
     g_hash_table_remove_all(scan->by_path);
     for (guint i = 0; i < scan->items->len; i++) {
         TbItem *item = tb_scan_item(scan, i);
-        bool below = inside && is_beneath(item->path, inside);
+        bool below = inside && tb_path_is_beneath(item->path, inside);
         if (below) {
             drop(scan, item);
             *item = (TbItem){0};

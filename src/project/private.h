@@ -101,6 +101,10 @@ void tb_scan_own_items(TbScan *scan);
 
 /* Parents before children, each directory's content together: bytes, '/' below all. */
 int tb_path_order(const char *a, const char *b);
+/* Below the directory, at any depth. */
+bool tb_path_is_beneath(const char *path, const char *dir);
+/* The project's own .git, or below it. */
+bool tb_path_in_git(const char *path);
 TbItem *tb_scan_item(const TbScan *scan, guint index);
 TbItem *tb_scan_find(const TbScan *scan, const char *path); /* NULL when it is not there */
 /* "path: reason" to the left-out list, and the path to the omitted. */

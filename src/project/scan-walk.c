@@ -444,7 +444,7 @@ static void settle(TbScan *scan)
 /* True when the path is a .git or below one; *own: the project's. */
 static bool in_git(const char *path, bool *own)
 {
-    *own = strcmp(path, ".git") == 0 || g_str_has_prefix(path, ".git/");
+    *own = tb_path_in_git(path);
     size_t length = strlen(path);
     return *own || strstr(path, "/.git/") ||
            (length > 5 && strcmp(path + length - 5, "/.git") == 0);

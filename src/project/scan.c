@@ -24,6 +24,17 @@ int tb_path_order(const char *a, const char *b)
     return x - y;
 }
 
+bool tb_path_is_beneath(const char *path, const char *dir)
+{
+    size_t length = strlen(dir);
+    return strncmp(path, dir, length) == 0 && path[length] == '/';
+}
+
+bool tb_path_in_git(const char *path)
+{
+    return strcmp(path, ".git") == 0 || tb_path_is_beneath(path, ".git");
+}
+
 TbItem *tb_scan_item(const TbScan *scan, guint index)
 {
     return &g_array_index(scan->items, TbItem, index);

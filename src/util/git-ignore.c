@@ -51,8 +51,13 @@ bool tb_git_ignored(TbGit *git, const TbIgnoreRules *rules, guint count, TbIgnor
                     TbIgnoreAnswerFn fn, void *user_data, GError **error)
 {
     g_autoptr(GString) input = g_string_new(NULL);
-    for (guint i = 0; i < count; i++)
-        path(i, input, user_data);
+    for (guint i = 0; i < count; i++) {
+        bool is_dir = false;
+        g_string_append(input, "./");
+        g_string_append(input, path(i, &is_dir, user_data));
+        g_string_append(input, is_dir ? "/" : "");
+        g_string_append_c(input, '\0');
+    }
     Answer answer = {.count = count, .fn = fn, .user_data = user_data};
     /* A setting of this call comes after those of all calls. */
     g_autoptr(TbCommand) command = tb_git_command(git, "-c", rules->scratch, NULL);

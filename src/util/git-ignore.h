@@ -11,8 +11,8 @@ typedef struct {
     bool any_case;       /* letters of either case match */
 } TbIgnoreRules;
 
-/* The path of the question's `index`: "./", the path, and for a directory "/"; then a NUL byte. */
-typedef void (*TbIgnorePathFn)(guint index, GString *out, void *user_data);
+/* The path that question `index` is about; *is_dir (false before) for a directory. Borrowed. */
+typedef const char *(*TbIgnorePathFn)(guint index, bool *is_dir, void *user_data);
 /* The answer for `index`. */
 typedef void (*TbIgnoreAnswerFn)(guint index, bool ignored, void *user_data);
 
