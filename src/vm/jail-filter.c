@@ -14,14 +14,13 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/auto.h"
 #include "util/error.h"
+#include "util/filter.h"
 
-#define FAMILIES        64
 #define TERMINAL_INJECT 0x5412 /* TIOCSTI */
 #define CONSOLE_SELECT  0x541c /* TIOCLINUX */
 #define LOW_32          0xffffffffU
@@ -29,58 +28,13 @@
 /* Newer than some headers. */
 #define NR_FCHMODAT2 452
 
+/* Besides what no jail needs (util/filter.h). */
 static const int refused[] = {
-    SCMP_SYS(io_uring_setup),
-    SCMP_SYS(io_uring_enter),
-    SCMP_SYS(io_uring_register),
-    SCMP_SYS(bpf),
-    SCMP_SYS(userfaultfd),
-    SCMP_SYS(keyctl),
-    SCMP_SYS(add_key),
-    SCMP_SYS(request_key),
-    SCMP_SYS(ptrace),
-    SCMP_SYS(process_vm_readv),
-    SCMP_SYS(process_vm_writev),
-    SCMP_SYS(process_madvise),
-    SCMP_SYS(pidfd_getfd),
-    SCMP_SYS(kcmp),
-    SCMP_SYS(perf_event_open),
-    SCMP_SYS(mount),
-    SCMP_SYS(umount2),
-    SCMP_SYS(fsopen),
-    SCMP_SYS(fsconfig),
-    SCMP_SYS(fsmount),
-    SCMP_SYS(fspick),
-    SCMP_SYS(open_tree),
-    SCMP_SYS(move_mount),
-    SCMP_SYS(mount_setattr),
-    SCMP_SYS(pivot_root),
-    SCMP_SYS(chroot),
-    SCMP_SYS(unshare),
-    SCMP_SYS(setns),
-    SCMP_SYS(open_by_handle_at),
-    SCMP_SYS(name_to_handle_at),
-    SCMP_SYS(quotactl),
     SCMP_SYS(swapon),
     SCMP_SYS(swapoff),
-    SCMP_SYS(reboot),
-    SCMP_SYS(kexec_load),
-    SCMP_SYS(kexec_file_load),
-    SCMP_SYS(init_module),
-    SCMP_SYS(finit_module),
-    SCMP_SYS(delete_module),
     SCMP_SYS(acct),
-    SCMP_SYS(syslog),
-    SCMP_SYS(personality),
     SCMP_SYS(lookup_dcookie),
     SCMP_SYS(vhangup),
-    SCMP_SYS(settimeofday),
-    SCMP_SYS(clock_settime),
-    SCMP_SYS(adjtimex),
-    SCMP_SYS(clock_adjtime),
-    SCMP_SYS(iopl),
-    SCMP_SYS(ioperm),
-    SCMP_SYS(modify_ldt),
     SCMP_SYS(fanotify_init),
     SCMP_SYS(landlock_create_ruleset),
 };
@@ -144,32 +98,8 @@ static void release_filter(scmp_filter_ctx *context)
         seccomp_release(*context);
 }
 
-/* All rules return 0 or a negative errno; the first of these is kept. */
-static void note(int *result, int rule)
+static void refuse_judged(scmp_filter_ctx context, int *result)
 {
-    if (*result == 0 && rule < 0)
-        *result = rule;
-}
-
-static int refuse_families(scmp_filter_ctx context, bool network)
-{
-    int result = 0;
-    for (unsigned family = 0; family < FAMILIES; family++) {
-        bool local = family == AF_UNIX || family == AF_NETLINK;
-        bool internet = family == AF_INET || family == AF_INET6;
-        if (!local && !(network && internet))
-            note(&result, seccomp_rule_add(context, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket),
-                                           1, SCMP_A0(SCMP_CMP_EQ, family)));
-    }
-    /* The kernel looks at the low half only: anything with a bit above is over the limit here. */
-    note(&result, seccomp_rule_add(context, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
-                                   SCMP_A0(SCMP_CMP_GE, FAMILIES)));
-    return result;
-}
-
-static int refuse_judged(scmp_filter_ctx context)
-{
-    int result = 0;
     for (size_t i = 0; i < G_N_ELEMENTS(judged); i++) {
         const Judged *j = &judged[i];
         struct scmp_arg_cmp compare[2] = {
@@ -178,20 +108,19 @@ static int refuse_judged(scmp_filter_ctx context)
         unsigned count = 1;
         if (j->create >= 0)
             compare[count++] = SCMP_CMP((unsigned)j->create, SCMP_CMP_MASKED_EQ, O_CREAT, O_CREAT);
-        note(&result,
-             seccomp_rule_add_array(context, SCMP_ACT_ERRNO(EPERM), j->call, count, compare));
+        tb_filter_note(result, seccomp_rule_add_array(context, SCMP_ACT_ERRNO(EPERM), j->call,
+                                                      count, compare));
     }
-    return result;
 }
 
 static int add_rules(scmp_filter_ctx context, bool network)
 {
-    int result = refuse_families(context, network);
-    for (size_t i = 0; i < G_N_ELEMENTS(refused); i++)
-        note(&result, seccomp_rule_add(context, SCMP_ACT_ERRNO(EPERM), refused[i], 0));
-    for (size_t i = 0; i < G_N_ELEMENTS(absent); i++)
-        note(&result, seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), absent[i], 0));
-    note(&result, refuse_judged(context));
+    int result = 0;
+    tb_filter_refuse_families(context, network, &result);
+    tb_filter_refuse_common(context, &result);
+    tb_filter_refuse(context, refused, G_N_ELEMENTS(refused), EPERM, &result);
+    tb_filter_refuse(context, absent, G_N_ELEMENTS(absent), ENOSYS, &result);
+    refuse_judged(context, &result);
     return result;
 }
 
