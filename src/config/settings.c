@@ -303,16 +303,23 @@ char **tb_agent_argv(const TbAgent *agent, const char *prompt)
     return (char **)g_ptr_array_steal(argv, NULL);
 }
 
+/* The place of `text` among the words; `all` lists them for the message. */
+static bool find_word(const char *text, const char *const *words, const char *all, unsigned *index,
+                      GError **error)
+{
+    for (*index = 0; words[*index]; (*index)++)
+        if (g_str_equal(text, words[*index]))
+            return true;
+    return tb_error_set(error, TB_ERROR_USAGE, "bad value '%s' (must be %s)", text, all);
+}
+
 bool tb_net_parse(const char *text, TbNet *net, GError **error)
 {
-    for (unsigned i = 0; net_words[i]; i++) {
-        if (g_str_equal(text, net_words[i])) {
-            *net = (TbNet)(TB_NET_NONE + i);
-            return true;
-        }
-    }
-    return tb_error_set(error, TB_ERROR_USAGE, "bad value '%s' (must be none, agent or open)",
-                        text);
+    unsigned index;
+    if (!find_word(text, net_words, "none, agent or open", &index, error))
+        return false;
+    *net = (TbNet)(TB_NET_NONE + index);
+    return true;
 }
 
 const char *tb_keep_name(TbKeep keep)
@@ -322,12 +329,9 @@ const char *tb_keep_name(TbKeep keep)
 
 bool tb_keep_parse(const char *text, TbKeep *keep, GError **error)
 {
-    for (unsigned i = 0; keep_words[i]; i++) {
-        if (g_str_equal(text, keep_words[i])) {
-            *keep = (TbKeep)i;
-            return true;
-        }
-    }
-    return tb_error_set(error, TB_ERROR_USAGE, "bad value '%s' (must be never, failed or always)",
-                        text);
+    unsigned index;
+    if (!find_word(text, keep_words, "never, failed or always", &index, error))
+        return false;
+    *keep = (TbKeep)index;
+    return true;
 }
