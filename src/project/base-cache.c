@@ -177,17 +177,6 @@ static bool copy_all_objects(int from, int to)
     return source >= 0 && target >= 0 && copy_objects(source, target, 0, &left);
 }
 
-/* The index at `path` as the file `name` of `dir`, or the other way round. */
-static bool copy_index(const char *path, int dir, bool keeping)
-{
-    int flags = keeping ? O_RDONLY : O_WRONLY | O_CREAT | O_TRUNC;
-    int kept_flags = keeping ? O_WRONLY | O_CREAT | O_EXCL : O_RDONLY;
-    tb_autofd outside = open(path, flags | O_NOFOLLOW | O_CLOEXEC, 0600);
-    tb_autofd kept = openat(dir, "index", kept_flags | O_NOFOLLOW | O_CLOEXEC, 0600);
-    return outside >= 0 && kept >= 0 &&
-           tb_copy_file(keeping ? outside : kept, keeping ? kept : outside, "index", NULL);
-}
-
 /* ---- the record */
 
 static GVariant *strings_of(const GPtrArray *lines)
@@ -263,7 +252,8 @@ static char *find(int dir, TbScan *scan, const char *key, TbGit *git, const char
     const uint8_t *bytes = g_variant_get_fixed_array(bits, &length, 1);
     if (format != FORMAT || strcmp(boot, here) != 0 || strcmp(its_key, key) != 0 ||
         length != (scan->items->len + 7u) / 8u || !copy_all_objects(kept, git_dir) ||
-        !copy_index(index_path, kept, false))
+        (unlink(index_path) < 0 && errno != ENOENT) ||
+        !tb_copy_new(kept, "index", AT_FDCWD, index_path, NULL))
         return NULL;
     take_strings(lines, notes);
     g_ptr_array_set_size(scan->nested, 0);
@@ -281,7 +271,8 @@ static bool keep(int dir, const TbScan *scan, const char *key, TbGit *git, const
     tb_autofd made = open_dir(dir, NEW, true);
     tb_autofd git_dir = open(tb_git_path(git), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool whole = made >= 0 && git_dir >= 0 && copy_all_objects(git_dir, made) &&
-                 copy_index(index_path, made, true) && write_record(made, scan, key, tree, notes);
+                 tb_copy_new(AT_FDCWD, index_path, made, "index", NULL) &&
+                 write_record(made, scan, key, tree, notes);
     return whole && tb_remove_tree(dir, KEPT, NULL) && renameat(dir, NEW, dir, KEPT) == 0;
 }
 

@@ -101,15 +101,6 @@ static bool empty_masked(Making *making, GError **error)
     return lines->len == 0 || run_index_info(making, lines, error);
 }
 
-static bool copy_file(const char *from, const char *to, GError **error)
-{
-    tb_autofd in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    tb_autofd out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (in < 0 || out < 0)
-        return tb_error_set_errno(error, errno, "cannot copy '%s'", from);
-    return tb_copy_file(in, out, to, error);
-}
-
 static bool make_commit(Making *making, GError **error)
 {
     static const char *const who[][2] = {
@@ -117,7 +108,8 @@ static bool make_commit(Making *making, GError **error)
         {"GIT_COMMITTER_NAME", "taskbox"}, {"GIT_COMMITTER_EMAIL", "taskbox@internal.sandbox"},
         {"GIT_AUTHOR_DATE", DATE},         {"GIT_COMMITTER_DATE", DATE},
     };
-    if (!copy_file(making->base_index, making->index, error) || !empty_masked(making, error))
+    if (!tb_copy_new(AT_FDCWD, making->base_index, AT_FDCWD, making->index, error) ||
+        !empty_masked(making, error))
         return false;
     g_autoptr(TbCommand) write = tb_git_command(making->git, "write-tree", NULL, making->index);
     tb_command_add(write, "--missing-ok", NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Whole files: a copy that stays sparse, a digest. */
+#include "util/auto.h"
 #include "util/fs.h"
 
 #include <errno.h>
@@ -104,4 +105,13 @@ char *tb_sha256_fd(int fd, const char *what, GError **error)
         g_checksum_update(sum, buffer, got);
         at += got;
     }
+}
+
+bool tb_copy_new(int from_dir, const char *from, int to_dir, const char *to, GError **error)
+{
+    tb_autofd in = openat(from_dir, from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    tb_autofd out = openat(to_dir, to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (in < 0 || out < 0)
+        return tb_error_set_errno(error, errno, "cannot copy '%s'", from);
+    return tb_copy_file(in, out, to, error);
 }

@@ -42,6 +42,10 @@ uint64_t tb_free_space(const char *path);
 /* Copies all of a regular file, sparse and by reflink where the file system can. */
 bool tb_copy_file(int from_fd, int to_fd, const char *what, GError **error);
 
+/* The same into a new file (mode 0600), both by name in a directory (AT_FDCWD: by path) and neither
+ * a link. */
+bool tb_copy_new(int from_dir, const char *from, int to_dir, const char *to, GError **error);
+
 /* SHA-256 of what `fd` holds from its start, as 64 hex digits (g_free), NULL with error set; an
  * interrupt is one. */
 char *tb_sha256_fd(int fd, const char *what, GError **error);
