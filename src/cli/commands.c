@@ -38,7 +38,7 @@ static const TbOption run_options[] = {
     {'\0', "timeout", "DURATION",
      "stop the command after this time, like 30m; its changes are kept"},
     {'\0', "limit", "NAME=VALUE",
-     "free-space, log, changes, files, patch, processes, requests, net-bytes (docs/limits.md)"},
+     "like requests=100; docs/limits.md has the names"},
     {'\0', "keep", "never|failed|always",
      "keep the box's directory (disk, console log) afterwards"},
     {'\0', "exclude", "GLOB", "the box sees an empty file or directory there (docs/masks.md)"},
