@@ -320,8 +320,8 @@ static bool write_patch(Run *run, GError **error)
     TbTask *task = run->task;
     g_autofree char *command = tb_task_subject(task);
     TbPatchHeader header = tb_task_patch_header(task, command, task->result_tree, time(NULL));
-    if (!tb_patch_write(run->git, run->base_index, &header, &run->patch_limits, task->dirfd,
-                        "patch", &task->stat, error))
+    if (!tb_patch_write(run->git, &header, &run->patch_limits, task->dirfd, "patch", &task->stat,
+                        error))
         return false;
     task->has_patch = task->verified = true;
     run_phase_end(run, "patch");

@@ -394,8 +394,7 @@ char *write_patch_file(Fixture *f, const char *result, const char *subject, TbPa
                             .author = "AI Agent <agent@internal.sandbox>",
                             .time = 1700000000};
     tb_autofd dirfd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok =
-        tb_patch_write(f->git, f->base_index, &header, NULL, dirfd, "out.patch", stat, &error);
+    bool ok = tb_patch_write(f->git, &header, NULL, dirfd, "out.patch", stat, &error);
     ck_assert_msg(ok, "%s", error ? error->message : "");
     return g_build_filename(f->dir, "out.patch", NULL);
 }

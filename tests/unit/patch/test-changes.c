@@ -132,26 +132,23 @@ START_TEST(hostile_paths)
 }
 END_TEST
 
-/* What if the path check let something through? git drops it with exit status 0; we do not. */
+/* git lets a later entry push out an earlier one, with exit status 0; we do not. */
 START_TEST(nothing_is_dropped_silently)
 {
-    static const char *const drops[] = {".git/config", "../x", "a/b"};
-    for (size_t i = 0; i < G_N_ELEMENTS(drops); i++) {
-        g_autoptr(TbChanges) changes = changes_for(&f);
-        g_autoptr(GError) error = NULL;
-        const uint32_t *indices = NULL;
-        size_t count = 0;
-        add_file(changes, "one", "", 0644);
-        add_file(changes, "two", "", 0644);
-        ck_assert(tb_changes_wanted(changes, &indices, &count, &error));
-        for (uint32_t index = 0; index < 2; index++) {
-            ck_assert(tb_changes_file_begin(index, 0, changes, &error));
-            ck_assert(tb_changes_file_end(index, changes, &error));
-        }
-        changes_item(changes, 1)->path = drops[i];
-        ck_assert_ptr_null(tb_changes_result_tree(changes, &error));
-        ck_assert_int_eq(tb_error_code(error), TB_ERROR_INTERNAL);
+    g_autoptr(TbChanges) changes = changes_for(&f);
+    g_autoptr(GError) error = NULL;
+    const uint32_t *indices = NULL;
+    size_t count = 0;
+    add_file(changes, "one", "", 0644);
+    add_file(changes, "two", "", 0644);
+    ck_assert(tb_changes_wanted(changes, &indices, &count, &error));
+    for (uint32_t index = 0; index < 2; index++) {
+        ck_assert(tb_changes_file_begin(index, 0, changes, &error));
+        ck_assert(tb_changes_file_end(index, changes, &error));
     }
+    changes_item(changes, 1)->path = "a/b"; /* 'a' is a file */
+    ck_assert_ptr_null(tb_changes_result_tree(changes, &error));
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_INTERNAL);
 }
 END_TEST
 
