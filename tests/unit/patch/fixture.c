@@ -367,7 +367,7 @@ TbChanges *changes_for(Fixture *f)
 {
     g_autoptr(GError) error = NULL;
     TbChanges *changes =
-        tb_changes_new(f->git, f->base_index, f->base_tree, NULL, NULL, NULL, &error);
+        tb_changes_new(f->git, f->base_index, NULL, f->base_tree, NULL, NULL, NULL, &error);
     ck_assert_msg(changes != NULL, "%s", error ? error->message : "");
     return changes;
 }
