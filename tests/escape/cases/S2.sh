@@ -11,6 +11,7 @@ project "$P"
 printf 'SECRET-OF-S2\n' >"$P/.env"
 printf '%s\n' 'net: open' 'limits: {free-space: 1M, files: 100000000}' 'history: full' 'memory: 64G' >"$P/.taskbox.yaml"
 export TASKBOX_NET=open TASKBOX_ALLOW_HOSTS=evil.test TASKBOX_INCLUDE='*'
+# shellcheck disable=SC2016 # the box expands
 box "$P" 'cat .env; env | grep -i _proxy; [ "$(awk "/MemTotal/ {print \$2}" /proc/meminfo)" -lt 8000000 ] && echo small'
 grep -q '^small$' "$out" || broken "the box did not run ($code), or has the memory that the project asked for"
 tb show --json @last >"$PLACE/record"
