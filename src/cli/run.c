@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/exit.h"
 #include "cli/output.h"
+#include "config/layers.h"
 #include "task/limit.h"
 #include "util/error.h"
 #include "util/escape.h"

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "config/layers.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -62,17 +63,27 @@ static bool add_agent(TbNetPolicy *policy, const TbSettings *settings, const TbA
     return add_all(policy, (const char *const *)agent->hosts, whose, error);
 }
 
+TbNet tb_network_level(const TbSettings *settings, const TbRunOptions *options,
+                       const TbAgent *agent, bool *names)
+{
+    TbNet net = options->net ? options->net : settings->net;
+    TbNet cap = options->net ? TB_NET_UNSET : tb_settings_net_cap(settings);
+    *names = options->net != TB_NET_NONE && cap != TB_NET_NONE;
+    if (net == TB_NET_UNSET)
+        net = agent ? TB_NET_AGENT : TB_NET_NONE;
+    return cap && cap < net ? cap : net;
+}
+
 TbNetPolicy *tb_network_policy(const TbSettings *settings, const TbRunOptions *options,
                                const TbAgent *agent, GError **error)
 {
     g_autoptr(TbNetPolicy) policy = tb_net_policy_new();
-    TbNet net = options->net ? options->net : settings->net;
-    if (net == TB_NET_UNSET)
-        net = agent ? TB_NET_AGENT : TB_NET_NONE;
+    bool names = false;
+    TbNet net = tb_network_level(settings, options, agent, &names);
     policy->open = net == TB_NET_OPEN;
     if ((net == TB_NET_AGENT && !add_agent(policy, settings, agent, error)) ||
-        (options->net != TB_NET_NONE && !add_all(policy, (const char *const *)settings->allow_hosts,
-                                                 "'allow_hosts' of the settings", error)) ||
+        (names && !add_all(policy, (const char *const *)settings->allow_hosts,
+                           "'allow_hosts' of the settings", error)) ||
         !add_all(policy, options->allow_hosts, "--allow-host", error))
         return NULL;
     g_autoptr(GPtrArray) secrets = tb_secrets_choose(settings, options, agent, error);

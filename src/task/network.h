@@ -21,6 +21,10 @@ typedef struct {
 #define TB_NETWORK_INIT ((TbNetwork){.log = -1})
 void tb_network_clear(TbNetwork *network);
 
+/* How much of the network there is at most; never TB_NET_UNSET. *names: whether what the settings
+ * name for all tasks holds, too. */
+TbNet tb_network_level(const TbSettings *settings, const TbRunOptions *options,
+                       const TbAgent *agent, bool *names);
 /* What the options, the settings and the agent (NULL: a plain command) make of it. */
 TbNetPolicy *tb_network_policy(const TbSettings *settings, const TbRunOptions *options,
                                const TbAgent *agent, GError **error);

@@ -17,7 +17,7 @@
 
 /* All that lives as long as the run. Freed in reverse order of use by run_clear. */
 typedef struct {
-    const TbSettings *settings;
+    TbSettings *settings; /* the project's are added */
     const TbRunOptions *options;
     const TbRunOutput *output;
     TbTask *task;
@@ -37,6 +37,7 @@ typedef struct {
     TbGit *git;
     TbDelta *delta;
     TbTaskLog *log;
+    TbBaseList *base_list; /* begun while the command runs */
     TbChanges *changes;
     char *base_index;
     TbLimits limits;

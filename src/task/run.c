@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/layers.h"
 #include "task/commits.h"
 #include "task/findings.h"
 #include "task/limit.h"
@@ -37,6 +38,7 @@ static void run_clear(Run *run)
     tb_start_clear(&run->start);
     g_clear_pointer(&run->admission, tb_admission_free);
     g_clear_pointer(&run->changes, tb_changes_free);
+    g_clear_pointer(&run->base_list, tb_base_list_free);
     g_clear_pointer(&run->log, tb_task_log_free);
     g_clear_pointer(&run->delta, tb_delta_free);
     g_clear_pointer(&run->git, tb_git_free);
@@ -82,10 +84,11 @@ static bool prepare(Run *run, GError **error)
         run->argv = tb_agent_argv(run->agent, options->prompt);
         task->agent = g_strdup(run->agent->name);
     }
-    if (!tb_network_decide(&run->network, run->settings, options, run->agent, task, error))
-        return false;
     run->project = tb_project_open(options->dir ? options->dir : ".", error);
-    if (!run->project || !tb_task_set_masking(run->project, run->settings, options, error))
+    if (!run->project ||
+        !tb_settings_add_project(run->settings, tb_project_root(run->project), error) ||
+        !tb_network_decide(&run->network, run->settings, options, run->agent, task, error) ||
+        !tb_task_set_masking(run->project, run->settings, options, error))
         return false;
     task->project_root = g_strdup(tb_project_root(run->project));
     task->project_subdir = g_strdup(tb_project_subdir(run->project));
@@ -133,6 +136,8 @@ static bool set_limits(Run *run, GError **error)
     const TbLimits *limits = &run->limits;
     uint64_t timeout = run->options->timeout ? run->options->timeout : run->settings->timeout;
     run->limits = tb_limits_merge(&run->options->limits, &run->settings->limits);
+    if (run->settings->project)
+        tb_limits_lower(&run->limits, &run->options->limits, &run->settings->project->limits);
     /* What a stopped command has written is still in the box's memory, and comes. */
     if (!run->options->limits.free_space && !run->settings->limits.free_space)
         run->limits.free_space += shape->memory / 4;
@@ -261,6 +266,7 @@ static bool enter_box(Run *run, GError **error)
     if (!tb_session_mount(run->session, &mount, run_deadline(MOUNT_DEADLINE), error))
         return false;
     run_phase_end(run, "mount");
+    run->base_list = tb_base_list_start(run->git, run->base_index);
     return true;
 }
 
@@ -281,8 +287,9 @@ static bool export_changes(Run *run, GError **error)
     const char *excludes = tb_project_user_excludes(run->project);
     const char *common = tb_project_common_dir(run->project);
     g_autofree char *info = common ? g_build_filename(common, "info", "exclude", NULL) : NULL;
-    run->changes =
-        tb_changes_new(run->git, run->base_index, task->base_tree, excludes, info, limits, error);
+    run->changes = tb_changes_new(run->git, run->base_index, run->base_list, task->base_tree,
+                                  excludes, info, limits, error);
+    g_clear_pointer(&run->base_list, tb_base_list_free);
     if (!run->changes)
         return false;
     const GPtrArray *nested = tb_scan_nested(run->scan);
@@ -320,8 +327,8 @@ static bool write_patch(Run *run, GError **error)
     TbTask *task = run->task;
     g_autofree char *command = tb_task_subject(task);
     TbPatchHeader header = tb_task_patch_header(task, command, task->result_tree, time(NULL));
-    if (!tb_patch_write(run->git, run->base_index, &header, &run->patch_limits, task->dirfd,
-                        "patch", &task->stat, error))
+    if (!tb_patch_write(run->git, &header, &run->patch_limits, task->dirfd, "patch", &task->stat,
+                        error))
         return false;
     task->has_patch = task->verified = true;
     run_phase_end(run, "patch");
@@ -362,7 +369,7 @@ static void forget_refused(TbStore *store, TbTask **task)
     g_clear_pointer(task, tb_task_free);
 }
 
-bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions *options,
+bool tb_task_run(TbStore *store, TbSettings *settings, const TbRunOptions *options,
                  const TbRunOutput *output, TbTask **out, GError **error)
 {
     *out = NULL;

@@ -48,5 +48,5 @@ TbTemplate *tb_task_template(const TbSettings *settings, const TbRunOptions *opt
  * (task->exit_code). False: taskbox failed; the record says so, and the error. What is refused
  * before anything was started (no such image, agent or project) leaves no task: *out is NULL then.
  */
-bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions *options,
+bool tb_task_run(TbStore *store, TbSettings *settings, const TbRunOptions *options,
                  const TbRunOutput *output, TbTask **out, GError **error);

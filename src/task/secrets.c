@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "task/network.h"
 #include "util/auto.h"
 #include "util/command.h"
 #include "util/error.h"
@@ -95,10 +96,10 @@ GPtrArray *tb_secrets_choose(const TbSettings *settings, const TbRunOptions *opt
             return NULL;
         }
     }
-    if (options->net == TB_NET_NONE)
-        return g_steal_pointer(&chosen);
-    if ((agent && !choose_all(chosen, agent->secrets, false, error)) ||
-        !choose_all(chosen, settings->secrets, true, error))
+    bool names = false;
+    TbNet net = tb_network_level(settings, options, agent, &names);
+    if ((agent && net != TB_NET_NONE && !choose_all(chosen, agent->secrets, false, error)) ||
+        (names && !choose_all(chosen, settings->secrets, true, error)))
         return NULL;
     return g_steal_pointer(&chosen);
 }

@@ -11,8 +11,9 @@
 TbSecretSetting *tb_secret_setting_parse(const char *text, GError **error);
 
 /* Those of the options, the agent (may be NULL) and the settings; of one name the first of these.
- * An explicit `--net none` leaves those of the options. One of the settings for all tasks whose
- * variable is not set is left out. Array of TbSecretSetting *. */
+ * Without a network there are no agent's, and those of the settings hold where `allow_hosts` does.
+ * One of the settings for all tasks whose variable is not set is left out. Array of
+ * TbSecretSetting *. */
 GPtrArray *tb_secrets_choose(const TbSettings *settings, const TbRunOptions *options,
                              const TbAgent *agent, GError **error);
 /* Lets the policy reach their hosts. */
