@@ -195,9 +195,12 @@ static void note_refusals(TbTask *task)
         const TbRefusal *refusal = task->refusals->pdata[i];
         if (refusal->kind == TB_REFUSED_OTHER)
             continue;
-        g_autofree char *note = g_strdup_printf(
-            "refused: %s (to %s, %" G_GUINT64_FORMAT " times)", refusal->reason,
-            refusal->host ? refusal->host : "other hosts", refusal->count);
+        g_autofree char *where = refusal->host
+                                     ? g_strdup_printf("%s:%u", refusal->host, refusal->port)
+                                     : g_strdup("other hosts");
+        g_autofree char *note =
+            g_strdup_printf("refused, %s: %s (%" G_GUINT64_FORMAT " times)", where, refusal->reason,
+                            refusal->count);
         tb_task_note(task, note);
     }
 }

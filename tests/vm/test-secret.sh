@@ -66,7 +66,8 @@ say tunnelled "$(curl -k -o answer -w '%{http_code}' -H "x-api-key: $KEY" https:
 grep -c -F "$KEY" answer | sed 's/^/tunnel-placeholder /'
 cat answer >>answers
 say used yes
-sleep "${pause:-0}"
+[ -n "${pause:-}" ] || return 0
+sleep "$pause"
 # A pattern that does not find itself; until here nothing in the box could know the value.
 pattern="[${a%"${a#?}"}]${a#?}$b"
 say value-in-answer "$(look <answers)"
@@ -77,6 +78,7 @@ say file-hits "$(sudo grep -rasl "$pattern" / --exclude-dir=proc --exclude-dir=s
 for d in /dev/vd?; do say "disk-hits" "$(sudo dd if="$d" bs=1M count=600 2>/dev/null | look)"; done
 say port-hits "$(sudo dmesg 2>/dev/null | look)"
 say done yes
+echo more >>text
 BOX
 (cd "$project" && git add try.sh && git commit -q -m 'What is tried')
 mkdir -p "$XDG_CONFIG_HOME/taskbox"
@@ -98,15 +100,12 @@ check_box() {
     equal right "$(result shape)" "the placeholder's shape"
     equal 200 "$(result status)" "its host through CONNECT"
     equal 1 "$(result echoed)" "the placeholder in the echo"
-    equal 0 "$(result value-in-answer)" "the value in the echo"
     equal 0 "$(result verified)" "curl's verdict on the certificate"
     equal 200 "$(result by-bundle)" "the bundle"
     equal '200 1' "$(result basic)" "Basic"
     for what in other-plain own-plain in-path in-base64 in-body gateway-other foreign; do
         equal 403 "$(result "$what")" "$what"
     done
-    for what in env-hits file-hits port-hits; do equal 0 "$(result "$what")" "$what"; done
-    equal '' "$(result disk-hits | grep -v '^0$' || true)" "disk-hits"
 }
 seen() { [ "$(grep -c -F -- "$1" "$T/seen")" -ge 1 ] || fail "the server has not seen $2: $(cut -c1-300 "$T/seen")"; }
 # How often a text is in all the memory of a process.
@@ -162,6 +161,8 @@ placeholder=$(sed -n 's/^key //p' "$T/out")
 equal 0 "$(in_memory "$machine" "$value")" "how often the value is in the machine's memory"
 wait "$run" || fail "the run failed: $(tail -n 5 "$T/out")"
 check_box
+for what in value-in-answer env-hits file-hits port-hits; do equal 0 "$(result "$what")" "$what"; done
+equal 0 "$(result disk-hits | sort -u)" "disk-hits"
 equal 200 "$(result gateway)" "the gateway"
 equal 200 "$(result tunnelled)" "the placeholder inside of another's TLS"
 seen "Bearer $value" "the value through CONNECT"
@@ -171,7 +172,7 @@ seen "Basic $(printf %s "user:$value" | base64 -w0)" "the value in Basic"
 equal 0 "$(grep -c "web asked.*$value" "$T/seen" || :)" "the value by plain HTTP"
 nothing_kept
 equal 0 "$(grep -c -F -- "$value" "$T/out" "$T/record" | awk -F: '{sum += $2} END {print sum}')" "the value in what taskbox wrote"
-holds "$T/record" '"high" : ?[2-9]' "findings in the record"
+holds "$T/record" '"high": ?[2-9]' "findings in the record"
 expect 0 tb inspect @last
 holds "$T/out" 'placeholder .*' "findings"
 holds "$T/out" 'other.test:80' "where the placeholder went"
@@ -187,7 +188,6 @@ say "an agent with a key in a file and the gateway in a variable"
 expect 0 tb policy explain --agent mine -C "$project"
 holds "$T/out" '^secrets +KEY for good.test alone \(from the file' "policy explain"
 holds_not "$T/out" "$random" "policy explain"
-printf 'set -- %s %s\n' "$half_a" "$half_b" | cat - "$project/try.sh" >"$project/new" && mv "$project/new" "$project/try.sh"
 expect 0 tb run --allow-host other.test -C "$project" 'use it'
 check_box
 equal 200 "$(result gateway)" "the gateway"
