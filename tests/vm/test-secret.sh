@@ -82,7 +82,7 @@ echo more >>text
 BOX
 (cd "$project" && git add try.sh && git commit -q -m 'What is tried')
 mkdir -p "$XDG_CONFIG_HOME/taskbox"
-printf '%s\n' "$value" >"$T/key"
+(umask 077 && printf '%s\n' "$value" >"$T/key")
 cat >"$XDG_CONFIG_HOME/taskbox/config.yaml" <<YAML
 agents:
   mine:
