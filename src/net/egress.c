@@ -243,8 +243,7 @@ static int become(void *data)
 static int sealed(const char *name, const char *text, GError **error)
 {
     tb_autofd fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 || !tb_write_all(fd, text, strlen(text), name, NULL) ||
-        lseek(fd, 0, SEEK_SET) < 0 ||
+    if (fd < 0 || !tb_write_all(fd, text, strlen(text), name, NULL) || lseek(fd, 0, SEEK_SET) < 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
         tb_error_set_errno(error, errno, "cannot make '%s' for the egress process", name);
         return -1;

@@ -200,9 +200,8 @@ static void note_refusals(TbTask *task)
         g_autofree char *where = refusal->host
                                      ? g_strdup_printf("%s:%u", refusal->host, refusal->port)
                                      : g_strdup("other hosts");
-        g_autofree char *note =
-            g_strdup_printf("refused, %s: %s (%" G_GUINT64_FORMAT " times)", where, refusal->reason,
-                            refusal->count);
+        g_autofree char *note = g_strdup_printf("refused, %s: %s (%" G_GUINT64_FORMAT " times)",
+                                                where, refusal->reason, refusal->count);
         tb_task_note(task, note);
     }
 }

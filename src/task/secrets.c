@@ -182,8 +182,8 @@ static bool read_file(const TbSecretSetting *setting, Value *value, GError **err
     if (!S_ISREG(st.st_mode))
         return tb_error_set(error, TB_ERROR_CONFIG, "'%s' is no file", path);
     if (st.st_mode & (S_IWGRP | S_IWOTH | S_IROTH))
-        return tb_error_set(error, TB_ERROR_DENIED,
-                            "others may read or write '%s' (chmod 600)", path);
+        return tb_error_set(error, TB_ERROR_DENIED, "others may read or write '%s' (chmod 600)",
+                            path);
     char buffer[READ_MAX];
     ssize_t got = 0;
     bool fits = true;
@@ -294,16 +294,12 @@ static void add_base(const TbSecretSetting *setting, const TbSecret *secret, GPt
 
 void tb_secrets_env(const GPtrArray *chosen, const GPtrArray *secrets, GPtrArray *env)
 {
-    static const char *const certificates[] = {"SSL_CERT_FILE=" BUNDLE,
-                                               "CURL_CA_BUNDLE=" BUNDLE,
-                                               "REQUESTS_CA_BUNDLE=" BUNDLE,
-                                               "GIT_SSL_CAINFO=" BUNDLE,
-                                               "PIP_CERT=" BUNDLE,
-                                               "AWS_CA_BUNDLE=" BUNDLE,
-                                               "CARGO_HTTP_CAINFO=" BUNDLE,
-                                               "NODE_EXTRA_CA_CERTS=" AUTHORITY,
-                                               "DENO_CERT=" AUTHORITY,
-                                               NULL};
+    static const char *const certificates[] = {
+        "SSL_CERT_FILE=" BUNDLE,      "CURL_CA_BUNDLE=" BUNDLE,
+        "REQUESTS_CA_BUNDLE=" BUNDLE, "GIT_SSL_CAINFO=" BUNDLE,
+        "PIP_CERT=" BUNDLE,           "AWS_CA_BUNDLE=" BUNDLE,
+        "CARGO_HTTP_CAINFO=" BUNDLE,  "NODE_EXTRA_CA_CERTS=" AUTHORITY,
+        "DENO_CERT=" AUTHORITY,       NULL};
     for (const char *const *line = certificates; secrets->len > 0 && *line; line++)
         g_ptr_array_add(env, g_strdup(*line));
     for (guint i = 0; i < secrets->len; i++) {

@@ -48,8 +48,8 @@ static void end(void)
 static char *chosen_text(const TbRunOptions *options, bool agent)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) chosen = tb_secrets_choose(
-        settings, options, agent ? settings->agents->pdata[0] : NULL, &error);
+    g_autoptr(GPtrArray) chosen =
+        tb_secrets_choose(settings, options, agent ? settings->agents->pdata[0] : NULL, &error);
     ck_assert_msg(chosen != NULL, "%s", error ? error->message : "");
     GString *text = g_string_new(NULL);
     for (guint i = 0; i < chosen->len; i++) {
@@ -76,8 +76,8 @@ START_TEST(chosen)
     g_autofree char *without = chosen_text(&none, false), *with = chosen_text(&none, true);
     ck_assert_str_eq(without, "");
     ck_assert_str_eq(with, "BOTH@one.test");
-    static const char *const wrong[] = {"A", "A@", "@a.test", "A@*.test", "A@a.test,", "A B@a.test",
-                                        "A@a.test@b.test"};
+    static const char *const wrong[] = {"A",         "A@",         "@a.test",        "A@*.test",
+                                        "A@a.test,", "A B@a.test", "A@a.test@b.test"};
     for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
         g_autoptr(GError) error = NULL;
         const char *one[] = {wrong[i], NULL};
@@ -142,9 +142,13 @@ START_TEST(sources)
         tb_clear_fd(&sealed_fd);
     }
     ck_assert_int_eq(fchmod(fd, 0644), 0);
-    static const char *const bad[] = {"env: NOT_SET", "file: /nonexistent", "file: /dev/zero",
-                                      "command: ['false']", "command: [no-such-program]",
-                                      "command: [seq, '100000']", "command: [printf, 'a\\0b']",
+    static const char *const bad[] = {"env: NOT_SET",
+                                      "file: /nonexistent",
+                                      "file: /dev/zero",
+                                      "command: ['false']",
+                                      "command: [no-such-program]",
+                                      "command: [seq, '100000']",
+                                      "command: [printf, 'a\\0b']",
                                       "command: [printf, 'two\\nlines of it']"};
     for (size_t i = 0; i <= G_N_ELEMENTS(bad); i++) {
         g_autoptr(GError) error = NULL;
