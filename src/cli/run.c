@@ -102,6 +102,7 @@ static bool read_limits(const TbArguments *arguments, TbRunOptions *options, GEr
         return false;
     }
     options->allow_hosts = tb_arguments_all(arguments, "allow-host");
+    options->secrets = tb_arguments_all(arguments, "secret");
     options->cold = tb_arguments_flag(arguments, "cold");
     return tb_cli_read_shape(arguments, options, error);
 }
