@@ -31,25 +31,39 @@
         '\0', "disk", "SIZE", "disk of the box, like 20G"                                          \
     }
 
+/* What a box is, sees and may do: of run and shell. */
+#define BOX_OPTIONS                                                                                \
+    {'C', "directory", "DIR", "the project is found from here (default: the current directory)"},  \
+        SHAPE_OPTIONS, {'\0', "cold", NULL, "boot the box instead of forking it from a template"}, \
+        {'\0', "timeout", "DURATION",                                                              \
+         "stop the command after this time, like 30m; its changes are kept"},                      \
+        {'\0', "limit", "NAME=VALUE",                                                              \
+         "free-space, log, changes, files, patch, processes (docs/limits.md)"},                    \
+        {'\0', "keep", "never|failed|always",                                                      \
+         "keep the box's directory (disk, console log) afterwards"},                               \
+        {'\0', "exclude", "GLOB",                                                                  \
+         "the box sees an empty file or directory there (docs/masks.md)"},                         \
+        {'\0', "include", "GLOB", "lets in what only the mask list holds back"},                   \
+        {'\0', "history", "full|none|N", "how many commits of the project go into the box"},       \
+        {'\0', "net", "none|agent|open",                                                           \
+         "what the box may reach (default: none; with a prompt: agent)"},                          \
+        {'\0', "allow-host", "HOST[:PORT]", "and this host ('*.DOMAIN': all below); repeatable"},  \
+    {                                                                                              \
+        '\0', "timings", NULL, "print how long each phase took"                                    \
+    }
+
 static const TbOption run_options[] = {
-    {'C', "directory", "DIR", "the project is found from here (default: the current directory)"},
-    SHAPE_OPTIONS,
-    {'\0', "cold", NULL, "boot the box instead of forking it from a template"},
-    {'\0', "timeout", "DURATION",
-     "stop the command after this time, like 30m; its changes are kept"},
-    {'\0', "limit", "NAME=VALUE",
-     "free-space, log, changes, files, patch, processes (docs/limits.md)"},
-    {'\0', "keep", "never|failed|always",
-     "keep the box's directory (disk, console log) afterwards"},
-    {'\0', "exclude", "GLOB", "the box sees an empty file or directory there (docs/masks.md)"},
-    {'\0', "include", "GLOB", "lets in what only the mask list holds back"},
-    {'\0', "history", "full|none|N", "how many commits of the project go into the box"},
+    BOX_OPTIONS,
     {'\0', "agent", "NAME", "the agent that gets the prompt"},
-    {'\0', "net", "none|agent|open",
-     "what the box may reach (default: none; with a prompt: agent)"},
-    {'\0', "allow-host", "HOST[:PORT]", "and this host ('*.DOMAIN': all below); repeatable"},
-    {'\0', "timings", NULL, "print how long each phase took"},
+    {'t', "tty", NULL, "give the command a terminal: yours, where there is one"},
     {'\0', "json", NULL, "print one JSON object at the end; the command's output goes to stderr"},
+    END_OPTIONS,
+};
+
+static const TbOption shell_options[] = {
+    {'\0', "patch", NULL, "keep what was changed as a patch, without asking"},
+    {'\0', "no-patch", NULL, "throw it away, without asking or even looking"},
+    BOX_OPTIONS,
     END_OPTIONS,
 };
 
@@ -65,6 +79,19 @@ const TbSubcommand tb_subcommands[] = {
      .options = run_options,
      .takes_command = true,
      .run = tb_cli_run},
+    {.name = "shell",
+     .group = "tasks",
+     .summary = "Try something in a box of its own, by hand; leaves nothing unless you say so",
+     .usage = FORMS("[--patch|--no-patch] [OPTION...] [-- COMMAND [ARGUMENT...]]"),
+     .details =
+         "Your shell, or COMMAND, on a copy of the project, with your terminal. At the end you\n"
+         "are asked whether to keep what was changed as a patch; where stdin is no terminal it is\n"
+         "thrown away. The exit code is the shell's, and 125 when taskbox itself failed. Enter,\n"
+         "~ and . leave it when nothing else does.",
+     .options = shell_options,
+     .takes_command = true,
+     .passes_status = true,
+     .run = tb_cli_shell},
     {.name = "ls",
      .group = "tasks",
      .summary = "List tasks, newest first",

@@ -69,7 +69,7 @@ bool tb_cli_read_shape(const TbArguments *arguments, TbRunOptions *options, GErr
            read_size(arguments, "disk", 1, &options->disk, error);
 }
 
-static bool read_limits(const TbArguments *arguments, TbRunOptions *options, GError **error)
+bool tb_cli_read_box(const TbArguments *arguments, TbRunOptions *options, GError **error)
 {
     const char *text = tb_arguments_value(arguments, "timeout");
     if (text && !tb_duration_parse(text, &options->timeout, error)) {
@@ -137,7 +137,7 @@ static bool read_work(const TbArguments *arguments, TbRunOptions *options, GErro
     return true;
 }
 
-static void print_timings(const TbTask *task)
+void tb_cli_print_timings(const TbTask *task)
 {
     int64_t sum = 0;
     for (guint i = 0; i < task->timings->len; i++) {
@@ -150,7 +150,7 @@ static void print_timings(const TbTask *task)
     tb_info("%-14s %s", "all", all);
 }
 
-static void print_summary(const TbTask *task)
+void tb_cli_print_summary(const TbTask *task)
 {
     if (task->cause)
         tb_info("the command was stopped: %s", task->cause);
@@ -197,9 +197,13 @@ bool tb_cli_run(TbCli *cli, int *status, GError **error)
     if (!read_work(cli->arguments, &options, error) || !(settings = tb_settings_load(error)))
         return false;
     options.keep = settings->keep;
-    if (!read_limits(cli->arguments, &options, error))
+    if (!tb_cli_read_box(cli->arguments, &options, error))
         return false;
     bool json = tb_arguments_flag(cli->arguments, "json");
+    options.tty = tb_arguments_flag(cli->arguments, "tty");
+    if (options.tty && json)
+        return tb_error_set(error, TB_ERROR_USAGE, "--tty and --json do not go together");
+    options.pass_stdin |= options.tty;
     g_auto(Screens) screens = {.out = json ? NULL : tb_screen_new(STDOUT_FILENO),
                                .err = tb_screen_new(STDERR_FILENO)};
     TbRunOutput output = {.output = on_output, .user_data = &screens};
@@ -209,14 +213,14 @@ bool tb_cli_run(TbCli *cli, int *status, GError **error)
     if (task && json && !print_record(cli, task, ok ? error : NULL))
         return false;
     if (task && tb_arguments_flag(cli->arguments, "timings"))
-        print_timings(task);
+        tb_cli_print_timings(task);
     if (!ok) {
         if (task)
             tb_info("task %s failed (taskbox show %s, taskbox logs %s)", task->id, task->id,
                     task->id);
         return false;
     }
-    print_summary(task);
+    tb_cli_print_summary(task);
     *status = status_of(task, options.argv != NULL);
     return true;
 }

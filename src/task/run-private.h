@@ -7,6 +7,7 @@
 #include "patch/patch.h"
 #include "project/project.h"
 #include "task/admission.h"
+#include "task/front.h"
 #include "task/network.h"
 #include "task/run.h"
 #include "task/start.h"
@@ -44,6 +45,7 @@ typedef struct {
     bool out_of_space; /* the command was stopped for it */
     bool git_touched;  /* something in the project's .git changed */
     int interrupts;    /* while the command ran */
+    TbFront front;
     int64_t phase_start;
 } Run;
 

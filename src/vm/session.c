@@ -90,7 +90,7 @@ static bool take_answer(TbSession *session, const TbFrame *frame, const uint8_t 
                             "(build the image anew)",
                             hello.version, TB_PROTOCOL_VERSION);
     }
-    session->stale = hello.task != TB_TASK_NONE;
+    session->stale = hello.task != TB_PROCESS_NONE;
     session->greeted = true;
     return true;
 }
