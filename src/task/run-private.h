@@ -38,6 +38,7 @@ typedef struct {
     TbGit *git;
     TbDelta *delta;
     TbTaskLog *log;
+    TbBaseList *base_list; /* begun while the command runs */
     TbChanges *changes;
     char *base_index;
     TbLimits limits;

@@ -38,6 +38,7 @@ static void run_clear(Run *run)
     tb_start_clear(&run->start);
     g_clear_pointer(&run->admission, tb_admission_free);
     g_clear_pointer(&run->changes, tb_changes_free);
+    g_clear_pointer(&run->base_list, tb_base_list_free);
     g_clear_pointer(&run->log, tb_task_log_free);
     g_clear_pointer(&run->delta, tb_delta_free);
     g_clear_pointer(&run->git, tb_git_free);
@@ -267,6 +268,7 @@ static bool enter_box(Run *run, GError **error)
     if (!tb_session_mount(run->session, &mount, run_deadline(MOUNT_DEADLINE), error))
         return false;
     run_phase_end(run, "mount");
+    run->base_list = tb_base_list_start(run->git, run->base_index);
     return true;
 }
 
@@ -287,8 +289,9 @@ static bool export_changes(Run *run, GError **error)
     const char *excludes = tb_project_user_excludes(run->project);
     const char *common = tb_project_common_dir(run->project);
     g_autofree char *info = common ? g_build_filename(common, "info", "exclude", NULL) : NULL;
-    run->changes =
-        tb_changes_new(run->git, run->base_index, task->base_tree, excludes, info, limits, error);
+    run->changes = tb_changes_new(run->git, run->base_index, run->base_list, task->base_tree,
+                                  excludes, info, limits, error);
+    g_clear_pointer(&run->base_list, tb_base_list_free);
     if (!run->changes)
         return false;
     const GPtrArray *nested = tb_scan_nested(run->scan);
@@ -326,8 +329,8 @@ static bool write_patch(Run *run, GError **error)
     TbTask *task = run->task;
     g_autofree char *command = tb_task_subject(task);
     TbPatchHeader header = tb_task_patch_header(task, command, task->result_tree, time(NULL));
-    if (!tb_patch_write(run->git, run->base_index, &header, &run->patch_limits, task->dirfd,
-                        "patch", &task->stat, error))
+    if (!tb_patch_write(run->git, &header, &run->patch_limits, task->dirfd, "patch", &task->stat,
+                        error))
         return false;
     task->has_patch = task->verified = true;
     run_phase_end(run, "patch");
