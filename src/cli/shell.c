@@ -3,6 +3,7 @@
  * taskbox shell: a box to try something in. What became of the project is thrown away unless
  * somebody wants it; then it is a task like any other.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,8 +76,23 @@ static void show_patch(const TbTask *task)
         tb_pager_end();
         _exit(0);
     }
-    while (pid > 0 && waitpid(pid, NULL, 0) < 0)
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         continue;
+}
+
+/* 'y', 'n' or 'd'; '\0' when a signal came instead. Enter and the end of input mean no; whatever
+ * else is hit is no answer. */
+static char read_answer(TbKeys *keys)
+{
+    for (;;) {
+        char key = '\0';
+        if (!tb_keys_read(keys, &key, NULL))
+            return '\0';
+        if (strchr("yYdDnN", key) && key)
+            return g_ascii_tolower(key);
+        if (strchr("\r\n\004", key)) /* '\0', too */
+            return 'n';
+    }
 }
 
 /* Whoever does not answer keeps: what nobody has decided on is not lost. */
@@ -87,17 +103,13 @@ static bool ask(const TbTask *task)
     if (!tb_keys_begin(&keys, STDIN_FILENO, NULL))
         return true;
     for (;;) {
-        char key = '\0';
         fprintf(stderr, "%s: keep as a patch? [y/N/d(iff)] ", stat);
-        if (!tb_keys_read(&keys, &key, NULL)) {
-            fprintf(stderr, "\n");
+        char answer = read_answer(&keys);
+        fprintf(stderr, "%s\n", answer == '\0' ? "" : (char[]){answer, '\0'});
+        if (answer != 'd') {
             tb_interrupt_acknowledge();
-            return true;
+            return answer != 'n';
         }
-        bool yes = key == 'y' || key == 'Y', show = key == 'd' || key == 'D';
-        fprintf(stderr, "%s\n", yes ? "y" : show ? "d" : "n");
-        if (!show)
-            return yes;
         tb_keys_end(&keys);
         show_patch(task);
     }
