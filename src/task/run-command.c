@@ -22,6 +22,7 @@ static bool on_output(int fd, const uint8_t *data, size_t length, void *user_dat
     Run *run = user_data;
     if (!tb_task_log_append(run->log, data, length, error))
         return false;
+    tb_control_output(run->control, data, length);
     if (run->front.terminal)
         return tb_front_output(&run->front, data, length, error);
     return !run->output || run->output->output(fd, data, length, run->output->user_data, error);
@@ -45,6 +46,7 @@ static int on_interrupt(void *user_data)
 static bool on_tick(void *user_data, GError **error)
 {
     Run *run = user_data;
+    tb_control_tick(run->control);
     run->out_of_space = !tb_limits_check_space(run->task, &run->limits, error);
     return !run->out_of_space;
 }
@@ -58,14 +60,37 @@ static bool on_input(uint8_t *bytes, size_t *length, void *user_data, GError **e
 static size_t on_poll(struct pollfd *fds, void *user_data)
 {
     Run *run = user_data;
-    return tb_front_poll(&run->front, fds);
+    size_t own = tb_front_poll(&run->front, fds);
+    return own + tb_control_poll(run->control, fds + own, TB_EXEC_POLL - own);
 }
 
 static bool on_polled(const struct pollfd *fds, size_t count, void *user_data, GError **error)
 {
     Run *run = user_data;
-    tb_front_polled(&run->front, fds, run->session);
+    size_t own = run->front.terminal && tb_terminal_window_fd() >= 0;
+    if (own > 0)
+        tb_front_polled(&run->front, fds, run->session);
+    tb_control_polled(run->control, fds + own, count - own);
     return true;
+}
+
+static bool on_side(unsigned process, const TbFrame *frame, void *user_data, GError **error)
+{
+    Run *run = user_data;
+    tb_control_side(run->control, process, frame);
+    return true;
+}
+
+static size_t more_input(uint8_t *bytes, size_t room, void *user_data)
+{
+    Run *run = user_data;
+    return tb_control_typed(run->control, bytes, room);
+}
+
+static bool on_hold(void *user_data)
+{
+    Run *run = user_data;
+    return tb_control_hold(run->control);
 }
 
 /* The command as the guest is to run it; the terminal is ours from here on. */
@@ -77,6 +102,8 @@ static bool set_terminal(Run *run, TbExec *exec, TbExecHandlers *handlers, GErro
     exec->rows = 24;
     exec->columns = 80;
     exec->env = tb_front_env(&run->front, exec->env);
+    exec->fed = true;
+    handlers->more_input = more_input;
     if (!run->options->pass_stdin || exec->stdin_fd != STDIN_FILENO || !tb_front_possible())
         return true;
     handlers->input = on_input;
@@ -124,6 +151,8 @@ bool run_command(Run *run, GError **error)
                                .tick = on_tick,
                                .poll = on_poll,
                                .polled = on_polled,
+                               .side = on_side,
+                               .hold = on_hold,
                                .data = run};
     if ((run->output && run->output->started &&
          !run->output->started(task, run->output->user_data, error)) ||
@@ -133,9 +162,11 @@ bool run_command(Run *run, GError **error)
     int64_t deadline = timeout && !tb_hole("timeout") ? run_deadline((int64_t)timeout * SECOND) : 0;
     TbExecResult result = {0};
     g_autoptr(GError) why = NULL;
+    tb_control_serve(run->control, run->session, exec.env, cwd, exec.pty);
     bool ran = tb_session_exec(run->session, &exec, &handlers, deadline, &result, &why);
     bool left = run->front.left;
     tb_front_clear(&run->front);
+    tb_control_end(run->control, result.code, result.signal);
     tb_network_end(&run->network, task);
     run_phase_end(run, "command");
     g_autoptr(GError) log_error = NULL;

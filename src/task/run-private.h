@@ -7,6 +7,7 @@
 #include "patch/patch.h"
 #include "project/project.h"
 #include "task/admission.h"
+#include "task/control.h"
 #include "task/front.h"
 #include "task/network.h"
 #include "task/run.h"
@@ -47,6 +48,7 @@ typedef struct {
     bool git_touched;  /* something in the project's .git changed */
     int interrupts;    /* while the command ran */
     TbFront front;
+    TbControl *control;
     int64_t phase_start;
 } Run;
 

@@ -54,8 +54,24 @@ static bool end_stale(TbSession *session, int64_t deadline, GError **error)
     return true;
 }
 
+static void put_size(TbWriter *writer, unsigned rows, unsigned columns)
+{
+    tb_put_u16(writer, (uint16_t)MIN(rows, UINT16_MAX));
+    tb_put_u16(writer, (uint16_t)MIN(columns, UINT16_MAX));
+}
+
+static bool send_attach(TbSession *session, const TbExec *exec, int64_t deadline, GError **error)
+{
+    uint8_t payload[4];
+    TbWriter writer = tb_writer(payload, sizeof payload);
+    put_size(&writer, exec->rows, exec->columns);
+    return tb_session_send(session, TB_MSG_ATTACH, payload, writer.length, deadline, error);
+}
+
 static bool send_request(TbSession *session, const TbExec *exec, int64_t deadline, GError **error)
 {
+    if (exec->attach)
+        return send_attach(session, exec, deadline, error);
     static const char *const none[] = {NULL};
     g_autofree uint8_t *payload = g_malloc(TB_EXEC_LIMIT);
     TbWriter writer = tb_writer(payload, TB_EXEC_LIMIT);
@@ -206,7 +222,8 @@ static void feed(Run *run)
 {
     uint8_t buffer[INPUT_CHUNK];
     const TbExecHandlers *handlers = run->handlers;
-    if (!run->exec->fed || run->credit == 0 || tb_session_queued(run->session) >= QUEUE_FOR_INPUT)
+    if (!handlers || !handlers->more_input || run->credit == 0 ||
+        tb_session_queued(run->session) >= QUEUE_FOR_INPUT)
         return;
     size_t n = handlers->more_input(buffer, MIN(sizeof buffer, run->credit), handlers->data);
     if (n > 0)
@@ -254,8 +271,11 @@ static bool run_step(Run *run, int64_t deadline, GError **error)
                           .others = others};
     TbFrame frame;
     bool have;
-    if (!heed_interrupt(run, error) || !tick(run, error) ||
-        !tb_session_poll_frame(session, &frame, &have, error))
+    if (!heed_interrupt(run, error) || !tick(run, error))
+        return false;
+    wait.hold = handlers && handlers->hold && handlers->hold(handlers->data);
+    have = false;
+    if (!wait.hold && !tb_session_poll_frame(session, &frame, &have, error))
         return false;
     if (have && !take_frame(run, &frame, error))
         return false;
@@ -275,8 +295,7 @@ void tb_session_window(TbSession *session, unsigned rows, unsigned columns)
 {
     uint8_t payload[4];
     TbWriter writer = tb_writer(payload, sizeof payload);
-    tb_put_u16(&writer, (uint16_t)MIN(rows, UINT16_MAX));
-    tb_put_u16(&writer, (uint16_t)MIN(columns, UINT16_MAX));
+    put_size(&writer, rows, columns);
     tb_session_queue(session, TB_MSG_WINDOW, 0, payload, writer.length);
 }
 
@@ -347,7 +366,8 @@ bool tb_session_exec(TbSession *session, const TbExec *exec, const TbExecHandler
             tb_session_flush(session, KILL_FLUSH_MS);
         }
         if (run.started && g_error_matches(own, TB_ERROR, TB_ERROR_TIMEOUT))
-            return tb_error_set(error, TB_ERROR_TIMEOUT, "'%s' did not end in time", exec->argv[0]);
+            return tb_error_set(error, TB_ERROR_TIMEOUT, "'%s' did not end in time",
+                                exec->argv ? exec->argv[0] : "it");
         g_propagate_error(error, g_steal_pointer(&own));
         return false;
     }

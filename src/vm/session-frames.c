@@ -123,7 +123,7 @@ static bool check_due(const TbSessionWait *wait, GError **error)
 
 bool tb_session_move(TbSession *session, TbSessionWait *wait, GError **error)
 {
-    bool reads = session->in_start == session->in_end;
+    bool reads = session->in_start == session->in_end && !wait->hold;
     short events = (short)((reads ? POLLIN : 0) | (tb_session_queued(session) > 0 ? POLLOUT : 0));
     struct pollfd fds[4 + TB_EXEC_POLL] = {
         {.fd = session->fd, .events = events},

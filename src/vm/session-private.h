@@ -35,6 +35,7 @@ typedef struct {
     int input_fd;          /* polled for reading, too; -1: none */
     bool input_ready;      /* out: it can be read or has ended */
     bool ignore_interrupt; /* the caller looks itself */
+    bool hold;             /* nothing is read */
     struct pollfd *others; /* and these; may be NULL */
     size_t n_others;
 } TbSessionWait;

@@ -67,7 +67,8 @@ static bool on_output(int fd, const uint8_t *data, size_t length, void *user_dat
 {
     Sides *sides = user_data;
     g_string_append_len(sides->main_out, (const char *)data, (gssize)length);
-    for (size_t i = 0; sides->started == 0 && sides->lines[i]; i++)
+    bool first = sides->started == 0;
+    for (size_t i = 0; first && sides->lines[i]; i++)
         side_start(sides, sides->lines[i]);
     return true;
 }
