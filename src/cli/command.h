@@ -75,6 +75,9 @@ int tb_open_patch(const TbTask *task, GError **error);
 /* What there is to be read in `fd`. */
 bool tb_print_patch(int fd, TbPatchView *view, GError **error);
 
+bool tb_cli_completion(TbCli *cli, int *status, GError **error);
+bool tb_cli_config_show(TbCli *cli, int *status, GError **error);
+bool tb_cli_config_explain(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_build(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_ls(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_show(TbCli *cli, int *status, GError **error);

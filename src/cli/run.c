@@ -12,6 +12,7 @@
 #include "cli/detach.h"
 #include "cli/exit.h"
 #include "cli/output.h"
+#include "config/layers.h"
 #include "task/limit.h"
 #include "util/error.h"
 #include "util/escape.h"

@@ -28,6 +28,22 @@ TbLimits tb_limits_merge(const TbLimits *first, const TbLimits *second)
     };
 }
 
+static uint64_t lower(uint64_t value, uint64_t flag, uint64_t asked)
+{
+    return flag || !asked ? value : value ? MIN(value, asked) : asked;
+}
+
+void tb_limits_lower(TbLimits *limits, const TbLimits *flags, const TbLimits *asked)
+{
+    if (!flags->free_space)
+        limits->free_space = MAX(limits->free_space, asked->free_space);
+    limits->log = lower(limits->log, flags->log, asked->log);
+    limits->changes = lower(limits->changes, flags->changes, asked->changes);
+    limits->files = (unsigned)lower(limits->files, flags->files, asked->files);
+    limits->patch = lower(limits->patch, flags->patch, asked->patch);
+    limits->processes = (unsigned)lower(limits->processes, flags->processes, asked->processes);
+}
+
 static bool parse_size(const char *text, uint64_t *size, GError **error)
 {
     return tb_size_parse(text, size, error) &&

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "config/layers.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -62,12 +63,16 @@ TbNetPolicy *tb_network_policy(const TbSettings *settings, const TbRunOptions *o
 {
     g_autoptr(TbNetPolicy) policy = tb_net_policy_new();
     TbNet net = options->net ? options->net : settings->net;
+    TbNet cap = options->net ? TB_NET_UNSET : tb_settings_net_cap(settings);
     if (net == TB_NET_UNSET)
         net = agent ? TB_NET_AGENT : TB_NET_NONE;
+    if (cap && cap < net)
+        net = cap;
     policy->open = net == TB_NET_OPEN;
     if ((net == TB_NET_AGENT && !add_agent(policy, settings, agent, error)) ||
-        (options->net != TB_NET_NONE && !add_all(policy, (const char *const *)settings->allow_hosts,
-                                                 "'allow_hosts' of the settings", error)) ||
+        (options->net != TB_NET_NONE && cap != TB_NET_NONE &&
+         !add_all(policy, (const char *const *)settings->allow_hosts,
+                  "'allow_hosts' of the settings", error)) ||
         !add_all(policy, options->allow_hosts, "--allow-host", error))
         return NULL;
     return g_steal_pointer(&policy);

@@ -19,7 +19,7 @@
 
 /* All that lives as long as the run. Freed in reverse order of use by run_clear. */
 typedef struct {
-    const TbSettings *settings;
+    TbSettings *settings; /* the project's are added */
     const TbRunOptions *options;
     const TbRunOutput *output;
     TbTask *task;

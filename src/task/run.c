@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/layers.h"
 #include "task/commits.h"
 #include "task/findings.h"
 #include "task/limit.h"
@@ -91,10 +92,11 @@ static bool prepare(Run *run, GError **error)
         run->argv = tb_agent_argv(run->agent, options->prompt);
         task->agent = g_strdup(run->agent->name);
     }
-    if (!tb_network_decide(&run->network, run->settings, options, run->agent, task, error))
-        return false;
     run->project = tb_project_open(options->dir ? options->dir : ".", error);
-    if (!run->project || !tb_task_set_masking(run->project, run->settings, options, error))
+    if (!run->project ||
+        !tb_settings_add_project(run->settings, tb_project_root(run->project), error) ||
+        !tb_network_decide(&run->network, run->settings, options, run->agent, task, error) ||
+        !tb_task_set_masking(run->project, run->settings, options, error))
         return false;
     task->project_root = g_strdup(tb_project_root(run->project));
     task->project_subdir = g_strdup(tb_project_subdir(run->project));
@@ -142,6 +144,8 @@ static bool set_limits(Run *run, GError **error)
     const TbLimits *limits = &run->limits;
     uint64_t timeout = run->options->timeout ? run->options->timeout : run->settings->timeout;
     run->limits = tb_limits_merge(&run->options->limits, &run->settings->limits);
+    if (run->settings->project)
+        tb_limits_lower(&run->limits, &run->options->limits, &run->settings->project->limits);
     /* What a stopped command has written is still in the box's memory, and comes. */
     if (!run->options->limits.free_space && !run->settings->limits.free_space)
         run->limits.free_space += shape->memory / 4;
@@ -373,7 +377,7 @@ static void forget_refused(TbStore *store, TbTask **task)
     g_clear_pointer(task, tb_task_free);
 }
 
-bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions *options,
+bool tb_task_run(TbStore *store, TbSettings *settings, const TbRunOptions *options,
                  const TbRunOutput *output, TbTask **out, GError **error)
 {
     *out = NULL;

@@ -53,5 +53,5 @@ TbTemplate *tb_task_template(const TbSettings *settings, const TbRunOptions *opt
  * the error. What is refused before anything was started (no such image, agent or project) leaves
  * no task: *out is NULL then.
  */
-bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions *options,
+bool tb_task_run(TbStore *store, TbSettings *settings, const TbRunOptions *options,
                  const TbRunOutput *output, TbTask **out, GError **error);

@@ -3,6 +3,7 @@
 #include <glib/gstdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "config/layers.h"
 #include "config/settings.h"
 #include "util/error.h"
 
