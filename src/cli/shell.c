@@ -14,6 +14,7 @@
 #include "cli/pager.h"
 #include "cli/review-keys.h"
 #include "cli/style.h"
+#include "config/layers.h"
 #include "task/front.h"
 #include "util/auto.h"
 #include "util/error.h"
