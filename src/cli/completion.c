@@ -170,7 +170,7 @@ static const struct {
     {"TASK", offer_tasks, NULL},         {"ID", offer_tasks, NULL},   {"IMAGE", offer_images, NULL},
     {"TEMPLATE", offer_templates, NULL}, {"RULE", offer_rules, NULL}, {"SHELL", offer_shells, NULL},
     {"DIR", NULL, ":directories\n"},     {"FILE", NULL, ":files\n"},  {"PATH", NULL, ":files\n"},
-    {"RECIPE", NULL, ":files\n"},
+    {"RECIPE", NULL, ":files\n"},        {"DEST", NULL, ":files\n"},
 };
 
 static void offer_kind(Answer *answer, const char *kind)
