@@ -7,6 +7,8 @@
 #include "patch/patch.h"
 #include "project/project.h"
 #include "task/admission.h"
+#include "task/control.h"
+#include "task/front.h"
 #include "task/network.h"
 #include "task/run.h"
 #include "task/start.h"
@@ -45,6 +47,8 @@ typedef struct {
     bool out_of_space; /* the command was stopped for it, or for a budget of the network */
     bool git_touched;  /* something in the project's .git changed */
     int interrupts;    /* while the command ran */
+    TbFront front;
+    TbControl *control;
     int64_t phase_start;
 } Run;
 

@@ -33,6 +33,8 @@ _Static_assert(TB_PROJECT_IMAGE_SIZE == TB_BOX_PROJECT_DISK_SIZE,
 
 static void run_clear(Run *run)
 {
+    tb_front_clear(&run->front);
+    g_clear_pointer(&run->control, tb_control_free);
     g_clear_pointer(&run->box, tb_box_free);
     tb_network_clear(&run->network);
     tb_start_clear(&run->start);
@@ -74,9 +76,15 @@ static bool prepare(Run *run, GError **error)
     TbTask *task = run->task;
     run_phase_begin(run);
     task->prompt = g_strdup(options->prompt);
+    task->tty = options->tty;
     task->command = g_strdupv((char **)options->argv);
     if (options->argv) {
         run->argv = g_strdupv((char **)options->argv);
+    } else if (options->shell) {
+        static const char *const command[] = {"taskbox", "shell", NULL};
+        static const char *const login[] = {"/bin/sh", "-c", "exec \"$SHELL\" -l", NULL};
+        task->command = g_strdupv((char **)(uintptr_t)command);
+        run->argv = g_strdupv((char **)(uintptr_t)login);
     } else {
         run->agent = tb_settings_agent(run->settings, options->agent, error);
         if (!run->agent)
@@ -380,12 +388,14 @@ bool tb_task_run(TbStore *store, TbSettings *settings, const TbRunOptions *optio
     if (!run.task)
         return false;
     g_autoptr(GError) why = NULL;
-    bool ok = prepare(&run, &why) && start_box(&run, &why) && read_project(&run, &why) &&
-              enter_box(&run, &why) && run_command(&run, &why) && export_changes(&run, &why) &&
-              write_patch(&run, &why);
-    if (ok)
+    bool ok = (run.control = tb_control_open(run.task, &why)) && prepare(&run, &why) &&
+              start_box(&run, &why) && read_project(&run, &why) && enter_box(&run, &why) &&
+              run_command(&run, &why) &&
+              (options->no_patch || (export_changes(&run, &why) && write_patch(&run, &why)));
+    if (ok && !options->no_patch)
         take_commits(&run);
     if (!ok && run.task->state == TB_TASK_CREATED) {
+        g_clear_pointer(&run.control, tb_control_free);
         run.task = NULL;
         forget_refused(store, out);
         g_propagate_error(error, g_steal_pointer(&why));
@@ -398,5 +408,5 @@ bool tb_task_run(TbStore *store, TbSettings *settings, const TbRunOptions *optio
         g_propagate_error(error, g_steal_pointer(&why));
         return false;
     }
-    return tb_task_save(run.task, TB_TASK_READY, error);
+    return tb_task_save(run.task, options->no_patch ? TB_TASK_DISCARDED : TB_TASK_READY, error);
 }
