@@ -71,10 +71,10 @@ sleep "$pause"
 # A pattern that does not find itself; until here nothing in the box could know the value.
 pattern="[${a%"${a#?}"}]${a#?}$b"
 say value-in-answer "$(look <answers)"
-# Nowhere in the box: environments, arguments, every file, the disks.
+# Nowhere in the box: environments, arguments, files that can be new, the disks.
 rm -f answer head answers
 say env-hits "$(sudo sh -c 'cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline' | look)"
-say file-hits "$(sudo grep -rasl "$pattern" / --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev 2>/dev/null | wc -l)"
+say file-hits "$(sudo grep -rasl "$pattern" /etc /home /root /run /tmp /var /workspace /usr/local 2>/dev/null | wc -l)"
 for d in /dev/vd?; do say "disk-hits" "$(sudo dd if="$d" bs=1M count=600 2>/dev/null | look)"; done
 say port-hits "$(sudo dmesg 2>/dev/null | look)"
 say done yes
