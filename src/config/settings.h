@@ -22,10 +22,10 @@ typedef enum { TB_NET_UNSET, TB_NET_NONE, TB_NET_AGENT, TB_NET_OPEN } TbNet;
  * on stdin; never through a shell. */
 typedef struct {
     char *name;
-    char **command;    /* not empty */
-    bool prompt_stdin; /* stdin: prompt */
-    char **env;        /* "K=V"; may be empty, never NULL */
-    char **hosts;      /* what it must reach (net/policy.h); NULL: nothing */
+    char **command;     /* not empty */
+    bool prompt_stdin;  /* stdin: prompt */
+    char **env;         /* "K=V"; may be empty, never NULL */
+    char **hosts;       /* what it must reach (net/policy.h); NULL: nothing */
     GPtrArray *secrets; /* of TbSecretSetting *; NULL: none */
 } TbAgent;
 

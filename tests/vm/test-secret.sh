@@ -143,7 +143,7 @@ say "a command with --secret"
 KEY=$value "$TASKBOX" run --secret KEY@good.test --allow-host other.test --keep always --json -v -v -C "$project" -- \
     sh -c 'export pause=60 GATEWAY=http://127.0.0.1:3128/good.test/v1; . ./run.sh' </dev/null >"$T/record" 2>"$T/out" &
 run=$!
-wait_for "$boot_limit" grep -q '^used' "$T/out" || fail "the box did not come to its end: $(tail -n 5 "$T/out")"
+wait_for "$boot_limit" grep -qs '^used' "$T/out" || fail "the box did not come to its end: $(tail -n 5 "$T/out")"
 found=$(grep -alF -- "$value" /proc/[0-9]*/{environ,cmdline} 2>/dev/null || :)
 equal '' "$found" "processes whose environment or arguments have the value"
 core=0
