@@ -112,7 +112,9 @@ bool tb_start_prepare(TbStart *start, GError **error)
     start->template = tb_template_get(&start->shape, false, &start->made, &why);
     if (start->template)
         return true;
-    if (g_error_matches(why, TB_ERROR, TB_ERROR_INTERRUPTED)) {
+    /* A guest program of another version would not be understood after a boot either. */
+    if (g_error_matches(why, TB_ERROR, TB_ERROR_INTERRUPTED) ||
+        g_error_matches(why, TB_ERROR, TB_ERROR_UNSUPPORTED)) {
         g_propagate_error(error, g_steal_pointer(&why));
         return false;
     }
