@@ -28,9 +28,9 @@ for d in /dev/vd?; do echo disk-\$d \$(sudo dd if=\$d bs=1M count=600 2>/dev/nul
 echo git \$(git config --list 2>/dev/null | look)
 echo bound \${BOUND_KEY:+there}; echo done" --secret BOUND_KEY@api.invalid.test
 grep -q '^done$' "$out" || broken "the box did not run ($code)"
-grep -q '^bound there$' "$out" || broken "there is no placeholder in the box"
 grep -E '^(env|argv|project|git|disk-[a-z/]*) [1-9]' "$out" >"$PLACE/hits" || :
 [ ! -s "$PLACE/hits" ] || broken "found in the box: $(tr '\n' ';' <"$PLACE/hits")"
+grep -q '^bound there$' "$out" || broken "there is no placeholder in the box"
 kept=$(grep -rlsF -- "$secret" "$XDG_STATE_HOME" "$XDG_CACHE_HOME" "$XDG_RUNTIME_DIR" || :)
 [ -z "$kept" ] || broken "kept on the host: $kept"
 held
