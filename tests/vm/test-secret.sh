@@ -134,7 +134,8 @@ PYTHON
 }
 nothing_kept() {
     local kept
-    kept=$(grep -rlasF -- "$value" "$XDG_STATE_HOME" "$XDG_RUNTIME_DIR" "$XDG_CACHE_HOME" "$XDG_DATA_HOME/taskbox/templates" "$TMPDIR" "$project" || :)
+    kept=$(find "$XDG_STATE_HOME" "$XDG_RUNTIME_DIR" "$XDG_CACHE_HOME" "$XDG_DATA_HOME" "$TMPDIR" "$project" \
+        -type f -newer "$T/key" -exec grep -lasF -- "$value" {} + || :)
     equal '' "$kept" "files of this machine that have the value"
 }
 
