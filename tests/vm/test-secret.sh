@@ -212,7 +212,7 @@ for wrong in KEY KEY@ @good.test 'KEY@*.good.test' KEY@127.0.0.1 'K EY@good.test
     equal 125 "$code" "--secret '$wrong'"
     one_error_line "secret"
 done
-KEY=short try tb run --secret KEY@good.test -C "$project" -- true
+KEY=Qw3rt try tb run --secret KEY@good.test -C "$project" -- true
 equal 125 "$code" "a short one"
 one_error_line 'shorter than 12 bytes'
-holds_not "$T/err" ' short' "the error"
+holds_not "$T/err" 'Qw3rt' "the error"
