@@ -171,6 +171,7 @@ seen "GET /v1/models?x=1" "the gateway's path"
 seen "Basic $(printf %s "user:$value" | base64 -w0)" "the value in Basic"
 equal 0 "$(grep -c "web asked.*$value" "$T/seen" || :)" "the value by plain HTTP"
 nothing_kept
+rm -r "$(boxes_left)" # it was kept to be looked at
 equal 0 "$(grep -c -F -- "$value" "$T/out" "$T/record" | awk -F: '{sum += $2} END {print sum}')" "the value in what taskbox wrote"
 holds "$T/record" '"high": ?[2-9]' "findings in the record"
 expect 0 tb inspect @last
