@@ -37,8 +37,7 @@
         SHAPE_OPTIONS, {'\0', "cold", NULL, "boot the box instead of forking it from a template"}, \
         {'\0', "timeout", "DURATION",                                                              \
          "stop the command after this time, like 30m; its changes are kept"},                      \
-        {'\0', "limit", "NAME=VALUE",                                                              \
-         "free-space, log, changes, files, patch, processes (docs/limits.md)"},                    \
+        {'\0', "limit", "NAME=VALUE", "like requests=100; docs/limits.md has the names"},          \
         {'\0', "keep", "never|failed|always",                                                      \
          "keep the box's directory (disk, console log) afterwards"},                               \
         {'\0', "exclude", "GLOB",                                                                  \
@@ -48,6 +47,8 @@
         {'\0', "net", "none|agent|open",                                                           \
          "what the box may reach (default: none; with a prompt: agent)"},                          \
         {'\0', "allow-host", "HOST[:PORT]", "and this host ('*.DOMAIN': all below); repeatable"},  \
+        {'\0', "secret", "NAME@HOST,...",                                                          \
+         "a key for these hosts, which the box may use and never has; repeatable"},                \
     {                                                                                              \
         '\0', "timings", NULL, "print how long each phase took"                                    \
     }

@@ -62,6 +62,26 @@ static void add_environment(GString *text, const TbAgent *agent)
     }
 }
 
+/* Which credential goes where, never what it is. */
+static bool add_secrets(GString *text, const TbSettings *settings, const TbAgent *agent,
+                        GError **error)
+{
+    const TbRunOptions none = {0};
+    g_autoptr(GPtrArray) chosen = tb_secrets_choose(settings, &none, agent, error);
+    for (guint i = 0; chosen && i < chosen->len; i++) {
+        const TbSecretSetting *setting = chosen->pdata[i];
+        g_autofree char *hosts = g_strjoinv(", ", setting->hosts);
+        g_autofree char *source = tb_secret_setting_source(setting);
+        g_autofree char *line =
+            g_strdup_printf("%s for %s alone (from %s; the box has a placeholder%s%s)",
+                            setting->name, hosts, source,
+                            setting->base_env ? ", and the gateway in " : "",
+                            setting->base_env ? setting->base_env : "");
+        tb_show_add(text, i ? "" : "secrets", line);
+    }
+    return chosen != NULL;
+}
+
 /* ---- the project */
 
 static void add_lines(GString *text, const char *label, const GPtrArray *lines)
@@ -140,7 +160,8 @@ static bool explain(GString *text, TbSettings *settings, const TbAgent *agent, c
         (agent && !add_network(text, "an agent", settings, agent, error)))
         return false;
     add_environment(text, agent);
-    if (!add_project(text, project, settings, scratch, error))
+    if (!add_secrets(text, settings, agent, error) ||
+        !add_project(text, project, settings, scratch, error))
         return false;
     add_fences(text);
     return true;

@@ -110,6 +110,7 @@ bool tb_cli_read_box(const TbArguments *arguments, TbRunOptions *options, GError
         return false;
     }
     options->allow_hosts = tb_arguments_all(arguments, "allow-host");
+    options->secrets = tb_arguments_all(arguments, "secret");
     options->cold = tb_arguments_flag(arguments, "cold");
     return tb_cli_read_shape(arguments, options, error);
 }

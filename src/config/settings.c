@@ -21,6 +21,7 @@ static void agent_free(void *data)
     g_strfreev(agent->command);
     g_strfreev(agent->env);
     g_strfreev(agent->hosts);
+    g_clear_pointer(&agent->secrets, g_ptr_array_unref);
     g_free(agent);
 }
 
@@ -34,6 +35,7 @@ void tb_settings_free(TbSettings *settings)
     g_strfreev(settings->exclude);
     g_strfreev(settings->include);
     g_strfreev(settings->allow_hosts);
+    g_clear_pointer(&settings->secrets, g_ptr_array_unref);
     tb_settings_free(settings->environment);
     tb_settings_free(settings->project);
     g_ptr_array_unref(settings->agents);
@@ -110,6 +112,7 @@ static const TbYamlKey agent_keys[] = {
     {"stdin", YAML_SCALAR_NODE, read_stdin, offsetof(TbAgent, prompt_stdin)},
     {"env", YAML_MAPPING_NODE, read_env, offsetof(TbAgent, env)},
     {"hosts", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbAgent, hosts)},
+    {"secrets", YAML_MAPPING_NODE, tb_yaml_secrets, offsetof(TbAgent, secrets)},
     {0},
 };
 
@@ -165,6 +168,8 @@ static const TbYamlKey limits_keys[] = {
     {"files", YAML_SCALAR_NODE, tb_yaml_count, offsetof(TbLimits, files)},
     {"patch", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbLimits, patch)},
     {"processes", YAML_SCALAR_NODE, tb_yaml_count, offsetof(TbLimits, processes)},
+    {"requests", YAML_SCALAR_NODE, tb_yaml_count, offsetof(TbLimits, requests)},
+    {"net-bytes", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbLimits, net_bytes)},
     {0},
 };
 
@@ -201,6 +206,7 @@ static const TbYamlKey settings_keys[] = {
     {"capacity", YAML_MAPPING_NODE, read_capacity, offsetof(TbSettings, capacity)},
     {"net", YAML_SCALAR_NODE, read_net, offsetof(TbSettings, net)},
     {"allow_hosts", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbSettings, allow_hosts)},
+    {"secrets", YAML_MAPPING_NODE, tb_yaml_secrets, offsetof(TbSettings, secrets)},
     {0},
 };
 

@@ -10,6 +10,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "config/secret.h"
 
 /* What to keep of a box after the task: its directory with overlay and console log. */
 typedef enum { TB_KEEP_NEVER, TB_KEEP_FAILED, TB_KEEP_ALWAYS } TbKeep;
@@ -25,6 +26,7 @@ typedef struct {
     bool prompt_stdin; /* stdin: prompt */
     char **env;        /* "K=V"; may be empty, never NULL */
     char **hosts;      /* what it must reach (net/policy.h); NULL: nothing */
+    GPtrArray *secrets; /* of TbSecretSetting *; NULL: none */
 } TbAgent;
 
 /* What all boxes that run at once may take together. 0: not set. */
@@ -41,6 +43,8 @@ typedef struct {
     unsigned files;      /* changed paths that come back */
     uint64_t patch;      /* bytes of the patch file */
     unsigned processes;  /* of the command at once, in the box */
+    unsigned requests;   /* to the network, in all; 0 has no default, here and below */
+    uint64_t net_bytes;  /* to and from the network, in all */
 } TbLimits;
 
 typedef struct TbSettings TbSettings;
@@ -62,6 +66,7 @@ struct TbSettings {
     unsigned history; /* commits that go into the box */
     TbNet net;
     char **allow_hosts; /* of every task with a network; may be NULL */
+    GPtrArray *secrets; /* likewise; of TbSecretSetting * */
 
     /* What the layers above the file say, each by itself; NULL: nothing. */
     TbSettings *environment; /* has been taken in above, but for `net`: that can only lower */

@@ -94,6 +94,7 @@ void tb_task_free(TbTask *task)
     g_strfreev(task->command);
     g_free(task->box_commit);
     g_ptr_array_unref(task->masked);
+    g_clear_pointer(&task->refusals, g_ptr_array_unref);
     g_ptr_array_unref(task->notes);
     g_ptr_array_unref(task->timings);
     tb_clear_fd(&task->dirfd);

@@ -42,12 +42,14 @@ static int on_interrupt(void *user_data)
     return SIGINT;
 }
 
-/* The task's box grows on the host's file system, which others need, too. */
+/* The task's box grows on the host's file system, which others need, too. A task that may have no
+ * more of the network would only try again and again. */
 static bool on_tick(void *user_data, GError **error)
 {
     Run *run = user_data;
     tb_control_tick(run->control);
-    run->out_of_space = !tb_limits_check_space(run->task, &run->limits, error);
+    run->out_of_space = !tb_limits_check_space(run->task, &run->limits, error) ||
+                        !tb_network_check(&run->network, error);
     return !run->out_of_space;
 }
 
@@ -132,7 +134,8 @@ bool run_command(Run *run, GError **error)
         return false;
     run->log = tb_task_log_open(task, run->limits.log, error);
     if (!run->log ||
-        !tb_limits_set_processes(run->session, &run->limits, run_deadline(SETUP_DEADLINE), error))
+        !tb_limits_set_processes(run->session, &run->limits, run_deadline(SETUP_DEADLINE), error) ||
+        !tb_network_trust(&run->network, run->session, run_deadline(SETUP_DEADLINE), error))
         return false;
     tb_autofd owned = -1;
     int stdin_fd = stdin_of(run, &owned, error);

@@ -44,7 +44,7 @@ typedef struct {
     char *base_index;
     TbLimits limits;
     TbPatchLimits patch_limits;
-    bool out_of_space; /* the command was stopped for it */
+    bool out_of_space; /* the command was stopped for it, or for a budget of the network */
     bool git_touched;  /* something in the project's .git changed */
     int interrupts;    /* while the command ran */
     TbFront front;

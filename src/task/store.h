@@ -77,6 +77,7 @@ typedef struct {
     int exit_signal;  /* 0: none */
     char *net_policy; /* what it could reach, in words; NULL until that was decided */
     TbNetCounts net;
+    GPtrArray *refusals; /* of TbRefusal *: known while it runs; may be NULL */
     char *base_tree, *result_tree;
     char *base_commit;  /* what HEAD was when it began; NULL: no commit */
     char *applied_tree; /* what the last apply made of its base; NULL: not applied */

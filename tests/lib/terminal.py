@@ -44,7 +44,7 @@ class Terminal:
         self.shown += data
         return bool(data)
 
-    def until(self, pattern, seconds=120):
+    def until(self, pattern, seconds=400):
         """Waits until what was shown since the last call matches; the match."""
         end = time.monotonic() + seconds
         while True:

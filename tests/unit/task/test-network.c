@@ -107,7 +107,7 @@ static void begin(void)
     ck_assert(tb_net_policy_add(policy, "a.test", NULL));
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     log_fd = openat(AT_FDCWD, "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    egress = tb_egress_start("test", policy, log_fd, &error);
+    egress = tb_egress_start("test", policy, NULL, log_fd, &error);
     ck_assert_msg(egress != NULL, "%s", error ? error->message : "");
     port = ends[0];
     bool ok = tb_egress_attach(egress, ends[1], &error);
