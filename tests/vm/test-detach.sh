@@ -152,6 +152,20 @@ equal ready "$(state)" "state at the end"
 expect 0 tb diff "$id" --name-only
 equal "by-exec go text" "$(LC_ALL=C sort "$T/out" | tr '\n' ' ' | sed 's/ $//')" "the patch"
 check_nothing_left
+say "cp out of a task that has ended"
+expect 0 tb cp "$id:text" "$T/to/text"
+equal gone "$(cat "$T/to/text")" "a file that the task has changed"
+expect 0 tb cp "$id:/workspace/left-alone" "$T/to/all"
+files=$(cd "$T/to/all" && find . ! -type d | wc -l)
+equal $(($(git -C "$project" ls-files | wc -l) + 2)) "$files" "files of the project as the task left it"
+equal 755 "$(stat -c %a "$T/to/all/tool")" "mode of a file of it"
+equal text "$(readlink "$T/to/all/link")" "a link in it"
+expect 0 tb cp "$id:src" "$T/to"
+[ -e "$T/to/src/deep/main.c" ] || fail "a directory of it"
+expect 1 tb cp "$id:/etc/passwd" "$T/to"
+one_error_line 'is gone'
+expect 1 tb cp "$id:nothing" "$T/to"
+one_error_line "there is no 'nothing'"
 expect 125 tb exec "$id" -- true
 one_error_line 'does not run: it is ready'
 expect 0 tb stop "$id"
