@@ -61,10 +61,10 @@ size_t tb_session_queued(const TbSession *session)
 static bool lost(TbSession *session, GError **error, const char *what, int err)
 {
     session->broken = true;
-    return err == 0 ? tb_error_set(error, TB_ERROR_GUEST, "%s: the connection was closed",
-                                   session->peer)
-                    : tb_error_set(error, TB_ERROR_GUEST, "%s: cannot %s the connection: %s",
-                                   session->peer, what, g_strerror(err));
+    return err == 0
+               ? tb_error_set(error, TB_ERROR_GUEST, "%s: the connection was closed", session->peer)
+               : tb_error_set(error, TB_ERROR_GUEST, "%s: cannot %s the connection: %s",
+                              session->peer, what, g_strerror(err));
 }
 
 static bool would_wait(void)
