@@ -13,7 +13,7 @@ make_project "$project"
 say "without an agent the error says what to do"
 try tb run -C "$project" "fix it"
 differ 0 "$code" "exit code without an agent"
-one_error_line 'agents'
+one_error_line 'no agent is the default'
 holds "$T/last" "after '--'" "the way that needs no agent"
 
 # What a shell would make something of; byte for byte it must arrive.

@@ -42,7 +42,7 @@ open=$(grep -vE '^(done|shape .*|[a-z0-9-]+ 403)$' "$out" || :)
 [ -z "$open" ] || broken "not refused: $(printf %s "$open" | tr '\n' ';')"
 [ "$(grep -c ' 403$' "$out")" -eq 10 ] || broken "only $(grep -c ' 403$' "$out") of 10 were refused"
 grep -q '^shape 51 sk-$' "$out" || broken "the placeholder is not shaped like the key: $(grep '^shape' "$out")"
-kept=$(grep -rlasF -- "$value" "$XDG_STATE_HOME" "$XDG_CACHE_HOME" "$XDG_RUNTIME_DIR" "$out" "$err" || :)
+kept=$(grep -rlaszF -- "$value" "$XDG_STATE_HOME" "$XDG_CACHE_HOME" "$XDG_RUNTIME_DIR" "$out" "$err" || :)
 [ -z "$kept" ] || broken "the key was kept on the host: $kept"
 try tb inspect @last
 grep -q 'placeholder' "$out" || broken "there is no finding of it"
