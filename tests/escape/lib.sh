@@ -59,6 +59,31 @@ box() {
     if grep -q 'cannot find.*image\|no image' "$err"; then cannot "there is no golden image (taskbox image build)"; fi
 }
 
+# live_box DIR SCRIPT [FLAG...]: the same, and comes back as soon as SCRIPT runs: $box_pid is its taskbox.
+# end_box stops it and waits: $code.
+live_box() {
+    local dir=$1 script=$2
+    shift 2
+    end_box
+    "$TASKBOX" run -C "$dir" "$@" -- sh -c "echo up; $script" >"$out.live" 2>"$err.live" </dev/null &
+    box_pid=$!
+    for _ in $(seq 3000); do
+        if grep -q '^up$' "$out.live"; then return; fi
+        kill -0 "$box_pid" 2>/dev/null || break
+        sleep 0.1
+    done
+    cp "$err.live" "$err"
+    broken "the box did not run"
+}
+end_box() {
+    code=0
+    [ -n "${box_pid:-}" ] || return 0
+    kill "$box_pid" 2>/dev/null || :
+    wait "$box_pid" || code=$?
+    box_pid=
+}
+trap 'kill -9 ${box_pid:-} 2>/dev/null || :' EXIT
+
 tb() { "$TASKBOX" "$@"; }
 task_dir() { find "$XDG_STATE_HOME/taskbox/tasks" -mindepth 1 -maxdepth 1 -type d | head -n 1; }
 
