@@ -102,6 +102,7 @@ static bool read_limits(const TbArguments *arguments, TbRunOptions *options, GEr
     }
     options->allow_hosts = tb_arguments_all(arguments, "allow-host");
     options->cold = tb_arguments_flag(arguments, "cold");
+    options->require_kvm = tb_arguments_flag(arguments, "require-kvm");
     return tb_cli_read_shape(arguments, options, error);
 }
 

@@ -54,6 +54,7 @@ typedef struct {
     char **exclude, **include; /* patterns; NULL: none */
     bool has_history;
     unsigned history; /* commits that go into the box */
+    bool require_kvm; /* no box by emulation */
     TbNet net;
     char **allow_hosts; /* of every task with a network; may be NULL */
 } TbSettings;

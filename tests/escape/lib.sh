@@ -82,7 +82,74 @@ end_box() {
     wait "$box_pid" || code=$?
     box_pid=
 }
-trap 'kill -9 ${box_pid:-} 2>/dev/null || :' EXIT
+# wait_box SECONDS: false when it has not ended by itself till then: $code.
+wait_box() {
+    local i
+    code=0
+    for ((i = 0; i < $1 * 10; i++)); do
+        if ! kill -0 "$box_pid" 2>/dev/null; then
+            wait "$box_pid" || code=$?
+            box_pid=
+            return
+        fi
+        sleep 0.1
+    done
+    return 1
+}
+# await WORD: until the live box says it.
+await() {
+    for _ in $(seq 300); do
+        if grep -q "^$1\$" "$out.live"; then return; fi
+        sleep 0.1
+    done
+    broken "the box does not say '$1': $(tail -n 3 "$out.live")"
+}
+# of_box PROGRAM: its numbers, of those below the live box's taskbox.
+of_box() {
+    local below=$box_pid
+    for _ in 1 2 3 4 5 6; do
+        below=$(pgrep -d, -P "$below" || :)
+        [ -n "$below" ] || break
+        pgrep -x "${1:0:15}" -P "$below" || :
+    done
+    pgrep -x "${1:0:15}" -P "$box_pid" || :
+}
+# opened FILE start; opened FILE stop: false when anybody has opened the file in between.
+opened() {
+    if [ "$2" = start ]; then
+        "$lib/opened" "$1" >"$PLACE/opened" 2>&1 &
+        opened_pid=$!
+        for _ in $(seq 100); do
+            if grep -q watching "$PLACE/opened"; then return; fi
+            sleep 0.05
+        done
+        cannot "nobody may watch a file here: $(cat "$PLACE/opened")"
+    fi
+    kill "$opened_pid" 2>/dev/null || :
+    wait "$opened_pid" 2>/dev/null || :
+    opened_pid=
+    [ "$(cat "$PLACE/opened")" = watching ]
+}
+# A server on the host that notes in $PLACE/reached whom it hears; its $port.
+trap_server() {
+    needs python3
+    python3 "$lib/trap-server.py" "$PLACE" &
+    trap_pid=$!
+    for _ in $(seq 100); do [ -e "$PLACE/port" ] || sleep 0.05; done
+    port=$(cat "$PLACE/port")
+    (exec 3<>"/dev/tcp/127.0.0.1/$port") || cannot "the server does not answer the host"
+    for _ in $(seq 100); do [ -s "$PLACE/reached" ] || sleep 0.05; done
+    rm "$PLACE/reached" || cannot "the server does not notice"
+}
+# A function for the box: ask REQUEST HEADERS says what the proxy answers, "answer " before its first line.
+asking() {
+    cat <<'BOX'
+ask() {
+    timeout 20 bash -c 'exec 3<>/dev/tcp/127.0.0.1/3128 && printf "%s\r\n%s\r\n\r\n" "$1" "$2" >&3 && head -n 1 <&3 | sed "s/^/answer /"' ask "$1" "$2" 2>/dev/null || echo nothing
+}
+BOX
+}
+trap 'kill -9 ${box_pid:-} ${trap_pid:-} ${opened_pid:-} 2>/dev/null || :' EXIT
 
 tb() { "$TASKBOX" "$@"; }
 task_dir() { find "$XDG_STATE_HOME/taskbox/tasks" -mindepth 1 -maxdepth 1 -type d | head -n 1; }

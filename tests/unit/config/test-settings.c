@@ -19,7 +19,7 @@ START_TEST(reads_all_keys)
         "agent: two\nagents:\n"
         "  one: {command: [one, -p, '{prompt}']}\n"
         "  two:\n    command: [two]\n    stdin: prompt\n    env: {KEY: v=w, EMPTY: ''}\n"
-        "capacity: {cpus: 12, memory: 20GiB}\nnet: agent\nallow_hosts: [a.test, '*.b.test']\n",
+        "require_kvm: true\ncapacity: {cpus: 12, memory: 20GiB}\nnet: agent\nallow_hosts: [a.test, '*.b.test']\n",
         &error);
     ck_assert_msg(s != NULL, "%s", error ? error->message : "");
     ck_assert_str_eq(s->image, "ubuntu-24.04");
@@ -31,6 +31,7 @@ START_TEST(reads_all_keys)
     ck_assert_uint_eq(s->capacity.memory, 20ULL << 30);
     ck_assert_int_eq(s->keep, TB_KEEP_FAILED);
     ck_assert_int_eq(s->net, TB_NET_AGENT);
+    ck_assert(s->require_kvm);
     ck_assert_str_eq(s->allow_hosts[1], "*.b.test");
     const TbAgent *agent = tb_settings_agent(s, NULL, &error);
     ck_assert_ptr_nonnull(agent);
