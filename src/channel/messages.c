@@ -53,7 +53,7 @@ bool tb_decode_guest_hello(const void *data, size_t length, TbGuestHelloMessage 
     hello->task = tb_get_u8(&reader);
     hello->kernel = tb_get_string(&reader, KERNEL_LIMIT);
     hello->filesystems = tb_get_string(&reader, FILESYSTEMS_LIMIT);
-    return tb_reader_done(&reader) && hello->task <= TB_TASK_EXITED;
+    return tb_reader_done(&reader) && hello->task <= TB_PROCESS_EXITED;
 }
 
 void tb_encode_setup(TbWriter *writer, const TbSetupMessage *setup)

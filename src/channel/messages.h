@@ -12,7 +12,7 @@
 #define TB_CHANNEL_PORT "taskbox.channel.0" /* name of the virtio-serial port */
 
 enum {
-    TB_PROTOCOL_VERSION = 3,
+    TB_PROTOCOL_VERSION = 4,
     TB_NONCE_SIZE = 16,
     TB_ENTROPY_SIZE = 64,
     TB_HASH_SIZE = 32,
@@ -23,6 +23,8 @@ enum {
     TB_EXEC_LIMIT = 1 << 20,     /* bytes of an EXEC request over all its parts */
     TB_STDIN_WINDOW = 64 * 1024, /* credit the guest ever has given out */
     TB_FILES_BATCH = 4096,       /* indices in one EXPORT_FILES */
+    TB_SIDES = 8,                /* processes beside the task's own, numbered from 1 */
+    TB_SIDE_WINDOW = 128 * 1024, /* bytes of OUTPUT a side process may be ahead of its TAKEN */
 };
 
 typedef enum {
@@ -44,6 +46,10 @@ typedef enum {
     TB_MSG_SEAL = 0x0f,
     TB_MSG_SHUTDOWN = 0x10,
     TB_MSG_SETTLE = 0x11,
+    TB_MSG_TAKEN = 0x12,
+    /* client to a task's control socket, besides */
+    TB_MSG_STOP = 0x20,
+    TB_MSG_ATTACH = 0x21,
     /* guest to host */
     TB_MSG_GUEST_HELLO = 0x81,
     TB_MSG_OK = 0x82,
@@ -60,6 +66,21 @@ typedef enum {
     TB_MSG_BOOT = 0x8d,
 } TbMessageType;
 
+/* The stream field of a frame that has to do with a process: which one (0: the task's own), and of
+ * an OUTPUT 1 or 2. */
+static inline uint16_t tb_stream(unsigned process, unsigned fd)
+{
+    return (uint16_t)(process << 8 | fd);
+}
+static inline unsigned tb_stream_process(uint16_t stream)
+{
+    return stream >> 8;
+}
+static inline unsigned tb_stream_fd(uint16_t stream)
+{
+    return stream & 0xff;
+}
+
 /* The 16 bytes every HELLO of a host starts with: its frame header and the magic. A guest that has
  * lost the beginning of frames looks for them. */
 extern const uint8_t tb_hello_mark[16];
@@ -74,12 +95,12 @@ typedef struct {
 void tb_encode_hello(TbWriter *writer, const TbHelloMessage *hello);
 bool tb_decode_hello(const void *data, size_t length, TbHelloMessage *hello);
 
-typedef enum { TB_TASK_NONE, TB_TASK_RUNNING, TB_TASK_EXITED } TbTaskState;
+typedef enum { TB_PROCESS_NONE, TB_PROCESS_RUNNING, TB_PROCESS_EXITED } TbProcessState;
 
 typedef struct {
     uint8_t nonce[TB_NONCE_SIZE];
     uint16_t version;
-    uint8_t task;       /* TbTaskState: whether OUTPUT and EXIT of an earlier EXEC may follow */
+    uint8_t task;       /* TbProcessState: whether OUTPUT and EXIT of an earlier EXEC may follow */
     const char *kernel; /* <= 64 */
     const char *filesystems; /* <= 127, comma list */
 } TbGuestHelloMessage;

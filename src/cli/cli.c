@@ -41,7 +41,8 @@ static bool is_given(const char *const *argv, const char *argument)
 /* taskbox fails by itself although the statuses are the command's? */
 static bool passes_through(const TbSubcommand *command, const char *const *argv)
 {
-    return command && command->takes_command && g_strv_contains(argv, "--");
+    return command &&
+           (command->passes_status || (command->takes_command && g_strv_contains(argv, "--")));
 }
 
 static int fail(TbCli *cli, const char *const *argv, const GError *error)

@@ -31,6 +31,7 @@ struct TbSubcommand {
     const char *details;      /* more text for --help; may be NULL */
     const TbOption *options;  /* ends with a NULL name; may be NULL */
     bool takes_command;       /* what follows "--" is a command line of the user's */
+    bool passes_status;       /* even without "--" the exit status is a task's own */
     bool no_store;
     /* True: *status (0 when not touched) is the exit status. False: the error decides. */
     bool (*run)(TbCli *cli, int *status, GError **error);
@@ -54,11 +55,29 @@ int tb_cli_main(int argc, char **argv);
 
 /* run.c: --image, --cpus, --memory and --disk. */
 bool tb_cli_read_shape(const TbArguments *arguments, TbRunOptions *options, GError **error);
+/* run.c: these and all other options that say what a box is and may do. */
+bool tb_cli_read_box(const TbArguments *arguments, TbRunOptions *options, GError **error);
+/* run.c: to stderr, what came of a task that is ready, and how long each phase took. */
+void tb_cli_print_summary(const TbTask *task);
+void tb_cli_print_timings(const TbTask *task);
+/* run.c: the exit status that its command or agent stands for, once it is ready. */
+int tb_cli_status_of(const TbTask *task);
+/* logs.c: the log up to now and, with `follow`, until the task ends or a signal comes, which
+ * becomes *status. `tail`: only so many of the lines there are now; UINT64_MAX: all. */
+bool tb_cli_print_log(TbTask *task, bool follow, uint64_t tail, int *status, GError **error);
+/* wait.c: until nobody works on the task any more. False on an interrupt, or at the deadline (as
+ * g_get_monotonic_time; 0: none), which is TB_ERROR_TIMEOUT. */
+bool tb_cli_await(TbTask *task, int64_t deadline, GError **error);
+/* wait.c: says how a task that has ended did, and what its exit status is. */
+int tb_cli_outcome(const TbTask *task);
 /* diff.c: the patch file of a task, to be closed; -1 and TB_ERROR_NOT_FOUND when it has none. */
 int tb_open_patch(const TbTask *task, GError **error);
 /* What there is to be read in `fd`. */
 bool tb_print_patch(int fd, TbPatchView *view, GError **error);
 
+bool tb_cli_completion(TbCli *cli, int *status, GError **error);
+bool tb_cli_config_show(TbCli *cli, int *status, GError **error);
+bool tb_cli_config_explain(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_build(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_ls(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_show(TbCli *cli, int *status, GError **error);
@@ -69,6 +88,12 @@ bool tb_cli_template_ls(TbCli *cli, int *status, GError **error);
 bool tb_cli_template_show(TbCli *cli, int *status, GError **error);
 bool tb_cli_template_rm(TbCli *cli, int *status, GError **error);
 bool tb_cli_run(TbCli *cli, int *status, GError **error);
+bool tb_cli_attach(TbCli *cli, int *status, GError **error);
+bool tb_cli_cp(TbCli *cli, int *status, GError **error);
+bool tb_cli_exec(TbCli *cli, int *status, GError **error);
+bool tb_cli_stop(TbCli *cli, int *status, GError **error);
+bool tb_cli_wait(TbCli *cli, int *status, GError **error);
+bool tb_cli_shell(TbCli *cli, int *status, GError **error);
 bool tb_cli_ls(TbCli *cli, int *status, GError **error);
 bool tb_cli_show(TbCli *cli, int *status, GError **error);
 bool tb_cli_logs(TbCli *cli, int *status, GError **error);

@@ -31,26 +31,43 @@
         '\0', "disk", "SIZE", "disk of the box, like 20G"                                          \
     }
 
+/* What a box is, sees and may do: of run and shell. */
+#define BOX_OPTIONS                                                                                \
+    {'C', "directory", "DIR", "the project is found from here (default: the current directory)"},  \
+        SHAPE_OPTIONS, {'\0', "cold", NULL, "boot the box instead of forking it from a template"}, \
+        {'\0', "require-kvm", NULL,                                                                \
+         "refuse to run by emulation, which is no boundary of its own"},                           \
+        {'\0', "timeout", "DURATION",                                                              \
+         "stop the command after this time, like 30m; its changes are kept"},                      \
+        {'\0', "limit", "NAME=VALUE", "like requests=100; docs/limits.md has the names"},          \
+        {'\0', "keep", "never|failed|always",                                                      \
+         "keep the box's directory (disk, console log) afterwards"},                               \
+        {'\0', "exclude", "GLOB",                                                                  \
+         "the box sees an empty file or directory there (docs/masks.md)"},                         \
+        {'\0', "include", "GLOB", "lets in what only the mask list holds back"},                   \
+        {'\0', "history", "full|none|N", "how many commits of the project go into the box"},       \
+        {'\0', "net", "none|agent|open",                                                           \
+         "what the box may reach (default: none; with a prompt: agent)"},                          \
+        {'\0', "allow-host", "HOST[:PORT]", "and this host ('*.DOMAIN': all below); repeatable"},  \
+        {'\0', "secret", "NAME@HOST,...",                                                          \
+         "a key for these hosts, which the box may use and never has; repeatable"},                \
+    {                                                                                              \
+        '\0', "timings", NULL, "print how long each phase took"                                    \
+    }
+
 static const TbOption run_options[] = {
-    {'C', "directory", "DIR", "the project is found from here (default: the current directory)"},
-    SHAPE_OPTIONS,
-    {'\0', "cold", NULL, "boot the box instead of forking it from a template"},
-    {'\0', "require-kvm", NULL, "refuse to run by emulation, which is no boundary of its own"},
-    {'\0', "timeout", "DURATION",
-     "stop the command after this time, like 30m; its changes are kept"},
-    {'\0', "limit", "NAME=VALUE",
-     "free-space, log, changes, files, patch, processes (docs/limits.md)"},
-    {'\0', "keep", "never|failed|always",
-     "keep the box's directory (disk, console log) afterwards"},
-    {'\0', "exclude", "GLOB", "the box sees an empty file or directory there (docs/masks.md)"},
-    {'\0', "include", "GLOB", "lets in what only the mask list holds back"},
-    {'\0', "history", "full|none|N", "how many commits of the project go into the box"},
+    BOX_OPTIONS,
     {'\0', "agent", "NAME", "the agent that gets the prompt"},
-    {'\0', "net", "none|agent|open",
-     "what the box may reach (default: none; with a prompt: agent)"},
-    {'\0', "allow-host", "HOST[:PORT]", "and this host ('*.DOMAIN': all below); repeatable"},
-    {'\0', "timings", NULL, "print how long each phase took"},
+    {'t', "tty", NULL, "give the command a terminal: yours, where there is one"},
+    {'d', "detach", NULL, "print the task's id once its box runs, and leave it running"},
     {'\0', "json", NULL, "print one JSON object at the end; the command's output goes to stderr"},
+    END_OPTIONS,
+};
+
+static const TbOption shell_options[] = {
+    {'\0', "patch", NULL, "keep what was changed as a patch, without asking"},
+    {'\0', "no-patch", NULL, "throw it away, without asking or even looking"},
+    BOX_OPTIONS,
     END_OPTIONS,
 };
 
@@ -66,6 +83,63 @@ const TbSubcommand tb_subcommands[] = {
      .options = run_options,
      .takes_command = true,
      .run = tb_cli_run},
+    {.name = "shell",
+     .group = "tasks",
+     .summary = "Try something in a box of its own, by hand; leaves nothing unless you say so",
+     .usage = FORMS("[--patch|--no-patch] [OPTION...] [-- COMMAND [ARGUMENT...]]"),
+     .details =
+         "Your shell, or COMMAND, on a copy of the project, with your terminal. At the end you\n"
+         "are asked whether to keep what was changed as a patch; where stdin is no terminal it is\n"
+         "thrown away. The exit code is the shell's, and 125 when taskbox itself failed. Enter,\n"
+         "~ and . leave it when nothing else does.",
+     .options = shell_options,
+     .takes_command = true,
+     .passes_status = true,
+     .run = tb_cli_shell},
+    {.name = "attach",
+     .group = "tasks",
+     .summary = "Watch a task that runs, or take its terminal",
+     .usage = FORMS("[--tail N] TASK"),
+     .details =
+         "Its log and what comes; with 'run --tty' its terminal, which Enter ~ . gives back.\n"
+         "Ctrl-C stops watching, not the task. The exit code is the task's.",
+     .options = OPTIONS({'\0', "tail", "N", "begin with the last N lines of the log"}),
+     .passes_status = true,
+     .run = tb_cli_attach},
+    {.name = "exec",
+     .group = "tasks",
+     .summary = "Run another command in the box of a task that runs",
+     .usage = FORMS("[-t|-T] TASK [-- COMMAND [ARGUMENT...]]"),
+     .details = "Without COMMAND: a shell. The exit code is the command's, and 125 when taskbox\n"
+                "itself failed. What it changes is part of the task's patch.",
+     .options = OPTIONS({'t', "tty", NULL, "give it a terminal, even where there is none"},
+                        {'T', "no-tty", NULL, "give it none, even where there is one"}),
+     .takes_command = true,
+     .passes_status = true,
+     .run = tb_cli_exec},
+    {.name = "cp",
+     .group = "tasks",
+     .summary = "Copy a file or directory out of the box of a task that runs",
+     .usage = FORMS("[--force] [--max SIZE] TASK:PATH DEST"),
+     .details = "PATH is a path in the box, or one from where the task's command began. DEST is a\n"
+                "directory that is there, or the new name. Nothing is replaced without --force.",
+     .options = OPTIONS({'f', "force", NULL, "replace a file that is there"},
+                        {'\0', "max", "SIZE", "the most it may be (default: 8G)"}),
+     .run = tb_cli_cp},
+    {.name = "wait",
+     .group = "tasks",
+     .summary = "Wait until tasks have ended",
+     .usage = FORMS("TASK..."),
+     .details = "The exit code is the task's; of several the first that is not 0.",
+     .passes_status = true,
+     .run = tb_cli_wait},
+    {.name = "stop",
+     .group = "tasks",
+     .summary = "Ask a task to stop; what it has changed becomes its patch",
+     .usage = FORMS("[--now] TASK..."),
+     .details = "As Ctrl-C where it runs: the command gets SIGINT, and a second time it is ended.",
+     .options = OPTIONS({'\0', "now", NULL, "end the command at once"}),
+     .run = tb_cli_stop},
     {.name = "ls",
      .group = "tasks",
      .summary = "List tasks, newest first",
@@ -250,6 +324,21 @@ const TbSubcommand tb_subcommands[] = {
      .options = OPTIONS(JSON_OPTION),
      .no_store = true,
      .run = tb_cli_doctor},
+    {.name = "config show",
+     .group = "housekeeping",
+     .summary = "List all settings: what holds here, and who says so",
+     .usage = FORMS("[-C DIR] [--json]"),
+     .options = OPTIONS({'C', "directory", "DIR", "the project is found from here"},
+                        {'\0', "json", NULL, "print a JSON array"}),
+     .no_store = true,
+     .run = tb_cli_config_show},
+    {.name = "config explain",
+     .group = "housekeeping",
+     .summary = "Say of one setting what holds, by which rule, and what each layer says",
+     .usage = FORMS("[-C DIR] KEY"),
+     .options = OPTIONS({'C', "directory", "DIR", "the project is found from here"}),
+     .no_store = true,
+     .run = tb_cli_config_explain},
     {.name = "policy explain",
      .group = "housekeeping",
      .summary = "Say what a run here could reach and see, and which setting says so",
@@ -268,10 +357,19 @@ const TbSubcommand tb_subcommands[] = {
      .options = OPTIONS({'\0', "list", NULL, "say what the cases are"}),
      .no_store = true,
      .run = tb_cli_redteam},
+    {.name = "completion",
+     .group = "housekeeping",
+     .summary = "Print the script that completes command lines in bash, zsh or fish",
+     .usage = FORMS("SHELL"),
+     .details = "SHELL is bash, zsh or fish; the script's first line says where it goes.",
+     .takes_command = true,
+     .no_store = true,
+     .run = tb_cli_completion},
     {.name = "help",
      .group = "housekeeping",
      .summary = "Print an overview, or help on one command",
-     .usage = FORMS("[COMMAND]"),
+     .usage = FORMS("[--man] [COMMAND]"),
+     .options = OPTIONS({'\0', "man", NULL, "print the manual page's source, man(7)"}),
      .no_store = true,
      .run = tb_cli_help},
     {.name = "version",

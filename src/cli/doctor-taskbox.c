@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Our own parts, the settings, the image that runs use. */
 #include "cli/doctor.h"
+#include "config/layers.h"
 #include "config/settings.h"
 #include "image/store.h"
 #include "util/error.h"

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/man.h"
 #include "cli/output.h"
 #include "util/error.h"
 #include "util/units.h"
@@ -101,15 +102,16 @@ const TbSubcommand *tb_subcommand_find(const char *const *argv, int *words, GErr
 bool tb_cli_help(TbCli *cli, int *status, GError **error)
 {
     const char *const *words = tb_arguments_words(cli->arguments);
+    bool man = tb_arguments_flag(cli->arguments, "man");
     g_autofree char *text = NULL;
     if (!words[0]) {
-        text = tb_help_overview();
+        text = man ? tb_man_overview() : tb_help_overview();
     } else {
         int taken = 0;
         const TbSubcommand *command = tb_subcommand_find(words, &taken, error);
         if (!command)
             return false;
-        text = tb_help_subcommand(command);
+        text = man ? tb_man_subcommand(command) : tb_help_subcommand(command);
     }
     return tb_print(text, error);
 }

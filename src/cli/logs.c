@@ -35,15 +35,22 @@ static bool copy_rest(int fd, TbScreen *screen, GError **error)
     }
 }
 
-/* Whether a taskbox still works on it; the record tells, and when that one died, the lock. */
-static bool still_runs(TbTask *task)
+/* Moves to where the last `lines` lines begin. */
+static bool seek_tail(int fd, uint64_t lines, GError **error)
 {
-    if (!tb_task_reload(task, NULL) || !tb_task_state_unfinished(task->state))
-        return false;
-    if (tb_task_is_locked(task))
-        return true;
-    return tb_task_reload(task, NULL) && tb_task_state_unfinished(task->state) &&
-           tb_task_is_locked(task);
+    g_autofree char *buffer = g_malloc(CHUNK);
+    off_t at = lseek(fd, 0, SEEK_END);
+    bool last = true; /* the newline at the very end ends a line and begins none */
+    while (at > 0 && lines > 0) {
+        size_t part = (size_t)MIN((off_t)CHUNK, at);
+        at -= (off_t)part;
+        if (pread(fd, buffer, part, at) != (ssize_t)part)
+            return tb_error_set_errno(error, errno, "cannot read the log");
+        for (size_t i = part; i-- > 0; last = false)
+            if (buffer[i] == '\n' && !last && lines-- <= 1)
+                return lseek(fd, at + (off_t)i + 1, SEEK_SET) >= 0;
+    }
+    return lines == 0 || lseek(fd, 0, SEEK_SET) == 0;
 }
 
 static void pause_a_moment(void)
@@ -52,18 +59,22 @@ static void pause_a_moment(void)
     poll(&interrupt, 1, STEP_MS);
 }
 
-static bool print_log(TbTask *task, bool follow, int *status, GError **error)
+bool tb_cli_print_log(TbTask *task, bool follow, uint64_t tail, int *status, GError **error)
 {
     if (!follow)
         tb_pager_start();
     g_autoptr(TbScreen) screen = tb_screen_new(STDOUT_FILENO);
     tb_autofd fd = -1;
     for (;;) {
-        bool more = follow && still_runs(task); /* asked first: then nothing is missed */
+        bool more = follow && tb_task_is_alive(task); /* asked first: then nothing is missed */
         if (fd < 0)
             fd = openat(task->dirfd, "log", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0 && errno != ENOENT)
             return tb_error_set_errno(error, errno, "cannot open the log of task '%s'", task->id);
+        if (fd >= 0 && tail != UINT64_MAX && !seek_tail(fd, tail, error))
+            return false;
+        if (fd >= 0)
+            tail = UINT64_MAX;
         if (fd >= 0 && !copy_rest(fd, screen, error))
             return false;
         if (!more)
@@ -129,5 +140,6 @@ bool tb_cli_logs(TbCli *cli, int *status, GError **error)
     g_autoptr(TbTask) task = name ? tb_task_open(cli->store, name, error) : NULL;
     if (task && tb_arguments_flag(cli->arguments, "net"))
         return print_network(task, error);
-    return task && print_log(task, tb_arguments_flag(cli->arguments, "follow"), status, error);
+    return task && tb_cli_print_log(task, tb_arguments_flag(cli->arguments, "follow"), UINT64_MAX,
+                                    status, error);
 }

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/output.h"
 #include "cli/show.h"
+#include "config/layers.h"
 #include "task/masking.h"
 #include "task/network.h"
 #include "util/error.h"
@@ -22,6 +23,12 @@
 
 static const char *net_source(const TbSettings *settings, const TbAgent *agent)
 {
+    TbNet cap = tb_settings_net_cap(settings);
+    TbNet held = settings->net ? settings->net : agent ? TB_NET_AGENT : TB_NET_NONE;
+    if (cap && cap < held)
+        return settings->environment && settings->environment->net == cap
+                   ? "TASKBOX_NET lowers it"
+                   : "'net' of the project's " TB_PROJECT_SETTINGS " lowers it";
     if (settings->net != TB_NET_UNSET)
         return "'net' of the settings";
     return agent ? "the default for a prompt" : "the default for a command";
@@ -55,6 +62,26 @@ static void add_environment(GString *text, const TbAgent *agent)
     }
 }
 
+/* Which credential goes where, never what it is. */
+static bool add_secrets(GString *text, const TbSettings *settings, const TbAgent *agent,
+                        GError **error)
+{
+    const TbRunOptions none = {0};
+    g_autoptr(GPtrArray) chosen = tb_secrets_choose(settings, &none, agent, error);
+    for (guint i = 0; chosen && i < chosen->len; i++) {
+        const TbSecretSetting *setting = chosen->pdata[i];
+        g_autofree char *hosts = g_strjoinv(", ", setting->hosts);
+        g_autofree char *source = tb_secret_setting_source(setting);
+        g_autofree char *line =
+            g_strdup_printf("%s for %s alone (from %s; the box has a placeholder%s%s)",
+                            setting->name, hosts, source,
+                            setting->base_env ? ", and the gateway in " : "",
+                            setting->base_env ? setting->base_env : "");
+        tb_show_add(text, i ? "" : "secrets", line);
+    }
+    return chosen != NULL;
+}
+
 /* ---- the project */
 
 static void add_lines(GString *text, const char *label, const GPtrArray *lines)
@@ -69,6 +96,10 @@ static void add_lines(GString *text, const char *label, const GPtrArray *lines)
 
 static const char *history_of(const TbSettings *settings)
 {
+    const TbSettings *project = settings->project;
+    if (project && project->has_history && !settings->has_history)
+        return "at most what the project's " TB_PROJECT_SETTINGS
+               " says, none where a masked file is tracked";
     if (!settings->has_history)
         return "full, or none where a masked file is tracked (the default)";
     return settings->history == TB_ALL_COMMITS ? "full ('history' of the settings)"
@@ -77,12 +108,11 @@ static const char *history_of(const TbSettings *settings)
 }
 
 /* `scratch` is a directory that git may use. */
-static bool add_project(GString *text, const char *dir, const TbSettings *settings,
+static bool add_project(GString *text, TbProject *project, const TbSettings *settings,
                         const char *scratch, GError **error)
 {
     const TbRunOptions none = {0};
-    g_autoptr(TbProject) project = tb_project_open(dir, error);
-    if (!project || !tb_task_set_masking(project, settings, &none, error))
+    if (!tb_task_set_masking(project, settings, &none, error))
         return false;
     g_auto(GStrv) alternates = tb_project_alternates(project, error);
     g_autofree char *path = g_build_filename(scratch, "git", NULL);
@@ -117,15 +147,21 @@ static void add_fences(GString *text)
                     : "the VM (KVM) and the jail around QEMU");
 }
 
-static bool explain(GString *text, const TbSettings *settings, const TbAgent *agent,
-                    const char *dir, const char *scratch, GError **error)
+static bool explain(GString *text, TbSettings *settings, const TbAgent *agent, const char *dir,
+                    const char *scratch, GError **error)
 {
+    g_autoptr(TbProject) project = tb_project_open(dir, error);
+    if (!project || !tb_settings_add_project(settings, tb_project_root(project), error))
+        return false;
     tb_show_add(text, "settings", settings->path ? settings->path : "no file, all defaults");
+    if (settings->project)
+        tb_show_add(text, "", "the project's own " TB_PROJECT_SETTINGS);
     if (!add_network(text, "a command", settings, NULL, error) ||
         (agent && !add_network(text, "an agent", settings, agent, error)))
         return false;
     add_environment(text, agent);
-    if (!add_project(text, dir, settings, scratch, error))
+    if (!add_secrets(text, settings, agent, error) ||
+        !add_project(text, project, settings, scratch, error))
         return false;
     add_fences(text);
     return true;

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/detach.h"
 #include "cli/exit.h"
 #include "cli/output.h"
+#include "config/layers.h"
 #include "task/limit.h"
 #include "util/error.h"
 #include "util/escape.h"
@@ -24,6 +26,7 @@
 
 typedef struct {
     TbScreen *out, *err;
+    TbDetach detach;
 } Screens;
 
 static void screens_clear(Screens *screens)
@@ -38,6 +41,12 @@ static bool on_output(int fd, const uint8_t *data, size_t length, void *user_dat
     Screens *screens = user_data;
     return tb_screen_write(fd == STDERR_FILENO || !screens->out ? screens->err : screens->out, data,
                            length, error);
+}
+
+static bool on_started(const TbTask *task, void *user_data, GError **error)
+{
+    Screens *screens = user_data;
+    return tb_detach_started(&screens->detach, task, error);
 }
 
 /* Values of options are checked before anything is begun. */
@@ -69,7 +78,7 @@ bool tb_cli_read_shape(const TbArguments *arguments, TbRunOptions *options, GErr
            read_size(arguments, "disk", 1, &options->disk, error);
 }
 
-static bool read_limits(const TbArguments *arguments, TbRunOptions *options, GError **error)
+bool tb_cli_read_box(const TbArguments *arguments, TbRunOptions *options, GError **error)
 {
     const char *text = tb_arguments_value(arguments, "timeout");
     if (text && !tb_duration_parse(text, &options->timeout, error)) {
@@ -101,6 +110,7 @@ static bool read_limits(const TbArguments *arguments, TbRunOptions *options, GEr
         return false;
     }
     options->allow_hosts = tb_arguments_all(arguments, "allow-host");
+    options->secrets = tb_arguments_all(arguments, "secret");
     options->cold = tb_arguments_flag(arguments, "cold");
     options->require_kvm = tb_arguments_flag(arguments, "require-kvm");
     return tb_cli_read_shape(arguments, options, error);
@@ -138,7 +148,7 @@ static bool read_work(const TbArguments *arguments, TbRunOptions *options, GErro
     return true;
 }
 
-static void print_timings(const TbTask *task)
+void tb_cli_print_timings(const TbTask *task)
 {
     int64_t sum = 0;
     for (guint i = 0; i < task->timings->len; i++) {
@@ -151,7 +161,7 @@ static void print_timings(const TbTask *task)
     tb_info("%-14s %s", "all", all);
 }
 
-static void print_summary(const TbTask *task)
+void tb_cli_print_summary(const TbTask *task)
 {
     if (task->cause)
         tb_info("the command was stopped: %s", task->cause);
@@ -176,9 +186,9 @@ static void print_summary(const TbTask *task)
 }
 
 /* With a command its own; an agent's failure is one of ours (1), so that a script can tell. */
-static int status_of(const TbTask *task, bool is_command)
+int tb_cli_status_of(const TbTask *task)
 {
-    if (is_command || task->exit_code == 0 || !task->exited)
+    if (task->command || task->exit_code == 0 || !task->exited)
         return task->exit_code;
     tb_info("the agent ended with exit code %d", task->exit_code);
     return 1;
@@ -198,26 +208,40 @@ bool tb_cli_run(TbCli *cli, int *status, GError **error)
     if (!read_work(cli->arguments, &options, error) || !(settings = tb_settings_load(error)))
         return false;
     options.keep = settings->keep;
-    if (!read_limits(cli->arguments, &options, error))
+    if (!tb_cli_read_box(cli->arguments, &options, error))
         return false;
     bool json = tb_arguments_flag(cli->arguments, "json");
-    g_auto(Screens) screens = {.out = json ? NULL : tb_screen_new(STDOUT_FILENO),
+    options.tty = tb_arguments_flag(cli->arguments, "tty");
+    if (json && tb_arguments_flag(cli->arguments, "detach"))
+        return tb_error_set(error, TB_ERROR_USAGE,
+                            "--detach prints the id only (then: taskbox show --json)");
+    if (options.tty && json)
+        return tb_error_set(error, TB_ERROR_USAGE, "--tty and --json do not go together");
+    options.pass_stdin |= options.tty;
+    g_auto(Screens) screens = {.detach = TB_DETACH_INIT,
+                               .out = json ? NULL : tb_screen_new(STDOUT_FILENO),
                                .err = tb_screen_new(STDERR_FILENO)};
-    TbRunOutput output = {.output = on_output, .user_data = &screens};
+    if (tb_arguments_flag(cli->arguments, "detach")) {
+        bool left_behind = false;
+        options.pass_stdin = false;
+        if (!tb_detach_begin(&screens.detach, &left_behind, status, error) || left_behind)
+            return !error || !*error;
+    }
+    TbRunOutput output = {.output = on_output, .started = on_started, .user_data = &screens};
     g_autoptr(TbTask) task = NULL;
     bool ok = tb_task_run(cli->store, settings, &options, &output, &task, error);
     screens_clear(&screens);
     if (task && json && !print_record(cli, task, ok ? error : NULL))
         return false;
     if (task && tb_arguments_flag(cli->arguments, "timings"))
-        print_timings(task);
+        tb_cli_print_timings(task);
     if (!ok) {
         if (task)
             tb_info("task %s failed (taskbox show %s, taskbox logs %s)", task->id, task->id,
                     task->id);
         return false;
     }
-    print_summary(task);
-    *status = status_of(task, options.argv != NULL);
+    tb_cli_print_summary(task);
+    *status = tb_cli_status_of(task);
     return true;
 }

@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/output.h"
+#include "config/layers.h"
 #include "image/template.h"
 #include "task/run.h"
 #include "util/log.h"

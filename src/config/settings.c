@@ -21,6 +21,7 @@ static void agent_free(void *data)
     g_strfreev(agent->command);
     g_strfreev(agent->env);
     g_strfreev(agent->hosts);
+    g_clear_pointer(&agent->secrets, g_ptr_array_unref);
     g_free(agent);
 }
 
@@ -34,6 +35,9 @@ void tb_settings_free(TbSettings *settings)
     g_strfreev(settings->exclude);
     g_strfreev(settings->include);
     g_strfreev(settings->allow_hosts);
+    g_clear_pointer(&settings->secrets, g_ptr_array_unref);
+    tb_settings_free(settings->environment);
+    tb_settings_free(settings->project);
     g_ptr_array_unref(settings->agents);
     g_free(settings);
 }
@@ -41,9 +45,11 @@ void tb_settings_free(TbSettings *settings)
 static bool read_keep(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
 {
     unsigned index = 0;
+    TbSettings *settings = field;
     if (!tb_yaml_word(yaml, node, keep_words, &index, error))
         return false;
-    *(TbKeep *)field = (TbKeep)index;
+    settings->has_keep = true;
+    settings->keep = (TbKeep)index;
     return true;
 }
 
@@ -106,6 +112,7 @@ static const TbYamlKey agent_keys[] = {
     {"stdin", YAML_SCALAR_NODE, read_stdin, offsetof(TbAgent, prompt_stdin)},
     {"env", YAML_MAPPING_NODE, read_env, offsetof(TbAgent, env)},
     {"hosts", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbAgent, hosts)},
+    {"secrets", YAML_MAPPING_NODE, tb_yaml_secrets, offsetof(TbAgent, secrets)},
     {0},
 };
 
@@ -161,6 +168,8 @@ static const TbYamlKey limits_keys[] = {
     {"files", YAML_SCALAR_NODE, tb_yaml_count, offsetof(TbLimits, files)},
     {"patch", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbLimits, patch)},
     {"processes", YAML_SCALAR_NODE, tb_yaml_count, offsetof(TbLimits, processes)},
+    {"requests", YAML_SCALAR_NODE, tb_yaml_count, offsetof(TbLimits, requests)},
+    {"net-bytes", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbLimits, net_bytes)},
     {0},
 };
 
@@ -197,7 +206,7 @@ static const TbYamlKey settings_keys[] = {
     {"memory", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbSettings, memory)},
     {"disk", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbSettings, disk)},
     {"timeout", YAML_SCALAR_NODE, tb_yaml_duration, offsetof(TbSettings, timeout)},
-    {"keep", YAML_SCALAR_NODE, read_keep, offsetof(TbSettings, keep)},
+    {"keep", YAML_SCALAR_NODE, read_keep, 0},
     {"agent", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbSettings, agent)},
     {"agents", YAML_MAPPING_NODE, read_agents, offsetof(TbSettings, agents)},
     {"exclude", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbSettings, exclude)},
@@ -208,6 +217,7 @@ static const TbYamlKey settings_keys[] = {
     {"require_kvm", YAML_SCALAR_NODE, read_yes_no, offsetof(TbSettings, require_kvm)},
     {"net", YAML_SCALAR_NODE, read_net, offsetof(TbSettings, net)},
     {"allow_hosts", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbSettings, allow_hosts)},
+    {"secrets", YAML_MAPPING_NODE, tb_yaml_secrets, offsetof(TbSettings, secrets)},
     {0},
 };
 
@@ -221,17 +231,16 @@ static const TbAgent *find_agent(const TbSettings *settings, const char *name)
     return NULL;
 }
 
-static TbSettings *settings_new(void)
+TbSettings *tb_settings_new(void)
 {
     TbSettings *settings = g_new0(TbSettings, 1);
-    settings->image = g_strdup("debian");
     settings->agents = g_ptr_array_new_with_free_func(agent_free);
     return settings;
 }
 
 static TbSettings *from_yaml(TbYaml *yaml, GError **error)
 {
-    g_autoptr(TbSettings) settings = settings_new();
+    g_autoptr(TbSettings) settings = tb_settings_new();
     if (!tb_yaml_map(yaml, tb_yaml_root(yaml), settings_keys, settings, error))
         return NULL;
     if (settings->agent && !find_agent(settings, settings->agent)) {
@@ -248,13 +257,68 @@ TbSettings *tb_settings_parse(const char *name, const void *data, size_t length,
     return yaml ? from_yaml(yaml, error) : NULL;
 }
 
-TbSettings *tb_settings_load(GError **error)
+/* ---- a project's own file */
+
+static bool refuse(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
+{
+    g_autofree char *dir = tb_path_config();
+    return tb_yaml_error(yaml, node, error,
+                         "a project may not set this (it can only hold a run to less; put it into "
+                         "%s/config.yaml, or give a flag)",
+                         dir);
+}
+
+/* With '!' a pattern would show what another hides. */
+static bool read_exclude(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
+{
+    if (!tb_yaml_string_list(yaml, node, field, error))
+        return false;
+    for (char **pattern = *(char ***)field; *pattern; pattern++)
+        if (**pattern == '!')
+            return tb_yaml_error(yaml, node, error, "a project's patterns only hide: '%s'",
+                                 *pattern);
+    return true;
+}
+
+static const TbYamlKey project_keys[] = {
+    {"image", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbSettings, image)},
+    {"cpus", YAML_SCALAR_NODE, tb_yaml_count, offsetof(TbSettings, cpus)},
+    {"memory", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbSettings, memory)},
+    {"disk", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbSettings, disk)},
+    {"timeout", YAML_SCALAR_NODE, tb_yaml_duration, offsetof(TbSettings, timeout)},
+    {"exclude", YAML_SEQUENCE_NODE, read_exclude, offsetof(TbSettings, exclude)},
+    {"history", YAML_SCALAR_NODE, read_history, 0},
+    {"limits", YAML_MAPPING_NODE, read_limits, offsetof(TbSettings, limits)},
+    {"net", YAML_SCALAR_NODE, read_net, offsetof(TbSettings, net)},
+    {"keep", YAML_NO_NODE, refuse, 0},
+    {"agent", YAML_NO_NODE, refuse, 0},
+    {"agents", YAML_NO_NODE, refuse, 0},
+    {"include", YAML_NO_NODE, refuse, 0},
+    {"capacity", YAML_NO_NODE, refuse, 0},
+    {"allow_hosts", YAML_NO_NODE, refuse, 0},
+    {0},
+};
+
+TbSettings *tb_settings_parse_project(const char *name, const void *data, size_t length,
+                                      GError **error)
+{
+    g_autoptr(TbYaml) yaml = tb_yaml_parse(name, data, length, error);
+    g_autoptr(TbSettings) settings = tb_settings_new();
+    if (!yaml || !tb_yaml_map(yaml, tb_yaml_root(yaml), project_keys, settings, error))
+        return NULL;
+    settings->path = g_strdup(name);
+    return g_steal_pointer(&settings);
+}
+
+/* ---- the user's */
+
+TbSettings *tb_settings_user(GError **error)
 {
     g_autofree char *dir = tb_path_config();
     g_autofree char *path = g_build_filename(dir, "config.yaml", NULL);
     struct stat st;
     if (stat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
-        return settings_new();
+        return tb_settings_new();
     g_autoptr(TbYaml) yaml = tb_yaml_load(path, error);
     if (!yaml)
         return NULL;

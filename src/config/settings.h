@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The user's settings: config.yaml in the configuration directory. docs/recipes.md lists the keys.
+/*
+ * Settings, from the lowest up: the user's config.yaml, the project's own .taskbox.yaml, TASKBOX_*
+ * variables; flags are above all of them. A project is not trusted: its file can hold what a run
+ * may reach, see and use to less than the others do, never to more. docs/settings.md lists the
+ * keys.
  */
 #pragma once
 
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "config/secret.h"
 
 /* What to keep of a box after the task: its directory with overlay and console log. */
 typedef enum { TB_KEEP_NEVER, TB_KEEP_FAILED, TB_KEEP_ALWAYS } TbKeep;
@@ -21,6 +26,7 @@ typedef struct {
     bool prompt_stdin; /* stdin: prompt */
     char **env;        /* "K=V"; may be empty, never NULL */
     char **hosts;      /* what it must reach (net/policy.h); NULL: nothing */
+    GPtrArray *secrets; /* of TbSecretSetting *; NULL: none */
 } TbAgent;
 
 /* What all boxes that run at once may take together. 0: not set. */
@@ -37,15 +43,19 @@ typedef struct {
     unsigned files;      /* changed paths that come back */
     uint64_t patch;      /* bytes of the patch file */
     unsigned processes;  /* of the command at once, in the box */
+    unsigned requests;   /* to the network, in all; 0 has no default, here and below */
+    uint64_t net_bytes;  /* to and from the network, in all */
 } TbLimits;
 
-typedef struct {
-    char *path;        /* the file that was read; NULL: there was none */
-    char *image;       /* "debian" when not set */
-    unsigned cpus;     /* 0: not set (the image's recipe decides), likewise below */
-    uint64_t memory;   /* bytes */
-    uint64_t disk;     /* bytes */
-    uint64_t timeout;  /* seconds; 0: none */
+typedef struct TbSettings TbSettings;
+struct TbSettings {
+    char *path;       /* the file that was read; NULL: there was none */
+    char *image;      /* name of an image; NULL: not set */
+    unsigned cpus;    /* 0: not set (the image's recipe decides), likewise below */
+    uint64_t memory;  /* bytes */
+    uint64_t disk;    /* bytes */
+    uint64_t timeout; /* seconds; 0: none */
+    bool has_keep;
     TbKeep keep;       /* TB_KEEP_NEVER when not set */
     char *agent;       /* default agent's name or NULL */
     GPtrArray *agents; /* of TbAgent * */
@@ -57,12 +67,21 @@ typedef struct {
     bool require_kvm; /* no box by emulation */
     TbNet net;
     char **allow_hosts; /* of every task with a network; may be NULL */
-} TbSettings;
+    GPtrArray *secrets; /* likewise; of TbSecretSetting * */
 
-/* Reads tb_path_config ()/config.yaml; no file: all unset. */
-TbSettings *tb_settings_load(GError **error);
+    /* What the layers above the file say, each by itself; NULL: nothing. */
+    TbSettings *environment; /* has been taken in above, but for `net`: that can only lower */
+    TbSettings *project;     /* image and timeout have been taken in, the rest is for the askers */
+};
+
+/* The user's file alone, tb_path_config ()/config.yaml; no file: all unset. */
+TbSettings *tb_settings_user(GError **error);
 /* The same from a text; `name` stands in the messages. */
 TbSettings *tb_settings_parse(const char *name, const void *data, size_t length, GError **error);
+/* A project's file: the keys it may have, and no others. */
+TbSettings *tb_settings_parse_project(const char *name, const void *data, size_t length,
+                                      GError **error);
+TbSettings *tb_settings_new(void);
 void tb_settings_free(TbSettings *settings);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbSettings, tb_settings_free)
 

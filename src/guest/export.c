@@ -104,7 +104,7 @@ static void make_list(TbGuest *guest)
         return;
     }
     export->state = TB_EXPORT_IDLE;
-    tb_guest_send_fault(guest, &fault);
+    tb_guest_send_fault(guest, 0, &fault);
 }
 
 static void send_list(TbGuest *guest)
@@ -219,7 +219,7 @@ static void send_files(TbGuest *guest)
     while (export->next < export->count && tb_guest_room(guest) >= TB_ROOM_BULK) {
         if (!send_file_step(guest, &fault)) {
             tb_export_stop(export);
-            tb_guest_send_fault(guest, &fault);
+            tb_guest_send_fault(guest, 0, &fault);
             return;
         }
     }
@@ -232,7 +232,7 @@ static void send_files(TbGuest *guest)
 void tb_export_step(TbGuest *guest)
 {
     TbExport *export = guest->export;
-    if (export->state == TB_EXPORT_WANTED && guest->task.state != TB_TASK_RUNNING)
+    if (export->state == TB_EXPORT_WANTED && guest->tasks[0].state != TB_PROCESS_RUNNING)
         make_list(guest);
     if (export->state == TB_EXPORT_LIST)
         send_list(guest);

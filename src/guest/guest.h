@@ -57,8 +57,8 @@ void tb_guest_send(TbGuest *guest, TbMessageType type, uint16_t stream, const vo
                    size_t length);
 /* OK to the request `type`. */
 void tb_guest_send_ok(TbGuest *guest, TbMessageType type);
-/* ERROR with the text. */
-void tb_guest_send_fault(TbGuest *guest, const TbFault *fault);
+/* ERROR with the text; `stream` says whose EXEC failed, else it is 0. */
+void tb_guest_send_fault(TbGuest *guest, uint16_t stream, const TbFault *fault);
 
 /* The user the task runs as, known after SETUP. */
 typedef struct {
@@ -108,29 +108,39 @@ void tb_mount_filesystems(char *out, size_t size);
 bool tb_mount_project(const TbGuestConfig *config, const TbMountMessage *mount, const TbUser *user,
                       TbFault *fault);
 
-/* task.c, task-child.c: the one process (with what it starts) that EXEC names */
+/* task.c, task-child.c: a process (with what it starts) that EXEC names. Number 0 is the task's
+ * own; the others run beside it. */
+enum { TB_PROCESSES = 1 + TB_SIDES, TB_TASK_FDS = 3 * TB_PROCESSES };
 typedef struct {
-    TbTaskState state;
+    unsigned number;
+    TbProcessState state;
     pid_t pid;      /* 0 once reaped */
     int status;     /* of waitpid, once reaped */
     int in, out[2]; /* our ends; out[1] is -1 with a pty */
     bool pty, input_eof;
-    bool spoiled; /* the cgroup has seen a kill: nobody is made in it any more */
+    bool forgotten; /* a side process the host knows nothing of: it is being killed */
+    uint32_t room;  /* a side process: OUTPUT the host takes now */
     size_t input_start, input_length, owed; /* owed: credit not yet given back */
     int64_t drain_deadline;
     uint8_t input[TB_STDIN_WINDOW];
 } TbTask;
 void tb_task_init(TbTask *task);
-bool tb_task_start(TbGuest *guest, const TbExecMessage *exec, TbFault *fault);
-void tb_task_input(TbGuest *guest, const uint8_t *data, size_t length);
+bool tb_task_start(TbGuest *guest, TbTask *task, const TbExecMessage *exec, TbFault *fault);
+void tb_task_input(TbGuest *guest, TbTask *task, const uint8_t *data, size_t length);
+/* The host has taken so much of a side process's output. */
+void tb_task_taken(TbTask *task, uint32_t bytes);
 void tb_task_window(TbTask *task, uint16_t rows, uint16_t columns);
 void tb_task_signal(TbTask *task, uint32_t number);
-/* Adds what the task waits for; the same index order is used by tb_task_step. Always 3 entries. */
-void tb_task_poll(const TbGuest *guest, struct pollfd fds[3]);
+/* Fills in what the processes wait for; the same index order is used by tb_task_step. */
+void tb_task_poll(const TbGuest *guest, struct pollfd fds[TB_TASK_FDS]);
 /* Moves data, reaps, ends. Milliseconds until it wants to be called again, -1: no need. */
-int tb_task_step(TbGuest *guest, const struct pollfd fds[3]);
-void tb_task_send_exit(TbGuest *guest);
-/* Kills everything of the task, background processes too, and waits for it. */
+int tb_task_step(TbGuest *guest, const struct pollfd fds[TB_TASK_FDS]);
+void tb_task_send_exit(TbGuest *guest, const TbTask *task);
+/* A host that begins anew knows of no side process: they are killed, and nothing is told. */
+void tb_task_forget_sides(TbGuest *guest);
+/* Closes our ends of its streams. */
+void tb_task_close(TbTask *task);
+/* Kills everything of the task, background and side processes too, and waits for it. */
 void tb_task_kill_all(TbGuest *guest);
 
 /* How the child gets its place. `in`, `out`, `err` become 0, 1, 2; `report` is written errno and
@@ -183,6 +193,10 @@ bool tb_setup_common(const TbGuestConfig *config, uint32_t uid, uint32_t gid, bo
 /* Makes the identity files plain files again: an image is made of this disk. */
 bool tb_setup_restore_identity(const TbGuestConfig *config, TbFault *fault);
 
+/* copy.c: writes a file or a tree to `fd` as frames (docs/protocol.md). Returns the exit status:
+ * 0, or 1 when something is not in it; what that is has been told. */
+int tb_copy_run(int fd, const char *path);
+
 /* settle.c: waits until the machine idles, then leaves as little in its memory as can be */
 void tb_settle(const TbGuestConfig *config);
 
@@ -201,7 +215,8 @@ struct TbGuest {
     TbUser settled; /* whom the last SETTLE named */
     TbDelta delta;
     TbExport *export;
-    TbTask task;
+    TbTask tasks[TB_PROCESSES];
+    bool spoiled; /* the cgroup has seen a kill: nobody is made in it any more */
     TbMarkFinder finder;
     TbFrameDecoder decoder;
     TbQueue out;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * taskbox-guest: the program in the box. As the initramfs's /init it finds the root file system;
- * as a service it does what the host asks over the channel.
+ * as a service it does what the host asks over the channel. "copy PATH" is what a process of the
+ * task's user runs to have a file or directory copied out.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,8 @@ int main(int argc, char **argv)
 {
     if (getpid() == 1 && argc > 0 && strcmp(argv[0], "/init") == 0)
         tb_initrd_run();
+    if (argc == 3 && strcmp(argv[1], "copy") == 0)
+        return tb_copy_run(STDOUT_FILENO, argv[2]);
     if (argc > 1) {
         printf("taskbox-guest, protocol %d: runs as a service in a box\n", TB_PROTOCOL_VERSION);
         return strcmp(argv[1], "--version") == 0 ? 0 : 2;

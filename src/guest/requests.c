@@ -16,12 +16,13 @@ bool tb_request_hello(TbGuest *guest, const TbFrame *frame)
         return false;
     tb_delta_clear(&guest->delta);
     tb_export_stop(guest->export);
+    tb_task_forget_sides(guest);
     guest->exec_length = 0;
     guest->out.start = 0;
     guest->out.length = sizeof hello.nonce;
     memcpy(guest->out.data, hello.nonce, sizeof hello.nonce);
     TbGuestHelloMessage answer = {.version = TB_PROTOCOL_VERSION,
-                                  .task = (uint8_t)guest->task.state,
+                                  .task = (uint8_t)guest->tasks[0].state,
                                   .kernel = guest->kernel,
                                   .filesystems = guest->filesystems};
     memcpy(answer.nonce, hello.nonce, sizeof answer.nonce);
@@ -29,8 +30,8 @@ bool tb_request_hello(TbGuest *guest, const TbFrame *frame)
     TbWriter writer = tb_writer(payload, sizeof payload);
     tb_encode_guest_hello(&writer, &answer);
     tb_guest_send(guest, TB_MSG_GUEST_HELLO, 0, payload, writer.length);
-    if (guest->task.state == TB_TASK_EXITED)
-        tb_task_send_exit(guest);
+    if (guest->tasks[0].state == TB_PROCESS_EXITED)
+        tb_task_send_exit(guest, &guest->tasks[0]);
     return true;
 }
 
@@ -39,7 +40,7 @@ static void answer(TbGuest *guest, TbMessageType type, bool ok, const TbFault *f
     if (ok)
         tb_guest_send_ok(guest, type);
     else
-        tb_guest_send_fault(guest, fault);
+        tb_guest_send_fault(guest, 0, fault);
 }
 
 static bool run_setup(TbGuest *guest, const TbFrame *frame)
@@ -86,7 +87,7 @@ static bool run_delta(TbGuest *guest, const TbFrame *frame)
     if (!delta_step(guest, frame, &fault)) {
         tb_delta_clear(&guest->delta);
         guest->delta.failed = true;
-        tb_guest_send_fault(guest, &fault);
+        tb_guest_send_fault(guest, 0, &fault);
     } else if (frame->type == TB_MSG_DELTA_END) {
         tb_guest_send_ok(guest, TB_MSG_DELTA_END);
     }
@@ -112,15 +113,22 @@ static bool run_mount(TbGuest *guest, const TbFrame *frame)
     return true;
 }
 
-static bool start_task(TbGuest *guest, TbFault *fault)
+/* The process that a frame is about; NULL: there can be none of this number. */
+static TbTask *task_of(TbGuest *guest, const TbFrame *frame)
 {
-    if (guest->task.state == TB_TASK_RUNNING)
+    unsigned number = tb_stream_process(frame->stream);
+    return number < TB_PROCESSES ? &guest->tasks[number] : NULL;
+}
+
+static bool start_task(TbGuest *guest, TbTask *task, TbFault *fault)
+{
+    if (task->state == TB_PROCESS_RUNNING)
         return tb_fault(fault, "a process is running already");
     TbExecMessage exec;
     if (!tb_decode_exec(guest->exec, guest->exec_length, &exec))
         return tb_fault(fault, "the request to run a process makes no sense");
     bool ok = exec.as_root || guest->user.uid != 0
-                  ? tb_task_start(guest, &exec, fault)
+                  ? tb_task_start(guest, task, &exec, fault)
                   : tb_fault(fault, "a process of the task's user before the setup");
     tb_exec_message_clear(&exec);
     return ok;
@@ -128,32 +136,42 @@ static bool start_task(TbGuest *guest, TbFault *fault)
 
 static bool run_exec(TbGuest *guest, const TbFrame *frame)
 {
-    if (frame->length > TB_EXEC_LIMIT - guest->exec_length)
+    TbTask *task = task_of(guest, frame);
+    if (!task || frame->length > TB_EXEC_LIMIT - guest->exec_length)
         return false;
     memcpy(guest->exec + guest->exec_length, frame->payload, frame->length);
     guest->exec_length += frame->length;
     if (frame->type == TB_MSG_EXEC_PART)
         return true;
     TbFault fault;
-    if (!start_task(guest, &fault))
-        tb_guest_send_fault(guest, &fault);
+    if (!start_task(guest, task, &fault))
+        tb_guest_send_fault(guest, frame->stream, &fault);
     guest->exec_length = 0;
     return true;
 }
 
 static bool run_control(TbGuest *guest, const TbFrame *frame)
 {
+    TbTask *task = task_of(guest, frame);
+    if (!task)
+        return false;
+    if (frame->type == TB_MSG_STDIN) {
+        tb_task_input(guest, task, frame->payload, frame->length);
+        return true;
+    }
     TbReader reader = tb_reader(frame->payload, frame->length);
     if (frame->type == TB_MSG_WINDOW) {
         uint16_t rows = tb_get_u16(&reader);
         uint16_t columns = tb_get_u16(&reader);
         if (tb_reader_done(&reader))
-            tb_task_window(&guest->task, rows, columns);
-    } else {
-        uint32_t number = tb_get_u32(&reader);
-        if (tb_reader_done(&reader))
-            tb_task_signal(&guest->task, number);
+            tb_task_window(task, rows, columns);
+        return tb_reader_done(&reader);
     }
+    uint32_t number = tb_get_u32(&reader);
+    if (tb_reader_done(&reader) && frame->type == TB_MSG_SIGNAL)
+        tb_task_signal(task, number);
+    else if (tb_reader_done(&reader))
+        tb_task_taken(task, number);
     return tb_reader_done(&reader);
 }
 
@@ -171,7 +189,7 @@ static bool run_export(TbGuest *guest, const TbFrame *frame)
         ok = tb_export_list(guest, limit, &fault);
     }
     if (!ok)
-        tb_guest_send_fault(guest, &fault);
+        tb_guest_send_fault(guest, 0, &fault);
     return true;
 }
 
@@ -224,16 +242,17 @@ static bool run_settle(TbGuest *guest, const TbFrame *frame)
 }
 
 /* A request other than these means that the host knows how the last process ended. */
-static bool leaves_exit_pending(uint8_t type)
+static bool leaves_exit_pending(const TbFrame *frame)
 {
+    uint8_t type = frame->type;
     return type == TB_MSG_HELLO || type == TB_MSG_STDIN || type == TB_MSG_WINDOW ||
-           type == TB_MSG_SIGNAL;
+           type == TB_MSG_SIGNAL || tb_stream_process(frame->stream) != 0;
 }
 
 bool tb_request_run(TbGuest *guest, const TbFrame *frame)
 {
-    if (guest->task.state == TB_TASK_EXITED && !leaves_exit_pending(frame->type))
-        guest->task.state = TB_TASK_NONE;
+    if (guest->tasks[0].state == TB_PROCESS_EXITED && !leaves_exit_pending(frame))
+        guest->tasks[0].state = TB_PROCESS_NONE;
     switch ((TbMessageType)frame->type) {
     case TB_MSG_HELLO:
         return tb_request_hello(guest, frame);
@@ -250,10 +269,9 @@ bool tb_request_run(TbGuest *guest, const TbFrame *frame)
     case TB_MSG_EXEC:
         return run_exec(guest, frame);
     case TB_MSG_STDIN:
-        tb_task_input(guest, frame->payload, frame->length);
-        return true;
     case TB_MSG_WINDOW:
     case TB_MSG_SIGNAL:
+    case TB_MSG_TAKEN:
         return run_control(guest, frame);
     case TB_MSG_EXPORT_LIST:
     case TB_MSG_EXPORT_FILES:

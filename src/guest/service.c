@@ -51,9 +51,10 @@ void tb_guest_send_ok(TbGuest *guest, TbMessageType type)
     tb_guest_send(guest, TB_MSG_OK, 0, &payload, 1);
 }
 
-void tb_guest_send_fault(TbGuest *guest, const TbFault *fault)
+void tb_guest_send_fault(TbGuest *guest, uint16_t stream, const TbFault *fault)
 {
-    tb_guest_send(guest, TB_MSG_ERROR, 0, fault->text, strnlen(fault->text, TB_ERROR_TEXT_LIMIT));
+    tb_guest_send(guest, TB_MSG_ERROR, stream, fault->text,
+                  strnlen(fault->text, TB_ERROR_TEXT_LIMIT));
 }
 
 /* Forgets the conversation; a running task and a made list stay. */
@@ -66,6 +67,7 @@ static void lose_sync(TbGuest *guest)
     tb_mark_finder_reset(&guest->finder, tb_hello_mark);
     tb_delta_clear(&guest->delta);
     tb_export_stop(guest->export);
+    tb_task_forget_sides(guest);
 }
 
 static void host_left(TbGuest *guest)
@@ -104,7 +106,7 @@ static void take_bytes(TbGuest *guest, const uint8_t *data, size_t length)
         TbFault fault;
         tb_fault(&fault, "the host's frames make no sense");
         lose_sync(guest);
-        tb_guest_send_fault(guest, &fault);
+        tb_guest_send_fault(guest, 0, &fault);
     }
 }
 
@@ -156,10 +158,10 @@ static void serve_once(TbGuest *guest, int timeout)
 {
     bool wants_input = tb_guest_room(guest) >= TB_ROOM_INPUT;
     short events = (short)((wants_input ? POLLIN : 0) | (guest->out.length > 0 ? POLLOUT : 0));
-    struct pollfd fds[5] = {{.fd = guest->port, .events = events},
-                            {.fd = guest->signals, .events = POLLIN}};
+    struct pollfd fds[2 + TB_TASK_FDS] = {{.fd = guest->port, .events = events},
+                                          {.fd = guest->signals, .events = POLLIN}};
     tb_task_poll(guest, fds + 2);
-    if (poll(fds, 5, timeout) < 0)
+    if (poll(fds, 2 + TB_TASK_FDS, timeout) < 0)
         return;
     if (fds[1].revents)
         drain_signals(guest->signals);
@@ -172,9 +174,9 @@ static void serve_once(TbGuest *guest, int timeout)
 
 static int serve_step(TbGuest *guest)
 {
-    struct pollfd fds[3];
+    struct pollfd fds[TB_TASK_FDS];
     tb_task_poll(guest, fds);
-    poll(fds, 3, 0);
+    poll(fds, TB_TASK_FDS, 0);
     int wait = tb_task_step(guest, fds);
     tb_export_step(guest);
     if (guest->port < 0) {
@@ -213,7 +215,10 @@ static bool guest_init(TbGuest *guest, const TbGuestConfig *config, int port)
     guest->config = config;
     guest->port = port;
     guest->delta.dir = guest->delta.file = -1;
-    tb_task_init(&guest->task);
+    for (unsigned i = 0; i < TB_PROCESSES; i++) {
+        guest->tasks[i].number = i;
+        tb_task_init(&guest->tasks[i]);
+    }
     raise_limits();
     uname(&name);
     memcpy(guest->kernel, name.release, strnlen(name.release, sizeof guest->kernel - 1));
@@ -242,9 +247,8 @@ int tb_guest_serve(const TbGuestConfig *config, int port)
     tb_task_kill_all(guest);
     lose_sync(guest);
     tb_close(&guest->signals);
-    tb_close(&guest->task.in);
-    tb_close(&guest->task.out[0]);
-    tb_close(&guest->task.out[1]);
+    for (unsigned i = 0; i < TB_PROCESSES; i++)
+        tb_task_close(&guest->tasks[i]);
     tb_export_free(guest->export);
     free(guest->exec);
     free(guest);

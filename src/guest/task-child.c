@@ -80,6 +80,31 @@ static void take_identity(const TbChild *child)
         give_up(child, TB_STEP_IDENTITY);
 }
 
+static bool has_terminfo(const char *term)
+{
+    static const char *const places[] = {"/etc/terminfo", "/lib/terminfo", "/usr/share/terminfo",
+                                         "/usr/lib/terminfo"};
+    if (term[0] == '\0' || term[0] == '.' || strchr(term, '/'))
+        return false;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        char path[TB_PATH_SIZE];
+        snprintf(path, sizeof path, "%s/%c/%.200s", places[i], term[0], term);
+        if (access(path, F_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A terminal the image has never heard of makes programs refuse to run; what all others imitate
+ * does nearly as well. */
+static void settle_terminal(void)
+{
+    const char *term = getenv("TERM");
+    if (term && (strcmp(term, "dumb") == 0 || has_terminfo(term)))
+        return;
+    setenv("TERM", has_terminfo("xterm-256color") ? "xterm-256color" : "xterm", 1);
+}
+
 /* The host's own variables come last and win. */
 static void set_environment(const TbChild *child)
 {
@@ -94,6 +119,8 @@ static void set_environment(const TbChild *child)
     setenv("TERM", child->exec->pty ? "xterm-256color" : "dumb", 1);
     for (size_t i = 0; i < child->exec->envc; i++)
         putenv((char *)(uintptr_t)child->exec->env[i]);
+    if (child->exec->pty)
+        settle_terminal();
 }
 
 _Noreturn void tb_child_run(const TbChild *child)

@@ -69,25 +69,33 @@ static int kill_uid(uint32_t uid)
     return count;
 }
 
+/* Whether it is still to be waited for. */
+static bool kill_and_reap(TbTask *task)
+{
+    int status;
+    if (task->pid <= 0)
+        return false;
+    kill(-task->pid, SIGKILL);
+    if (waitpid(task->pid, &status, WNOHANG) != task->pid)
+        return true;
+    task->pid = 0;
+    task->status = status;
+    task->drain_deadline = tb_now() + 1000;
+    return false;
+}
+
 void tb_task_kill_all(TbGuest *guest)
 {
-    TbTask *task = &guest->task;
     int64_t deadline = tb_now() + KILL_MS;
     for (;;) {
-        int status;
-        if (task->pid > 0)
-            kill(-task->pid, SIGKILL);
         int left = kill_cgroup(guest->config->cgroup) + kill_uid(guest->user.uid);
-        if (task->pid > 0 && waitpid(task->pid, &status, WNOHANG) == task->pid) {
-            task->pid = 0;
-            task->status = status;
-            task->drain_deadline = tb_now() + 1000;
-        }
-        if ((left == 0 && task->pid == 0) || tb_now() >= deadline)
+        for (unsigned i = 0; i < TB_PROCESSES; i++)
+            left += kill_and_reap(&guest->tasks[i]);
+        if (left == 0 || tb_now() >= deadline)
             break;
         tb_sleep_ms(5);
     }
     /* Some kernels take a process that is made in a cgroup for one of those that were to be killed
      * there. The next process gets a new one; where this one stays, it is moved in by hand. */
-    task->spoiled = rmdir(guest->config->cgroup) != 0 && errno != ENOENT;
+    guest->spoiled = rmdir(guest->config->cgroup) != 0 && errno != ENOENT;
 }

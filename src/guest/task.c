@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The task's process. It has a session and a process group of its own (signals go to the group)
- * and a cgroup, so that what it leaves behind can be found and killed before the export.
+ * The task's process, and those that somebody runs beside it. Each has a session and a process
+ * group of its own (signals go to the group); all have one cgroup, so that what they leave behind
+ * can be found and killed before the export.
  *
  * It has ended for the host when it was reaped and its output is drained. A background process may
  * hold the pipes open for ever: then, a second after the end without anything in them, they are
@@ -105,19 +106,23 @@ static void adopt(TbTask *task, Streams *streams, const TbExecMessage *exec)
     task->input_eof = exec->pty && !exec->has_stdin;
     task->drain_deadline = 0;
     task->status = 0;
-    task->state = TB_TASK_RUNNING;
+    task->forgotten = false;
+    task->room = TB_SIDE_WINDOW;
+    task->state = TB_PROCESS_RUNNING;
 }
 
-static void send_credit(TbGuest *guest, size_t bytes)
+static void send_credit(TbGuest *guest, const TbTask *task, size_t bytes)
 {
     uint8_t payload[4];
     TbWriter writer = tb_writer(payload, sizeof payload);
     tb_put_u32(&writer, (uint32_t)bytes);
-    tb_guest_send(guest, TB_MSG_CREDIT, 0, payload, writer.length);
+    if (!task->forgotten)
+        tb_guest_send(guest, TB_MSG_CREDIT, tb_stream(task->number, 0), payload, writer.length);
 }
 
 /* Waits for the exec: nothing comes when it succeeds, since the descriptor closes itself. */
-static void note_failed_exec(TbGuest *guest, const TbExecMessage *exec, int report_fd)
+static void note_failed_exec(TbGuest *guest, const TbTask *task, const TbExecMessage *exec,
+                             int report_fd)
 {
     TbChildReport report;
     ssize_t n;
@@ -134,7 +139,8 @@ static void note_failed_exec(TbGuest *guest, const TbExecMessage *exec, int repo
                           report.step == TB_STEP_CWD ? "enter" : "run", what, strerror(report.err));
     if (!exec->pty)
         text[(length--) - 2] = '\n';
-    tb_guest_send(guest, TB_MSG_OUTPUT, exec->pty ? 1 : 2, text, (size_t)length);
+    tb_guest_send(guest, TB_MSG_OUTPUT, tb_stream(task->number, exec->pty ? 1 : 2), text,
+                  (size_t)length);
 }
 
 /* fork, but the child is in the cgroup from its first moment on: to be moved into one takes a grace
@@ -142,7 +148,7 @@ static void note_failed_exec(TbGuest *guest, const TbExecMessage *exec, int repo
 static pid_t fork_into(const TbGuest *guest, bool *inside)
 {
     tb_auto_fd fd =
-        guest->task.spoiled ? -1 : open(guest->config->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        guest->spoiled ? -1 : open(guest->config->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct clone_args args = {
         .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)fd};
     *inside = true;
@@ -153,7 +159,7 @@ static pid_t fork_into(const TbGuest *guest, bool *inside)
     return fork();
 }
 
-bool tb_task_start(TbGuest *guest, const TbExecMessage *exec, TbFault *fault)
+bool tb_task_start(TbGuest *guest, TbTask *task, const TbExecMessage *exec, TbFault *fault)
 {
     Streams streams = {-1, {-1, -1}, -1, -1, -1};
     tb_auto_fd report_in = -1, report_out = -1;
@@ -180,45 +186,42 @@ bool tb_task_start(TbGuest *guest, const TbExecMessage *exec, TbFault *fault)
         close_streams(&streams);
         return false;
     }
-    guest->task.pid = pid;
-    adopt(&guest->task, &streams, exec);
-    tb_guest_send(guest, TB_MSG_STARTED, 0, NULL, 0);
+    task->pid = pid;
+    adopt(task, &streams, exec);
+    tb_guest_send(guest, TB_MSG_STARTED, tb_stream(task->number, 0), NULL, 0);
     if (exec->has_stdin)
-        send_credit(guest, TB_STDIN_WINDOW);
-    note_failed_exec(guest, exec, report_in);
+        send_credit(guest, task, TB_STDIN_WINDOW);
+    note_failed_exec(guest, task, exec, report_in);
     return true;
 }
 
-static void give_back(TbGuest *guest, size_t bytes)
+static void give_back(TbGuest *guest, TbTask *task, size_t bytes)
 {
-    TbTask *task = &guest->task;
     task->owed += bytes;
     if (task->owed >= CREDIT_STEP || (task->input_length == 0 && task->owed > 0)) {
-        send_credit(guest, task->owed);
+        send_credit(guest, task, task->owed);
         task->owed = 0;
     }
 }
 
 /* The child takes no more: what comes is dropped, but its credit given back. */
-static void close_input(TbGuest *guest)
+static void close_input(TbGuest *guest, TbTask *task)
 {
-    TbTask *task = &guest->task;
     size_t dropped = task->input_length;
     tb_close(&task->in);
     task->input_length = 0;
     if (dropped > 0)
-        give_back(guest, dropped);
+        give_back(guest, task, dropped);
 }
 
-void tb_task_input(TbGuest *guest, const uint8_t *data, size_t length)
+void tb_task_input(TbGuest *guest, TbTask *task, const uint8_t *data, size_t length)
 {
-    TbTask *task = &guest->task;
-    if (task->state != TB_TASK_RUNNING)
+    if (task->state != TB_PROCESS_RUNNING)
         return;
     if (length == 0) {
         task->input_eof = true;
     } else if (task->in < 0) {
-        give_back(guest, length);
+        give_back(guest, task, length);
     } else if (length <= sizeof task->input - task->input_length) {
         if (task->input_start + task->input_length + length > sizeof task->input) {
             memmove(task->input, task->input + task->input_start, task->input_length);
@@ -229,13 +232,17 @@ void tb_task_input(TbGuest *guest, const uint8_t *data, size_t length)
     }
 }
 
-static void pump_input(TbGuest *guest)
+void tb_task_taken(TbTask *task, uint32_t bytes)
 {
-    TbTask *task = &guest->task;
+    task->room = bytes < TB_SIDE_WINDOW - task->room ? task->room + bytes : TB_SIDE_WINDOW;
+}
+
+static void pump_input(TbGuest *guest, TbTask *task)
+{
     if (task->in >= 0 && task->input_length > 0) {
         ssize_t n = write(task->in, task->input + task->input_start, task->input_length);
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
-            close_input(guest);
+            close_input(guest, task);
             return;
         }
         if (n > 0) {
@@ -243,7 +250,7 @@ static void pump_input(TbGuest *guest)
             task->input_length -= (size_t)n;
             if (task->input_length == 0)
                 task->input_start = 0;
-            give_back(guest, (size_t)n);
+            give_back(guest, task, (size_t)n);
         }
     }
     if (task->in < 0 || task->input_length > 0 || !task->input_eof)
@@ -256,33 +263,41 @@ static void pump_input(TbGuest *guest)
         task->input_eof = false;
 }
 
-static void pump_output(TbGuest *guest, int index)
+static void pump_output(TbGuest *guest, TbTask *task, int index)
 {
     static uint8_t buffer[OUTPUT_CHUNK];
-    int *fd = &guest->task.out[index];
-    ssize_t n = read(*fd, buffer, sizeof buffer);
+    int *fd = &task->out[index];
+    size_t most = task->number == 0 || task->room > sizeof buffer ? sizeof buffer : task->room;
+    ssize_t n = read(*fd, buffer, most);
     if (n > 0) {
-        tb_guest_send(guest, TB_MSG_OUTPUT, (uint16_t)(index + 1), buffer, (size_t)n);
-        if (guest->task.drain_deadline > 0)
-            guest->task.drain_deadline = tb_now() + DRAIN_MS;
+        tb_guest_send(guest, TB_MSG_OUTPUT, tb_stream(task->number, (unsigned)index + 1), buffer,
+                      (size_t)n);
+        if (task->number != 0)
+            task->room -= (uint32_t)n;
+        if (task->drain_deadline > 0)
+            task->drain_deadline = tb_now() + DRAIN_MS;
     } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
         tb_close(fd);
     }
 }
 
-static bool may_send(const TbGuest *guest)
+static bool may_send(const TbGuest *guest, const TbTask *task)
 {
-    return guest->synced && tb_guest_room(guest) >= TB_ROOM_BULK;
+    return guest->synced && tb_guest_room(guest) >= TB_ROOM_BULK &&
+           (task->number == 0 || task->room > 0);
 }
 
-void tb_task_poll(const TbGuest *guest, struct pollfd fds[3])
+void tb_task_poll(const TbGuest *guest, struct pollfd fds[TB_TASK_FDS])
 {
-    const TbTask *task = &guest->task;
-    /* The child's end of input shows as POLLERR; asking for nothing still reports it. */
-    bool writes = task->input_length > 0 || task->input_eof;
-    fds[0] = (struct pollfd){.fd = writes ? task->in : -1, .events = POLLOUT};
-    for (int i = 0; i < 2; i++)
-        fds[1 + i] = (struct pollfd){.fd = may_send(guest) ? task->out[i] : -1, .events = POLLIN};
+    for (unsigned at = 0; at < TB_PROCESSES; at++) {
+        const TbTask *task = &guest->tasks[at];
+        /* The child's end of input shows as POLLERR; asking for nothing still reports it. */
+        bool writes = task->input_length > 0 || task->input_eof;
+        fds[3 * at] = (struct pollfd){.fd = writes ? task->in : -1, .events = POLLOUT};
+        for (int i = 0; i < 2; i++)
+            fds[3 * at + 1 + (unsigned)i] =
+                (struct pollfd){.fd = may_send(guest, task) ? task->out[i] : -1, .events = POLLIN};
+    }
 }
 
 static void reap(TbTask *task)
@@ -295,66 +310,101 @@ static void reap(TbTask *task)
     }
 }
 
-void tb_task_send_exit(TbGuest *guest)
+void tb_task_send_exit(TbGuest *guest, const TbTask *task)
 {
-    int status = guest->task.status;
+    int status = task->status;
     uint8_t payload[8];
     TbWriter writer = tb_writer(payload, sizeof payload);
     bool killed = WIFSIGNALED(status);
     tb_put_u32(&writer, (uint32_t)(killed ? 128 + WTERMSIG(status) : WEXITSTATUS(status)));
     tb_put_u32(&writer, (uint32_t)(killed ? WTERMSIG(status) : 0));
-    tb_guest_send(guest, TB_MSG_EXIT, 0, payload, writer.length);
+    tb_guest_send(guest, TB_MSG_EXIT, tb_stream(task->number, 0), payload, writer.length);
 }
 
-static void finish(TbGuest *guest)
+void tb_task_close(TbTask *task)
 {
-    TbTask *task = &guest->task;
     tb_close(&task->in);
     tb_close(&task->out[0]);
     tb_close(&task->out[1]);
     task->input_length = 0;
     task->input_eof = false;
-    task->state = TB_TASK_EXITED;
-    if (guest->synced)
-        tb_task_send_exit(guest);
 }
 
-int tb_task_step(TbGuest *guest, const struct pollfd fds[3])
+/* Only of the task's own process the end may have to be told a second time. */
+static void finish(TbGuest *guest, TbTask *task)
 {
-    TbTask *task = &guest->task;
-    if (task->state != TB_TASK_RUNNING)
+    tb_task_close(task);
+    task->state = task->number == 0 ? TB_PROCESS_EXITED : TB_PROCESS_NONE;
+    if (guest->synced && !task->forgotten)
+        tb_task_send_exit(guest, task);
+}
+
+void tb_task_forget_sides(TbGuest *guest)
+{
+    for (unsigned i = 1; i < TB_PROCESSES; i++) {
+        TbTask *task = &guest->tasks[i];
+        if (task->state != TB_PROCESS_RUNNING)
+            continue;
+        task->forgotten = true;
+        tb_task_close(task);
+        if (task->pid > 0)
+            kill(-task->pid, SIGKILL);
+    }
+}
+
+/* As tb_task_step, of one process. */
+static int step_one(TbGuest *guest, TbTask *task, const struct pollfd fds[3])
+{
+    if (task->state != TB_PROCESS_RUNNING)
         return -1;
     reap(task);
     if (fds[0].revents & (POLLERR | POLLHUP) && !task->pty)
-        close_input(guest);
+        close_input(guest, task);
     else if (fds[0].revents)
-        pump_input(guest);
+        pump_input(guest, task);
     for (int i = 0; i < 2; i++)
-        if (fds[1 + i].revents && may_send(guest))
-            pump_output(guest, i);
+        if (fds[1 + i].revents && may_send(guest, task))
+            pump_output(guest, task, i);
     if (task->pid > 0)
         return -1;
     int64_t now = tb_now();
-    if (!may_send(guest)) {
+    bool drained = task->out[0] < 0 && task->out[1] < 0;
+    if ((task->number == 0 || !drained) && !may_send(guest, task)) {
         task->drain_deadline = now + DRAIN_MS;
         return -1;
     }
-    if ((task->out[0] < 0 && task->out[1] < 0) || now >= task->drain_deadline) {
-        finish(guest);
+    if (drained || now >= task->drain_deadline) {
+        finish(guest, task);
         return -1;
     }
     return (int)(task->drain_deadline - now);
 }
 
+/* Another one is first each time, so that one that never stops writing does not silence the rest.
+ */
+int tb_task_step(TbGuest *guest, const struct pollfd fds[TB_TASK_FDS])
+{
+    static unsigned first;
+    int wait = -1;
+    first = (first + 1) % TB_PROCESSES;
+    for (unsigned i = 0; i < TB_PROCESSES; i++) {
+        unsigned at = (first + i) % TB_PROCESSES;
+        int one = step_one(guest, &guest->tasks[at], fds + 3 * at);
+        if (wait < 0 || (one >= 0 && one < wait))
+            wait = one;
+    }
+    return wait;
+}
+
 void tb_task_window(TbTask *task, uint16_t rows, uint16_t columns)
 {
     struct winsize size = {.ws_row = rows, .ws_col = columns};
-    if (task->state == TB_TASK_RUNNING && task->pty && task->out[0] >= 0)
+    if (task->state == TB_PROCESS_RUNNING && task->pty && task->out[0] >= 0)
         ioctl(task->out[0], TIOCSWINSZ, &size);
 }
 
 void tb_task_signal(TbTask *task, uint32_t number)
 {
-    if (task->state == TB_TASK_RUNNING && task->pid > 0 && number > 0 && number <= 64)
+    if (task->state == TB_PROCESS_RUNNING && task->pid > 0 && number > 0 && number <= 64)
         kill(-task->pid, (int)number);
 }

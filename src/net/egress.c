@@ -22,6 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "net/secret.h"
 #include "util/auto.h"
 #include "util/command.h"
 #include "util/error.h"
@@ -50,6 +51,8 @@ struct TbEgress {
     bool ready, ended;
     uint64_t written;
     TbNetCounts counts;
+    GPtrArray *refusals; /* of TbRefusal * */
+    char *over, *authority;
 };
 
 /* ---- what it tells: in the thread */
@@ -61,6 +64,73 @@ static void count(TbNetCounts *counts, const TbNetEvent *event)
     counts->failed += event->verdict == TB_NET_FAILED;
     counts->sent += event->sent;
     counts->received += event->received;
+}
+
+static void refusal_free(void *data)
+{
+    TbRefusal *refusal = data;
+    g_free(refusal->host);
+    g_free(refusal->reason);
+    g_free(refusal);
+}
+
+static TbRefusalKind kind_of(const char *reason)
+{
+    return g_str_has_prefix(reason, TB_NET_PLACEHOLDER) ? TB_REFUSED_PLACEHOLDER
+           : g_str_has_prefix(reason, TB_NET_FOREIGN)   ? TB_REFUSED_FOREIGN
+                                                        : TB_REFUSED_OTHER;
+}
+
+/* The one of this host and kind, or the rest of this kind, or a new one. */
+static TbRefusal *find_refusal(GPtrArray *refusals, const TbNetEvent *event)
+{
+    TbRefusalKind kind = kind_of(event->reason);
+    TbRefusal *rest = NULL;
+    guint known = 0;
+    for (guint i = 0; i < refusals->len; i++) {
+        TbRefusal *refusal = refusals->pdata[i];
+        if (refusal->kind != kind)
+            continue;
+        known++;
+        if (!refusal->host)
+            rest = refusal;
+        else if (refusal->port == event->port && strcmp(refusal->host, event->host) == 0)
+            return refusal;
+    }
+    if (known > TB_REFUSALS_MAX)
+        return rest;
+    bool last = known == TB_REFUSALS_MAX;
+    TbRefusal *refusal = g_new(TbRefusal, 1);
+    *refusal = (TbRefusal){.kind = kind,
+                           .host = last ? NULL : g_strdup(event->host),
+                           .reason = g_strdup(last ? "" : event->reason),
+                           .port = last ? 0 : event->port};
+    g_ptr_array_add(refusals, refusal);
+    return refusal;
+}
+
+static void note_refusal(TbEgress *egress, const TbNetEvent *event)
+{
+    if (event->verdict != TB_NET_REFUSED)
+        return;
+    if (!g_str_has_prefix(event->reason, TB_NET_BUDGET))
+        find_refusal(egress->refusals, event)->count++;
+    else if (!egress->over)
+        egress->over = g_strdup(event->reason);
+}
+
+/* What the box shall trust is for the box to understand; here it only is sure to be such a text. */
+static char *read_pem(const char *text)
+{
+    static const char begin[] = "-----BEGIN CERTIFICATE-----\n",
+                      end[] = "-----END CERTIFICATE-----\n",
+                      letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                  "0123456789+/=\n";
+    if (strlen(text) >= TB_AUTHORITY_PEM || !g_str_has_prefix(text, begin) ||
+        !g_str_has_suffix(text, end))
+        return NULL;
+    const char *body = text + strlen(begin);
+    return strspn(body, letters) == strlen(body) - strlen(end) ? g_strdup(text) : NULL;
 }
 
 static void write_line(TbEgress *egress, const TbNetEvent *event)
@@ -84,8 +154,12 @@ static void take_packet(TbEgress *egress, const char *packet)
     if (strcmp(packet, TB_EGRESS_READY) == 0) {
         egress->ready = true;
         g_cond_signal(&egress->changed);
+    } else if (g_str_has_prefix(packet, TB_EGRESS_PEM)) {
+        if (!egress->ready && !egress->authority)
+            egress->authority = read_pem(packet + strlen(TB_EGRESS_PEM));
     } else if (tb_net_event_parse(packet, &event)) {
         count(&egress->counts, &event);
+        note_refusal(egress, &event);
         write_line(egress, &event);
     }
     g_mutex_unlock(&egress->mutex);
@@ -94,7 +168,7 @@ static void take_packet(TbEgress *egress, const char *packet)
 static void *read_reports(void *data)
 {
     TbEgress *egress = data;
-    char packet[TB_NET_LINE_MAX + 1];
+    char packet[TB_EGRESS_PACKET + 1];
     for (;;) {
         ssize_t got = recv(egress->control, packet, sizeof packet - 1, 0);
         if (got < 0 && errno == EINTR)
@@ -168,7 +242,7 @@ static int become(void *data)
 static int sealed(const char *name, const char *text, GError **error)
 {
     tb_autofd fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) ||
+    if (fd < 0 || !tb_write_all(fd, text, strlen(text), name, NULL) ||
         lseek(fd, 0, SEEK_SET) < 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
         tb_error_set_errno(error, errno, "cannot make '%s' for the egress process", name);
@@ -177,7 +251,19 @@ static int sealed(const char *name, const char *text, GError **error)
     return tb_steal_fd(&fd);
 }
 
-static bool start_child(TbEgress *egress, const char *id, const TbNetPolicy *policy, GError **error)
+/* -1 with error set; without secrets nothing is there to be passed, and *fd stays -1. */
+static bool seal_secrets(const GPtrArray *secrets, int *fd, GError **error)
+{
+    if (!secrets || secrets->len == 0)
+        return true;
+    char *text = tb_secrets_format(secrets);
+    *fd = sealed("taskbox-secrets", text, error);
+    tb_secret_wipe(text);
+    return *fd >= 0;
+}
+
+static bool start_child(TbEgress *egress, const char *id, const TbNetPolicy *policy,
+                        const GPtrArray *secrets, GError **error)
 {
     TbJailUser user;
     g_autofree char *path = tb_path_libexec("net/taskbox-egress", "taskbox-egress", error);
@@ -186,7 +272,8 @@ static bool start_child(TbEgress *egress, const char *id, const TbNetPolicy *pol
     g_autofree char *text = tb_net_policy_format(policy);
     tb_autofd config = sealed("taskbox-policy", text, error);
     tb_autofd name_service = config < 0 ? -1 : sealed("taskbox-names", names, error);
-    if (name_service < 0)
+    tb_autofd hidden = -1;
+    if (name_service < 0 || !seal_secrets(secrets, &hidden, error))
         return false;
     tb_autofd program = open(path, O_RDONLY | O_CLOEXEC);
     int ends[2], words[2];
@@ -208,6 +295,8 @@ static bool start_child(TbEgress *egress, const char *id, const TbNetPolicy *pol
     tb_command_pass_fd(command, config, TB_EGRESS_CONFIG);
     tb_command_pass_fd(command, program, FD_PROGRAM);
     tb_command_pass_fd(command, name_service, FD_NAMES);
+    if (hidden >= 0)
+        tb_command_pass_fd(command, hidden, TB_EGRESS_SECRETS);
     tb_command_set_rlimit(command, RLIMIT_CORE, 0);
     tb_command_set_child_setup(command, become, &user);
     egress->child = tb_command_start(command, error);
@@ -218,14 +307,16 @@ static bool start_child(TbEgress *egress, const char *id, const TbNetPolicy *pol
 
 /* ---- life */
 
-TbEgress *tb_egress_start(const char *id, const TbNetPolicy *policy, int log, GError **error)
+TbEgress *tb_egress_start(const char *id, const TbNetPolicy *policy, const GPtrArray *secrets,
+                          int log, GError **error)
 {
     g_autoptr(TbEgress) egress = g_new0(TbEgress, 1);
     egress->control = egress->words = -1;
     egress->log = log;
     g_mutex_init(&egress->mutex);
     g_cond_init(&egress->changed);
-    if (!start_child(egress, id, policy, error))
+    egress->refusals = g_ptr_array_new_with_free_func(refusal_free);
+    if (!start_child(egress, id, policy, secrets, error))
         return NULL;
     egress->reader = g_thread_new("network", read_reports, egress);
     return g_steal_pointer(&egress);
@@ -281,6 +372,24 @@ bool tb_egress_attach(TbEgress *egress, int port, GError **error)
                         *words ? ": " : "", words);
 }
 
+const char *tb_egress_authority(const TbEgress *egress)
+{
+    return egress->authority;
+}
+
+char *tb_egress_over(TbEgress *egress)
+{
+    g_mutex_lock(&egress->mutex);
+    char *over = g_strdup(egress->over);
+    g_mutex_unlock(&egress->mutex);
+    return over;
+}
+
+GPtrArray *tb_egress_refusals(TbEgress *egress)
+{
+    return g_ptr_array_ref(egress->refusals);
+}
+
 void tb_egress_stop(TbEgress *egress, TbNetCounts *counts)
 {
     g_mutex_lock(&egress->mutex);
@@ -308,5 +417,8 @@ void tb_egress_free(TbEgress *egress)
     tb_clear_fd(&egress->words);
     g_mutex_clear(&egress->mutex);
     g_cond_clear(&egress->changed);
+    g_ptr_array_unref(egress->refusals);
+    g_free(egress->over);
+    g_free(egress->authority);
     g_free(egress);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A plain HTTP request, made again for the far end: method, path, the headers that are not for one
- * hop, and the body as it comes. libsoup writes and reads both messages anew, so that the two sides
- * cannot understand one message in two ways; a redirect is the client's business.
+ * A request, made again for the far end: method, path, the headers that are not for one hop, and
+ * the body as it comes. libsoup writes and reads both messages anew, so that the two sides cannot
+ * understand one message in two ways; a redirect is the client's business. Where a secret is bound
+ * (net/vault.h) that goes over HTTPS, and its value is taken out of the answer.
  *
  * Bodies are never whole in memory: the next piece of one is asked for when the last one is gone.
  */
@@ -29,6 +30,10 @@ typedef struct {
     SoupMessage *request;
     GInputStream *answer;
     GOutputStream *upload; /* a pipe to the request's body */
+    const TbVault *vault;  /* NULL: no secrets */
+    bool secure;           /* the answer may hold a value */
+    TbStream up, down;     /* what is looked through */
+    GByteArray *seen;      /* what may go on of a piece */
     bool answered;         /* its head was given to the client */
     bool finished;         /* the client's side is over */
     unsigned calls;        /* under way */
@@ -90,17 +95,6 @@ bool tb_is_push(const char *path, const char *query)
     return !tb_hole("git-push") && (names_push(path) || names_push(query));
 }
 
-static void copy_headers(SoupMessageHeaders *from, SoupMessageHeaders *to)
-{
-    const char *connection = soup_message_headers_get_list(from, "Connection");
-    SoupMessageHeadersIter iter;
-    const char *name, *value;
-    soup_message_headers_iter_init(&iter, from);
-    while (soup_message_headers_iter_next(&iter, &name, &value))
-        if (!tb_header_stays(name, connection))
-            soup_message_headers_append(to, name, value);
-}
-
 /* ---- the end */
 
 static void tell(Forward *forward, TbVerdict verdict, const char *reason)
@@ -123,6 +117,9 @@ static void release(Forward *forward)
     g_clear_object(&forward->request);
     g_clear_object(&forward->session);
     g_clear_object(&forward->message);
+    tb_stream_clear(&forward->up);
+    tb_stream_clear(&forward->down);
+    g_byte_array_unref(forward->seen);
     g_free(forward);
 }
 
@@ -170,28 +167,59 @@ static bool is_cut(const Forward *forward)
            (uint64_t)soup_message_headers_get_content_length(headers);
 }
 
+static void read_answer(Forward *forward);
+
+/* A piece of the answer, none at its end. False: nothing has gone on of it. */
+static bool give_piece(Forward *forward, GBytes *bytes)
+{
+    SoupMessageBody *body = soup_server_message_get_response_body(forward->message);
+    gsize size = g_bytes_get_size(bytes);
+    if (!forward->secure) {
+        if (size > 0)
+            soup_message_body_append_bytes(body, bytes);
+        return size > 0;
+    }
+    g_byte_array_set_size(forward->seen, 0);
+    tb_stream_push(&forward->down, g_bytes_get_data(bytes, NULL), size, size == 0, true,
+                   forward->seen);
+    if (forward->seen->len == 0)
+        return false;
+    soup_message_body_append(body, SOUP_MEMORY_COPY, forward->seen->data, forward->seen->len);
+    return true;
+}
+
+static void take_piece(Forward *forward, GBytes *bytes)
+{
+    gsize size = g_bytes_get_size(bytes);
+    const char *over = forward->asked ? tb_asked_count(forward->asked, false, size) : NULL;
+    bool cut = size == 0 && is_cut(forward);
+    if (over || cut) {
+        fail(forward, over ? TB_NET_REFUSED : TB_NET_FAILED,
+             over ? over : "the host has hung up");
+        return;
+    }
+    bool gave = give_piece(forward, bytes);
+    if (size > 0 && !gave) {
+        read_answer(forward); /* all of it may be the beginning of a value */
+        return;
+    }
+    if (size == 0) {
+        soup_message_body_complete(soup_server_message_get_response_body(forward->message));
+        tell(forward, TB_NET_ALLOWED, "");
+    }
+    soup_server_message_unpause(forward->message);
+}
+
 static void on_answer_bytes(GObject *source, GAsyncResult *result, gpointer data)
 {
     Forward *forward = data;
     g_autoptr(GError) why = NULL;
     g_autoptr(GBytes) bytes =
         g_input_stream_read_bytes_finish(G_INPUT_STREAM(source), result, &why);
-    if (!forward->finished && !bytes) {
+    if (!forward->finished && !bytes)
         fail(forward, TB_NET_FAILED, "the host has hung up");
-    } else if (!forward->finished) {
-        SoupMessageBody *body = soup_server_message_get_response_body(forward->message);
-        if (forward->asked)
-            forward->asked->event.received += g_bytes_get_size(bytes);
-        if (g_bytes_get_size(bytes) > 0) {
-            soup_message_body_append_bytes(body, bytes);
-        } else if (is_cut(forward)) {
-            fail(forward, TB_NET_FAILED, "the host has hung up");
-        } else {
-            soup_message_body_complete(body);
-            tell(forward, TB_NET_ALLOWED, "");
-        }
-        soup_server_message_unpause(forward->message);
-    }
+    else if (!forward->finished)
+        take_piece(forward, bytes);
     release(forward);
 }
 
@@ -216,15 +244,18 @@ static void give_head(Forward *forward)
 {
     SoupMessageHeaders *from = soup_message_get_response_headers(forward->request);
     SoupMessageHeaders *to = soup_server_message_get_response_headers(forward->message);
-    copy_headers(from, to);
+    tb_vault_receive(forward->secure ? forward->vault : NULL, from, to);
+    /* libsoup ends the connection of a server that does not listen; then it must be said. */
+    soup_message_headers_replace(to, "Connection", "close");
     if (soup_message_headers_get_encoding(from) == SOUP_ENCODING_CONTENT_LENGTH)
         soup_message_headers_set_content_length(to, soup_message_headers_get_content_length(from));
     else if (soup_server_message_get_http_version(forward->message) == SOUP_HTTP_1_0)
         soup_message_headers_set_encoding(to, SOUP_ENCODING_EOF);
     else
         soup_message_headers_set_encoding(to, SOUP_ENCODING_CHUNKED);
-    soup_server_message_set_status(forward->message, soup_message_get_status(forward->request),
-                                   soup_message_get_reason_phrase(forward->request));
+    soup_server_message_set_status(
+        forward->message, soup_message_get_status(forward->request),
+        forward->secure ? NULL : soup_message_get_reason_phrase(forward->request));
     soup_message_body_set_accumulate(soup_server_message_get_response_body(forward->message),
                                      FALSE);
     forward->answered = true;
@@ -238,27 +269,65 @@ static void on_head(GObject *source, GAsyncResult *result, gpointer data)
     Forward *forward = data;
     g_autoptr(GError) why = NULL;
     forward->answer = soup_session_send_finish(SOUP_SESSION(source), result, &why);
-    if (!forward->finished && !forward->answer)
-        fail(forward, TB_NET_FAILED, why->message);
-    else if (!forward->finished)
+    const char *opaque = forward->answer && forward->secure
+                             ? tb_vault_opaque(soup_message_get_response_headers(forward->request))
+                             : NULL;
+    bool over = forward->finished || !forward->asked;
+    if (!over && (!forward->answer || opaque))
+        fail(forward, TB_NET_FAILED, opaque ? opaque : why->message);
+    else if (!over)
         give_head(forward);
     release(forward);
 }
 
 /* ---- the request's body */
 
+/* The far end must not take what it has for the whole. */
+static void stop_upload(Forward *forward, const char *why)
+{
+    fail(forward, TB_NET_REFUSED, why);
+    soup_session_abort(forward->session);
+    g_clear_object(&forward->upload);
+}
+
 static void on_uploaded(GObject *source, GAsyncResult *result, gpointer data)
 {
     Forward *forward = data;
     gsize written = 0;
     bool ok = g_output_stream_write_all_finish(G_OUTPUT_STREAM(source), result, &written, NULL);
-    if (forward->asked)
-        forward->asked->event.sent += written;
+    const char *over = forward->asked ? tb_asked_count(forward->asked, true, written) : NULL;
     if (!ok)
         g_clear_object(&forward->upload);
-    if (!forward->finished)
+    if (over && !forward->finished)
+        stop_upload(forward, over);
+    else if (!forward->finished)
         soup_server_message_unpause(forward->message);
     release(forward);
+}
+
+static void send_piece(Forward *forward, GBytes *bytes)
+{
+    forward->calls++;
+    soup_server_message_pause(forward->message);
+    g_object_set_data_full(G_OBJECT(forward->message), "taskbox-chunk", g_bytes_ref(bytes),
+                           (GDestroyNotify)g_bytes_unref);
+    g_output_stream_write_all_async(forward->upload, g_bytes_get_data(bytes, NULL),
+                                    g_bytes_get_size(bytes), G_PRIORITY_DEFAULT, NULL, on_uploaded,
+                                    forward);
+}
+
+/* A placeholder in a body is never replaced. To its own host it may go, since whoever shows his
+ * environment to an agent has it in every request from then on. False: it was stopped. */
+static bool look_through(Forward *forward, const void *data, gsize size, bool last)
+{
+    g_byte_array_set_size(forward->seen, 0);
+    const TbSecret *found =
+        tb_stream_push(&forward->up, data, size, last, false, forward->seen);
+    if (!found)
+        return true;
+    g_autofree char *why = tb_vault_reason(found, "goes where it is not bound to, in a body");
+    stop_upload(forward, why);
+    return false;
 }
 
 static void on_chunk(SoupServerMessage *message, GBytes *chunk, gpointer data)
@@ -266,19 +335,41 @@ static void on_chunk(SoupServerMessage *message, GBytes *chunk, gpointer data)
     Forward *forward = data;
     if (!forward->upload)
         return;
-    forward->calls++;
-    soup_server_message_pause(message);
-    g_object_set_data_full(G_OBJECT(message), "taskbox-chunk", g_bytes_ref(chunk),
-                           (GDestroyNotify)g_bytes_unref);
-    g_output_stream_write_all_async(forward->upload, g_bytes_get_data(chunk, NULL),
-                                    g_bytes_get_size(chunk), G_PRIORITY_DEFAULT, NULL, on_uploaded,
-                                    forward);
+    if (!forward->vault || forward->secure) {
+        send_piece(forward, chunk);
+        return;
+    }
+    gsize size = 0;
+    const void *bytes = g_bytes_get_data(chunk, &size);
+    if (!look_through(forward, bytes, size, false) || forward->seen->len == 0)
+        return;
+    g_autoptr(GBytes) piece = g_bytes_new(forward->seen->data, forward->seen->len);
+    send_piece(forward, piece);
 }
 
+static void on_last(GObject *source, GAsyncResult *result, gpointer data)
+{
+    Forward *forward = data;
+    gsize written = 0;
+    (void)g_output_stream_write_all_finish(G_OUTPUT_STREAM(source), result, &written, NULL);
+    if (forward->asked)
+        tb_asked_count(forward->asked, true, written);
+    g_clear_object(&forward->upload);
+    release(forward);
+}
+
+/* Its reader sees the end when the pipe is closed; before that goes what was held back. */
 static void on_body(SoupServerMessage *message, gpointer data)
 {
     Forward *forward = data;
-    g_clear_object(&forward->upload); /* its reader sees the end */
+    bool looks = forward->upload && forward->vault && !forward->secure;
+    if (looks && look_through(forward, NULL, 0, true) && forward->seen->len > 0) {
+        forward->calls++;
+        g_output_stream_write_all_async(forward->upload, forward->seen->data, forward->seen->len,
+                                        G_PRIORITY_DEFAULT, NULL, on_last, forward);
+        return;
+    }
+    g_clear_object(&forward->upload);
 }
 
 static bool has_body(SoupMessageHeaders *headers)
@@ -320,12 +411,16 @@ static SoupSession *make_session(GSocketConnectable *pinned)
     return session;
 }
 
+static void append_header(const char *name, const char *value, gpointer to)
+{
+    soup_message_headers_append(to, name, value);
+}
+
 static void send_request(Forward *forward)
 {
     g_autoptr(GError) why = NULL;
-    SoupMessageHeaders *from = soup_server_message_get_request_headers(forward->message);
     forward->request = soup_message_new_from_uri(soup_server_message_get_method(forward->message),
-                                                 soup_server_message_get_uri(forward->message));
+                                                 forward->asked->uri);
     soup_message_add_flags(forward->request,
                            SOUP_MESSAGE_NO_REDIRECT | SOUP_MESSAGE_DO_NOT_USE_AUTH_CACHE);
     soup_message_disable_feature(forward->request, SOUP_TYPE_CONTENT_SNIFFER);
@@ -335,7 +430,7 @@ static void send_request(Forward *forward)
     }
     SoupMessageHeaders *to = soup_message_get_request_headers(forward->request);
     soup_message_headers_remove(to, "Content-Type");
-    copy_headers(from, to);
+    soup_message_headers_foreach(forward->asked->headers, append_header, to);
     soup_message_headers_replace(to, "Connection", "close");
     forward->calls++;
     soup_session_send_async(forward->session, forward->request, G_PRIORITY_DEFAULT, NULL, on_head,
@@ -364,6 +459,13 @@ void tb_forward_start(TbAsked *asked, SoupServerMessage *message)
     forward->asked = asked;
     forward->message = g_object_ref(message);
     forward->calls = 2; /* the look-up, and the client's side */
+    forward->vault = tb_proxy_vault(asked->proxy);
+    forward->secure = asked->secure;
+    forward->seen = g_byte_array_new();
+    if (forward->vault) {
+        tb_stream_init(&forward->up, forward->vault->placeholders);
+        tb_stream_init(&forward->down, forward->vault->values);
+    }
     g_signal_connect(message, "finished", G_CALLBACK(on_finished), forward);
     soup_server_message_pause(message);
     tb_net_resolve(asked->event.host, asked->event.port, NULL, on_resolved, forward);

@@ -24,12 +24,14 @@
 #include "net/confine.h"
 #include "net/egress.h"
 #include "net/proxy.h"
+#include "net/secret.h"
 #include "util/auto.h"
 #include "util/error.h"
 
 #define POLICY_MAX (1024 * 1024)
 #define ALL_SEALS  (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define MEMORY     (UINT64_C(2) << 30)
+#define REPORT_MS  1000
 
 typedef struct {
     GMainLoop *loop;
@@ -37,27 +39,49 @@ typedef struct {
     int port;
 } Egress;
 
-static char *read_policy(GError **error)
+/* All of a sealed memory file; `what` is for the message. The caller's to wipe. */
+static char *read_sealed(int fd, const char *what, GError **error)
 {
     struct stat st;
-    if (fcntl(TB_EGRESS_CONFIG, F_GET_SEALS) != ALL_SEALS || fstat(TB_EGRESS_CONFIG, &st) < 0 ||
-        st.st_size > POLICY_MAX) {
-        tb_error_set(error, TB_ERROR_CONFIG, "there is no policy (it is started by taskbox only)");
+    if (fcntl(fd, F_GET_SEALS) != ALL_SEALS || fstat(fd, &st) < 0 || st.st_size > POLICY_MAX) {
+        tb_error_set(error, TB_ERROR_CONFIG, "there is no %s (it is started by taskbox only)",
+                     what);
         return NULL;
     }
-    g_autofree char *text = g_malloc0((gsize)st.st_size + 1);
-    if (pread(TB_EGRESS_CONFIG, text, (size_t)st.st_size, 0) != st.st_size ||
-        strlen(text) != (size_t)st.st_size) {
-        tb_error_set(error, TB_ERROR_CONFIG, "the policy cannot be read");
-        return NULL;
-    }
-    return g_steal_pointer(&text);
+    char *text = g_malloc0((gsize)st.st_size + 1);
+    if (pread(fd, text, (size_t)st.st_size, 0) == st.st_size &&
+        strlen(text) == (size_t)st.st_size)
+        return text;
+    tb_secret_wipe(text);
+    tb_error_set(error, TB_ERROR_CONFIG, "the %s cannot be read", what);
+    return NULL;
 }
 
-/* Never waits: a taskbox that does not listen must not hold up anything. */
+/* Waits a moment when there is no room, so that no flood of refusals hides one of them; but not for
+ * long: a taskbox that does not listen must not hold up anything. */
 static void report(const char *line, void *data)
 {
-    (void)send(TB_EGRESS_CONTROL, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT);
+    struct pollfd room = {.fd = TB_EGRESS_CONTROL, .events = POLLOUT};
+    size_t length = strlen(line);
+    if (send(TB_EGRESS_CONTROL, line, length, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+        errno == EAGAIN && poll(&room, 1, REPORT_MS) > 0)
+        (void)send(TB_EGRESS_CONTROL, line, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* Without that descriptor there are none, and all is well. */
+static bool open_vault(TbVault **vault, GError **error)
+{
+    if (fcntl(TB_EGRESS_SECRETS, F_GETFD) < 0)
+        return true;
+    char *text = read_sealed(TB_EGRESS_SECRETS, "secrets", error);
+    close(TB_EGRESS_SECRETS);
+    GPtrArray *secrets = text ? tb_secrets_parse(text, error) : NULL;
+    tb_secret_wipe(text);
+    if (!secrets || !(*vault = tb_vault_new(secrets, error)))
+        return false;
+    g_autofree char *packet = g_strconcat(TB_EGRESS_PEM, tb_authority_pem((*vault)->authority), NULL);
+    report(packet, NULL);
+    return true;
 }
 
 /* ---- the port's thread */
@@ -147,16 +171,18 @@ static gboolean on_control(gint fd, GIOCondition condition, gpointer data)
 
 static bool run(GError **error)
 {
-    g_autofree char *text = read_policy(error);
+    g_autofree char *text = read_sealed(TB_EGRESS_CONFIG, "policy", error);
     g_autoptr(TbNetPolicy) policy = text ? tb_net_policy_parse(text, error) : NULL;
-    if (!policy || !tb_confine(error))
+    g_autoptr(TbVault) vault = NULL;
+    if (!policy || !tb_confine(error) || !open_vault(&vault, error))
         return false;
     Egress egress = {.loop = g_main_loop_new(NULL, FALSE), .port = -1};
-    egress.proxy = tb_proxy_new(policy, report, NULL);
+    egress.proxy = tb_proxy_new(policy, vault, report, NULL);
     g_unix_fd_add(TB_EGRESS_CONTROL, G_IO_IN | G_IO_HUP, on_control, &egress);
     report(TB_EGRESS_READY, NULL);
     g_main_loop_run(egress.loop);
     tb_proxy_free(egress.proxy);
+    tb_vault_free(g_steal_pointer(&vault));
     /* The port's thread may be at work still: it ends with the process, and so does its memory. */
     _exit(EXIT_SUCCESS);
 }
@@ -166,6 +192,7 @@ int main(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
+    g_setenv("SOUP_FORCE_HTTP1", "1", TRUE); /* what is looked through is HTTP/1.1 */
     /* Not where a sanitizer maps terabytes. */
 #ifndef __SANITIZE_ADDRESS__
     const struct rlimit memory = {MEMORY, MEMORY};

@@ -186,6 +186,10 @@ char *tb_net_policy_format(const TbNetPolicy *policy)
         append_rules(out, policy, "allow ", "\n");
         g_string_append_c(out, '\n');
     }
+    if (policy->requests)
+        g_string_append_printf(out, "requests %" G_GUINT64_FORMAT "\n", policy->requests);
+    if (policy->bytes)
+        g_string_append_printf(out, "bytes %" G_GUINT64_FORMAT "\n", policy->bytes);
     g_string_append(out, "end\n");
     return g_string_free(out, FALSE);
 }
@@ -198,6 +202,12 @@ static bool parse_line(TbNetPolicy *policy, const char *line, GError **error)
     }
     if (g_str_has_prefix(line, "allow "))
         return tb_net_policy_add(policy, line + strlen("allow "), error);
+    if (g_str_has_prefix(line, "requests "))
+        return tb_number_parse(line + strlen("requests "), "requests", 1, INT64_MAX,
+                               &policy->requests, error);
+    if (g_str_has_prefix(line, "bytes "))
+        return tb_number_parse(line + strlen("bytes "), "bytes", 1, INT64_MAX, &policy->bytes,
+                               error);
     return tb_error_set(error, TB_ERROR_CONFIG, "the policy has a line that is not known");
 }
 

@@ -29,8 +29,9 @@ typedef struct {
 } TbNetRule;
 
 typedef struct {
-    bool open;        /* every name and port, that is */
-    GPtrArray *rules; /* of TbNetRule * */
+    bool open;                /* every name and port, that is */
+    GPtrArray *rules;         /* of TbNetRule * */
+    uint64_t requests, bytes; /* that the task may use up; 0: as many as it likes */
 } TbNetPolicy;
 
 TbNetPolicy *tb_net_policy_new(void);

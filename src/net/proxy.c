@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Each request names what it wants; here is decided whether it may. The name is taken apart once
- * (net/policy.h), and what was understood is what is resolved and connected to.
- */
+/* Connections come in, requests out of them, and what becomes of each is told. */
 #include "net/proxy.h"
 
 #include <string.h>
@@ -11,12 +8,16 @@
 #include "util/error.h"
 
 #define SOCKET_KEY "taskbox-socket"
+#define ENDED_KEY  "taskbox-ended"
 
 struct TbProxy {
     SoupServer *server;
-    TbNetPolicy *policy;
+    const TbNetPolicy *policy;
+    const TbVault *vault;
     TbReportFn report;
     void *data;
+    uint64_t requests, bytes; /* so far */
+    const char *over;         /* why the task may do no more; NULL: it may */
     GHashTable *open; /* of TbAsked * */
 };
 
@@ -44,6 +45,8 @@ static void asked_free(void *data)
 {
     TbAsked *asked = data;
     tb_net_event_clear(&asked->event);
+    g_clear_pointer(&asked->uri, g_uri_unref);
+    g_clear_pointer(&asked->headers, soup_message_headers_unref);
     g_free(asked);
 }
 
@@ -54,6 +57,16 @@ void tb_asked_end(TbAsked *asked, TbVerdict verdict, const char *reason)
     asked->event.reason = g_strdup(reason);
     tell(asked);
     g_hash_table_remove(asked->proxy->open, asked);
+}
+
+const char *tb_asked_count(TbAsked *asked, bool sent, uint64_t bytes)
+{
+    TbProxy *proxy = asked->proxy;
+    *(sent ? &asked->event.sent : &asked->event.received) += bytes;
+    proxy->bytes += bytes;
+    if (!proxy->over && proxy->policy->bytes && proxy->bytes > proxy->policy->bytes)
+        proxy->over = TB_NET_BUDGET "of bytes is used up (limit 'net-bytes')";
+    return proxy->over;
 }
 
 /* ---- the verdict */
@@ -75,32 +88,16 @@ static void refuse(TbAsked *asked, SoupServerMessage *message, const char *reaso
     tb_asked_end(asked, TB_NET_REFUSED, reason);
 }
 
-/* "name" or "name:port" is the target's. */
-static bool host_is(const char *text, const char *host, int port)
+/* A request is one that goes to a far end: a CONNECT that is ended here goes nowhere yet. */
+static const char *count_request(TbProxy *proxy)
 {
-    const char *colon = text ? strrchr(text, ':') : NULL;
-    size_t length = colon ? (size_t)(colon - text) : text ? strlen(text) : 0;
-    g_autofree char *name = text ? tb_host_parse(text, length, NULL) : NULL;
-    int named = colon ? (int)g_ascii_strtoll(colon + 1, NULL, 10) : 80;
-    return name && strcmp(name, host) == 0 && named == port;
-}
-
-static const char *bad_head(SoupServerMessage *message, GUri *uri, const char *host)
-{
-    SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
-    if (strcmp(g_uri_get_scheme(uri), "http") != 0)
-        return "only http:// and CONNECT are carried";
-    if (g_uri_get_userinfo(uri))
-        return "there are credentials in the address";
-    int port = g_uri_get_port(uri) > 0 ? g_uri_get_port(uri) : 80;
-    if (!host_is(soup_message_headers_get_list(headers, "Host"), host, port))
-        return "the header Host names another host";
-    if (soup_message_headers_get_list(headers, "Transfer-Encoding") &&
-        soup_message_headers_get_list(headers, "Content-Length"))
-        return "the request has two lengths";
-    if (tb_is_push(g_uri_get_path(uri), g_uri_get_query(uri)))
-        return "git push is never carried";
-    return NULL;
+    uint64_t most = proxy->policy->requests;
+    if (most == 0 || proxy->requests < most) {
+        proxy->requests++;
+        return proxy->over;
+    }
+    proxy->over = TB_NET_BUDGET "of requests is used up (limit 'requests')";
+    return proxy->over;
 }
 
 /* When the head of a request has come. With a status set here nothing else is called. */
@@ -111,21 +108,17 @@ static void on_head(SoupServer *server, SoupServerMessage *message, const char *
     GUri *uri = soup_server_message_get_uri(message);
     const char *method = soup_server_message_get_method(message);
     bool tunnel = strcmp(method, SOUP_METHOD_CONNECT) == 0;
-    const char *raw = g_uri_get_host(uri), *why = NULL;
     int port = g_uri_get_port(uri) > 0 ? g_uri_get_port(uri) : tunnel ? 443 : 80;
-    TbAsked *asked = tb_asked_new(proxy, method, raw, port);
-    g_autofree char *host = tb_host_parse(raw ? raw : "", raw ? strlen(raw) : 0, &why);
-    if (host && !tunnel)
-        why = bad_head(message, uri, host);
-    if (host && !why && !tb_net_policy_allows(proxy->policy, host, (uint16_t)port))
-        why = "this host and port are not allowed (taskbox run --allow-host HOST:PORT)";
-    if (why) {
-        refuse(asked, message, why);
-        return;
-    }
-    g_free(asked->event.host);
-    asked->event.host = g_steal_pointer(&host);
-    if (tunnel)
+    TbAsked *asked = tb_asked_new(proxy, method, g_uri_get_host(uri), port);
+    g_autofree char *why = tb_judge(asked, message);
+    bool ends = !why && tunnel && tb_vault_binds(proxy->vault, asked->event.host, asked->event.port);
+    const char *over = !why && !ends ? count_request(proxy) : NULL;
+    if (why || over)
+        refuse(asked, message, why ? why : over);
+    else if (ends)
+        tb_ended_start(asked, message,
+                       tb_authority_certificate(proxy->vault->authority, asked->event.host));
+    else if (tunnel)
         tb_tunnel_start(asked, message);
     else
         tb_forward_start(asked, message);
@@ -144,12 +137,30 @@ GSocket *tb_proxy_socket(SoupServerMessage *message)
     return g_object_get_data(G_OBJECT(address), SOCKET_KEY);
 }
 
+const TbEnded *tb_proxy_ended(SoupServerMessage *message)
+{
+    GSocketAddress *address = soup_server_message_get_remote_address(message);
+    return g_object_get_data(G_OBJECT(address), ENDED_KEY);
+}
+
+const TbNetPolicy *tb_proxy_policy(const TbProxy *proxy)
+{
+    return proxy->policy;
+}
+
+const TbVault *tb_proxy_vault(const TbProxy *proxy)
+{
+    return proxy->vault;
+}
+
 /* ---- life */
 
-TbProxy *tb_proxy_new(TbNetPolicy *policy, TbReportFn report, void *data)
+TbProxy *tb_proxy_new(const TbNetPolicy *policy, const TbVault *vault, TbReportFn report,
+                      void *data)
 {
     TbProxy *proxy = g_new0(TbProxy, 1);
     proxy->policy = policy;
+    proxy->vault = vault;
     proxy->report = report;
     proxy->data = data;
     proxy->open = g_hash_table_new_full(NULL, NULL, asked_free, NULL);
@@ -171,6 +182,27 @@ void tb_proxy_free(TbProxy *proxy)
     g_free(proxy);
 }
 
+static void ended_free(void *data)
+{
+    g_free(((TbEnded *)data)->host);
+    g_free(data);
+}
+
+bool tb_proxy_accept(TbProxy *proxy, GIOStream *stream, GSocket *socket, const TbEnded *ended,
+                     GError **error)
+{
+    /* libsoup wants addresses; a pair of sockets has none. It gives this one back with each
+     * message, which is how a message is told from which connection it came. */
+    g_autoptr(GSocketAddress) address = g_inet_socket_address_new_from_string("127.0.0.1", 0);
+    g_object_set_data_full(G_OBJECT(address), SOCKET_KEY, g_object_ref(socket), g_object_unref);
+    if (ended) {
+        TbEnded *copy = g_new(TbEnded, 1);
+        *copy = (TbEnded){g_strdup(ended->host), ended->port};
+        g_object_set_data_full(G_OBJECT(address), ENDED_KEY, copy, ended_free);
+    }
+    return soup_server_accept_iostream(proxy->server, stream, address, address, error);
+}
+
 bool tb_proxy_take(TbProxy *proxy, int fd, GError **error)
 {
     g_autoptr(GSocket) socket = g_socket_new_from_fd(fd, error);
@@ -179,10 +211,5 @@ bool tb_proxy_take(TbProxy *proxy, int fd, GError **error)
         return false;
     }
     g_autoptr(GSocketConnection) connection = g_socket_connection_factory_create_connection(socket);
-    /* libsoup wants addresses; a pair of sockets has none. It gives this one back with each
-     * message, which is how a message is told from which socket it came. */
-    g_autoptr(GSocketAddress) address = g_inet_socket_address_new_from_string("127.0.0.1", 0);
-    g_object_set_data_full(G_OBJECT(address), SOCKET_KEY, g_object_ref(socket), g_object_unref);
-    return soup_server_accept_iostream(proxy->server, G_IO_STREAM(connection), address, address,
-                                       error);
+    return tb_proxy_accept(proxy, G_IO_STREAM(connection), socket, NULL, error);
 }

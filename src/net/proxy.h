@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The proxy of the egress process: HTTP by libsoup, one connection of the box each. What the files
- * of the process share: proxy.c (requests and their verdict), tunnel.c (CONNECT), forward.c (plain
- * HTTP), main-egress.c (life).
+ * of the process share: proxy.c (connections and what is told), judge.c (a request's verdict),
+ * tunnel.c (CONNECT), ended.c (CONNECT whose TLS ends here), forward.c (requests), vault.c
+ * (secrets), main-egress.c (life).
  */
 #pragma once
 
@@ -12,34 +13,63 @@
 
 #include "net/policy.h"
 #include "net/report.h"
+#include "net/vault.h"
+
+/* Where the box finds the gateway (docs/network.md): the proxy's own address. */
+#define TB_GATEWAY "127.0.0.1:3128"
 
 typedef struct TbProxy TbProxy;
 
+/* What a connection that comes out of an ended CONNECT is for. */
+typedef struct {
+    char *host;
+    uint16_t port;
+} TbEnded;
+
 /* `report` is called with each line that is to be told. */
 typedef void (*TbReportFn)(const char *line, void *data);
-TbProxy *tb_proxy_new(TbNetPolicy *policy, TbReportFn report, void *data);
+/* Policy and vault (NULL: no secrets) stay the caller's. */
+TbProxy *tb_proxy_new(const TbNetPolicy *policy, const TbVault *vault, TbReportFn report,
+                      void *data);
 /* Tells of all that was still open. */
 void tb_proxy_free(TbProxy *proxy);
 /* Serves a connected socket of the box, which is then the proxy's. */
 bool tb_proxy_take(TbProxy *proxy, int fd, GError **error);
+/* Serves `stream`, whose bytes come over `socket` in the end; `ended` (copied) may be NULL. */
+bool tb_proxy_accept(TbProxy *proxy, GIOStream *stream, GSocket *socket, const TbEnded *ended,
+                     GError **error);
+const TbNetPolicy *tb_proxy_policy(const TbProxy *proxy);
+const TbVault *tb_proxy_vault(const TbProxy *proxy);
 
 /* One thing asked for, until its end is told. */
 typedef struct {
     TbProxy *proxy;
     TbNetEvent event;
+    bool secure;                 /* over HTTPS, to a host that a secret is bound to */
+    GUri *uri;                   /* of the request to the far end; NULL with CONNECT */
+    SoupMessageHeaders *headers; /* its headers */
 } TbAsked;
 
 TbAsked *tb_asked_new(TbProxy *proxy, const char *what, const char *host, int port);
 /* Tells the verdict and frees it. */
 void tb_asked_end(TbAsked *asked, TbVerdict verdict, const char *reason);
+/* Counts bytes that went. Why no more may go (static): the task's budget is used up; else NULL. */
+const char *tb_asked_count(TbAsked *asked, bool sent, uint64_t bytes);
 
 /* The socket that a message came from; not yours. */
 GSocket *tb_proxy_socket(SoupServerMessage *message);
+/* What its connection is for; NULL: an ordinary one. */
+const TbEnded *tb_proxy_ended(SoupServerMessage *message);
 /* An answer of our own: text for people. */
 void tb_proxy_answer(SoupServerMessage *message, guint status, const char *text);
 
+/* judge.c: why a request is refused (g_free); NULL when it is allowed: what it is for is in *asked
+ * then. */
+char *tb_judge(TbAsked *asked, SoupServerMessage *message);
 /* tunnel.c: `message` is a CONNECT that was allowed. */
 void tb_tunnel_start(TbAsked *asked, SoupServerMessage *message);
+/* ended.c: the same to a host that a secret is bound to. */
+void tb_ended_start(TbAsked *asked, SoupServerMessage *message, GTlsCertificate *certificate);
 /* forward.c: a request whose head was allowed; its body has not come yet. */
 void tb_forward_start(TbAsked *asked, SoupServerMessage *message);
 /* Whether a header is for one hop only, or for proxies. `connection` is the message's header

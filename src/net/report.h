@@ -8,6 +8,11 @@
 
 #define TB_NET_LINE_MAX 1024
 
+/* How reasons begin that are more than a refusal. */
+#define TB_NET_PLACEHOLDER "the placeholder of " /* and the secret's name */
+#define TB_NET_FOREIGN     "a key that is not the host's in "
+#define TB_NET_BUDGET      "the task's budget "
+
 /* Allowed: bytes went. Refused: the policy said no. Failed: allowed, but it did not come to pass.
  */
 typedef enum { TB_NET_ALLOWED, TB_NET_REFUSED, TB_NET_FAILED } TbVerdict;

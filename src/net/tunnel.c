@@ -22,7 +22,7 @@ typedef struct {
     GInputStream *in;
     GOutputStream *out;
     GSocket *to; /* `out`'s */
-    uint64_t *count;
+    bool sent; /* what the box sends */
     bool over;
     uint8_t buffer[CHUNK];
 } Direction;
@@ -31,6 +31,7 @@ struct Tunnel {
     TbAsked *asked;
     SoupServerMessage *message; /* until it is answered */
     bool finished;              /* the client went before that */
+    const char *over;           /* why it was cut */
     GIOStream *client;
     GSocket *client_socket;
     GSocketConnection *server;
@@ -70,7 +71,8 @@ static void direction_over(Direction *direction)
     direction->over = true;
     g_socket_shutdown(direction->to, FALSE, TRUE, NULL);
     if (tunnel->up.over && tunnel->down.over)
-        end(tunnel, TB_NET_ALLOWED, "");
+        end(tunnel, tunnel->over ? TB_NET_REFUSED : TB_NET_ALLOWED,
+            tunnel->over ? tunnel->over : "");
 }
 
 static void on_written(GObject *source, GAsyncResult *result, gpointer data)
@@ -78,13 +80,18 @@ static void on_written(GObject *source, GAsyncResult *result, gpointer data)
     Direction *direction = data;
     gsize written = 0;
     bool ok = g_output_stream_write_all_finish(G_OUTPUT_STREAM(source), result, &written, NULL);
-    *direction->count += written;
-    if (ok) {
+    Tunnel *tunnel = direction->tunnel;
+    const char *over = tb_asked_count(tunnel->asked, direction->sent, written);
+    if (ok && !over) {
         read_more(direction);
         return;
     }
+    if (over && !tunnel->over) {
+        tunnel->over = over;
+        g_socket_shutdown(tunnel->client_socket, TRUE, TRUE, NULL);
+        g_socket_shutdown(g_socket_connection_get_socket(tunnel->server), TRUE, TRUE, NULL);
+    }
     /* Nobody takes it: the one who sends it hears of that by the other direction's end. */
-    Tunnel *tunnel = direction->tunnel;
     Direction *other = direction == &tunnel->up ? &tunnel->down : &tunnel->up;
     g_socket_shutdown(other->to, TRUE, TRUE, NULL);
     direction_over(direction);
@@ -119,7 +126,7 @@ static void on_hello_written(GObject *source, GAsyncResult *result, gpointer dat
         end(tunnel, TB_NET_FAILED, "the host has hung up");
         return;
     }
-    tunnel->asked->event.sent += written;
+    tb_asked_count(tunnel->asked, true, written);
     read_more(&tunnel->up);
     read_more(&tunnel->down);
 }
@@ -182,12 +189,11 @@ static void on_answered(SoupServerMessage *message, gpointer data)
                              .in = g_io_stream_get_input_stream(tunnel->client),
                              .out = g_io_stream_get_output_stream(server),
                              .to = g_socket_connection_get_socket(tunnel->server),
-                             .count = &tunnel->asked->event.sent};
+                             .sent = true};
     tunnel->down = (Direction){.tunnel = tunnel,
                                .in = g_io_stream_get_input_stream(server),
                                .out = g_io_stream_get_output_stream(tunnel->client),
-                               .to = tunnel->client_socket,
-                               .count = &tunnel->asked->event.received};
+                               .to = tunnel->client_socket};
     read_hello(tunnel);
 }
 

@@ -6,6 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "util/auto.h"
 #include "util/error.h"
@@ -13,12 +17,18 @@
 
 #define LIST_LIMIT ((size_t)1 << 30)
 
+static TbCommand *list_command(TbGit *git, const char *index)
+{
+    TbCommand *command = tb_git_command(git, "ls-files", NULL, index);
+    tb_command_add(command, "-s", "-z", NULL);
+    return command;
+}
+
 GBytes *tb_index_list(TbGit *git, const char *index, GError **error)
 {
     if (!g_file_test(index, G_FILE_TEST_EXISTS))
         return g_bytes_new_static("", 0);
-    g_autoptr(TbCommand) command = tb_git_command(git, "ls-files", NULL, index);
-    tb_command_add(command, "-s", "-z", NULL);
+    g_autoptr(TbCommand) command = list_command(git, index);
     tb_command_set_stdout_limit(command, LIST_LIMIT);
     GBytes *out = NULL;
     return tb_command_run(command, &out, error) ? out : NULL;
@@ -59,6 +69,50 @@ static bool is_attributes(const char *path, const char *end)
     return at >= path && memcmp(at, name, sizeof name) == 0 && (at == path || at[-1] == '/');
 }
 
+struct TbBaseList {
+    TbChild *child;
+    int fd; /* memory file: what git says */
+};
+
+TbBaseList *tb_base_list_start(TbGit *git, const char *index)
+{
+    g_autoptr(TbBaseList) list = g_new0(TbBaseList, 1);
+    list->fd = memfd_create("base-list", MFD_CLOEXEC);
+    g_autoptr(TbCommand) command = list_command(git, index);
+    tb_command_set_stdout_fd(command, list->fd);
+    if (list->fd >= 0 && g_file_test(index, G_FILE_TEST_EXISTS))
+        list->child = tb_command_start(command, NULL);
+    return list->child ? g_steal_pointer(&list) : NULL;
+}
+
+void tb_base_list_free(TbBaseList *list)
+{
+    if (!list)
+        return;
+    g_clear_pointer(&list->child, tb_child_free);
+    tb_clear_fd(&list->fd);
+    g_free(list);
+}
+
+/* What the child has said; NULL unless it has ended well by now. */
+static GBytes *list_take(TbBaseList *list)
+{
+    int status = 0;
+    struct stat st;
+    if (!list || !tb_child_poll(list->child, &status) || !WIFEXITED(status) ||
+        WEXITSTATUS(status) != 0 || fstat(list->fd, &st) != 0 || st.st_size > (off_t)LIST_LIMIT)
+        return NULL;
+    g_autofree char *text = g_malloc((size_t)st.st_size + 1);
+    for (off_t done = 0; done < st.st_size;) {
+        ssize_t got = pread(list->fd, text + done, (size_t)(st.st_size - done), done);
+        if (got <= 0)
+            return NULL;
+        done += got;
+    }
+    text[st.st_size] = '\0';
+    return g_bytes_new_take(g_steal_pointer(&text), (gsize)st.st_size);
+}
+
 static bool base_parse(TbBase *base, GError **error)
 {
     gsize size = 0;
@@ -77,12 +131,14 @@ static bool base_parse(TbBase *base, GError **error)
     return true;
 }
 
-TbBase *tb_base_new(TbGit *git, const char *index, GError **error)
+TbBase *tb_base_new(TbGit *git, const char *index, TbBaseList *list, GError **error)
 {
     g_autoptr(TbBase) base = g_new0(TbBase, 1);
     base->array = g_array_new(FALSE, FALSE, sizeof(TbBaseEntry));
     base->oid_length = tb_git_oid_length(git);
-    base->text = tb_index_list(git, index, error);
+    base->text = list_take(list);
+    if (!base->text)
+        base->text = tb_index_list(git, index, error);
     if (!base->text || !base_parse(base, error))
         return NULL;
     return g_steal_pointer(&base);

@@ -26,8 +26,9 @@ typedef struct {
     GArray *array;
 } TbBase;
 
-/* Reads the index file `index` (none there: no entries). */
-TbBase *tb_base_new(TbGit *git, const char *index, GError **error);
+/* Reads the index file `index` (none there: no entries). `list`, which may be NULL, is one that was
+ * started for it. */
+TbBase *tb_base_new(TbGit *git, const char *index, TbBaseList *list, GError **error);
 void tb_base_free(TbBase *base);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbBase, tb_base_free)
 

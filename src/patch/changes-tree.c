@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The result tree: a copy of the base index, the removals and additions fed to it, and then what
- * differs between the trees compared with what must. update-index drops paths it does not like and
- * lets a later entry push out an earlier one, both with exit status 0; the comparison makes that an
- * error instead of a silent loss.
+ * The result tree: the base tree with the removals and additions, and then what differs between
+ * the trees compared with what must. git lets a later entry push out an earlier one without a word;
+ * the comparison makes that an error instead of a silent loss.
  */
 #include "patch/changes-private.h"
 
@@ -12,17 +11,9 @@
 
 #include "util/error.h"
 
-#define RESULT_INDEX "taskbox-result-index"
-
-typedef struct {
-    const char *path;
-    const char *oid;
-    uint32_t mode;
-} Added;
-
 static gint added_compare(gconstpointer a, gconstpointer b)
 {
-    return strcmp(((const Added *)a)->path, ((const Added *)b)->path);
+    return strcmp(((const TbTreeEntry *)a)->path, ((const TbTreeEntry *)b)->path);
 }
 
 static uint32_t item_mode(const Item *item)
@@ -62,7 +53,7 @@ static GPtrArray *finish_blobs(TbChanges *changes, GError **error)
 /* Everything the box has new, sorted as an index is. */
 static GArray *collect_added(TbChanges *changes, const GPtrArray *oids, GError **error)
 {
-    g_autoptr(GArray) added = g_array_new(FALSE, FALSE, sizeof(Added));
+    g_autoptr(GArray) added = g_array_new(FALSE, FALSE, sizeof(TbTreeEntry));
     for (uint32_t i = 0; i < changes->items->len; i++) {
         const Item *item = changes_item(changes, i);
         if (item->fate != FATE_CARRIED)
@@ -72,44 +63,27 @@ static GArray *collect_added(TbChanges *changes, const GPtrArray *oids, GError *
             tb_error_set(error, TB_ERROR_INTERNAL, "a file of the box was not stored");
             return NULL;
         }
-        Added entry = {.path = item->path, .oid = oid, .mode = item_mode(item)};
+        TbTreeEntry entry = {.path = item->path, .oid = oid, .mode = item_mode(item)};
         g_array_append_val(added, entry);
     }
     g_array_sort(added, added_compare);
     return g_steal_pointer(&added);
 }
 
-/* What update-index is told: first what goes, then what comes. */
-static GString *index_info(const TbChanges *changes, const GArray *added)
+/* What changes: all that goes, and what comes. */
+static GArray *tree_entries(const TbChanges *changes, const GArray *added)
 {
     const TbBase *base = changes->base;
-    GString *info = g_string_new(NULL);
-    g_autofree char *zeros = g_strnfill(base->oid_length, '0');
-    for (size_t i = 0; i < base->count; i++) {
-        if (!base->entries[i].removed)
-            continue;
-        g_string_append_printf(info, "0 %s\t%s", zeros, base->entries[i].path);
-        g_string_append_c(info, '\0');
-    }
-    for (guint i = 0; i < added->len; i++) {
-        const Added *entry = &g_array_index(added, Added, i);
-        g_string_append_printf(info, "%o %s\t%s", entry->mode, entry->oid, entry->path);
-        g_string_append_c(info, '\0');
-    }
-    return info;
+    GArray *entries = g_array_new(FALSE, FALSE, sizeof(TbTreeEntry));
+    for (size_t i = 0; i < base->count; i++)
+        if (base->entries[i].removed)
+            g_array_append_val(entries, ((TbTreeEntry){.path = base->entries[i].path}));
+    return g_array_append_vals(entries, added->data, added->len);
 }
 
-static bool update_index(TbChanges *changes, const char *index, const GString *info, GError **error)
+static const TbTreeEntry *find_added(const GArray *added, const char *path)
 {
-    g_autoptr(TbCommand) command = tb_git_command(changes->git, "update-index", NULL, index);
-    tb_command_add(command, "-z", "--index-info", NULL);
-    tb_command_set_stdin_bytes(command, info->str, info->len);
-    return tb_command_run(command, NULL, error);
-}
-
-static const Added *find_added(const GArray *added, const char *path)
-{
-    const Added wanted = {.path = path};
+    const TbTreeEntry wanted = {.path = path};
     return added->len ? bsearch(&wanted, added->data, added->len, sizeof wanted, added_compare)
                       : NULL;
 }
@@ -127,7 +101,7 @@ static size_t count_expected(const TbChanges *changes, const GArray *added)
     for (size_t i = 0; i < base->count; i++)
         count += base->entries[i].removed;
     for (guint i = 0; i < added->len; i++) {
-        const Added *entry = &g_array_index(added, Added, i);
+        const TbTreeEntry *entry = &g_array_index(added, TbTreeEntry, i);
         const TbBaseEntry *old = tb_base_find(base, entry->path, strlen(entry->path));
         if (old && old->removed)
             count -= same_entry(base, old, entry->mode, entry->oid) ? 2 : 1;
@@ -140,7 +114,7 @@ static bool was_told(const TbChanges *changes, const GArray *added, const TbPatc
 {
     const TbBase *base = changes->base;
     const TbBaseEntry *old = tb_base_find(base, file->path, strlen(file->path));
-    const Added *entry = find_added(added, file->path);
+    const TbTreeEntry *entry = find_added(added, file->path);
     bool gone = file->old_mode
                     ? old && old->removed && same_entry(base, old, file->old_mode, file->old_oid)
                     : !old;
@@ -159,8 +133,7 @@ static bool check_tree(TbChanges *changes, const char *tree, const GArray *added
     for (guint i = 0; fine && i < changes->files->len; i++)
         fine = was_told(changes, added, changes->files->pdata[i]);
     return fine || tb_error_set(error, TB_ERROR_INTERNAL,
-                                "cannot make the result tree: git's index does not hold what it "
-                                "was told");
+                                "cannot make the result tree: it does not hold what git was told");
 }
 
 char *tb_changes_result_tree(TbChanges *changes, GError **error)
@@ -178,17 +151,14 @@ char *tb_changes_result_tree(TbChanges *changes, GError **error)
     g_autoptr(GArray) added = oids ? collect_added(changes, oids, error) : NULL;
     if (!added)
         return NULL;
-    g_autofree char *index = g_build_filename(tb_git_path(changes->git), RESULT_INDEX, NULL);
-    g_autoptr(GString) info = index_info(changes, added);
+    g_autoptr(GArray) entries = tree_entries(changes, added);
     g_clear_pointer(&changes->files, g_ptr_array_unref);
-    if (info->len == 0) {
+    if (entries->len == 0) {
         changes->files = tb_patch_list_new();
         return g_strdup(changes->base_tree);
     }
-    if (!tb_index_copy(changes->base_index, index, error) ||
-        !update_index(changes, index, info, error))
-        return NULL;
-    g_autoptr(TbCommand) command = tb_git_command(changes->git, "write-tree", NULL, index);
-    g_autofree char *tree = tb_git_run_oid(changes->git, command, error);
+    g_autofree char *tree =
+        tb_git_change_tree(changes->git, changes->base_tree,
+                           (const TbTreeEntry *)(void *)entries->data, entries->len, error);
     return tree && check_tree(changes, tree, added, error) ? g_steal_pointer(&tree) : NULL;
 }

@@ -25,9 +25,9 @@ const TbPatchLimits tb_patch_limits_default = {
     .max_patch = (uint64_t)512 << 20,
 };
 
-TbChanges *tb_changes_new(TbGit *git, const char *base_index, const char *base_tree,
-                          const char *excludes_file, const char *info_exclude,
-                          const TbPatchLimits *limits, GError **error)
+TbChanges *tb_changes_new(TbGit *git, const char *base_index, TbBaseList *list,
+                          const char *base_tree, const char *excludes_file,
+                          const char *info_exclude, const TbPatchLimits *limits, GError **error)
 {
     g_autoptr(TbChanges) changes = g_new0(TbChanges, 1);
     changes->git = git;
@@ -44,7 +44,7 @@ TbChanges *tb_changes_new(TbGit *git, const char *base_index, const char *base_t
     changes->left_out = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     changes->masked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     changes->lost_deletes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    changes->base = tb_base_new(git, base_index, error);
+    changes->base = tb_base_new(git, base_index, list, error);
     return changes->base ? g_steal_pointer(&changes) : NULL;
 }
 

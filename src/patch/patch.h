@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * From what the guest exported to a result tree and a patch, by SECURITY recipe: strict paths,
- * our own blobs, update-index --index-info with the entries counted, diff-tree, and the proof that
- * the patch gives the result tree again.
+ * our own blobs, a tree that differs from the base's in just what was told, diff-tree, and the
+ * proof that the patch gives the result tree again.
  */
 #pragma once
 
@@ -21,12 +21,20 @@ extern const TbPatchLimits tb_patch_limits_default;
 
 typedef struct TbChanges TbChanges;
 
+/* git's list of the base, begun while there is time: 100,000 files take 50 ms. NULL when it cannot
+ * be, which costs nothing but that time. Ends with tb_base_list_free, and before `git`. */
+typedef struct TbBaseList TbBaseList;
+TbBaseList *tb_base_list_start(TbGit *git, const char *index);
+void tb_base_list_free(TbBaseList *list);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbBaseList, tb_base_list_free)
+
 /* `git` and `base_index` are what tb_project_base_tree left; `base_tree` its id. `excludes_file`,
  * which may be NULL, is the user's own global ignore file; `info_exclude` the repository's. What is
- * ignored is decided by the .gitignore files in the base tree. */
-TbChanges *tb_changes_new(TbGit *git, const char *base_index, const char *base_tree,
-                          const char *excludes_file, const char *info_exclude,
-                          const TbPatchLimits *limits, GError **error);
+ * ignored is decided by the .gitignore files in the base tree. `list` (may be NULL) was started for
+ * the same index. */
+TbChanges *tb_changes_new(TbGit *git, const char *base_index, TbBaseList *list,
+                          const char *base_tree, const char *excludes_file,
+                          const char *info_exclude, const TbPatchLimits *limits, GError **error);
 void tb_changes_free(TbChanges *changes);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbChanges, tb_changes_free)
 
@@ -80,10 +88,9 @@ typedef struct {
 /* Writes the mail-style patch (git am and git apply take it; git am wants --keep-cr for files with
  * CRLF line ends, and its author and date are the header's) to `name` in `dirfd`, atomically.
  * An empty difference writes an empty-bodied patch with files == 0. Before it gets its name it is
- * read back and proved like any other (tb_patch_prove); a patch that is there is verified. */
-bool tb_patch_write(TbGit *git, const char *base_index, const TbPatchHeader *header,
-                    const TbPatchLimits *limits, int dirfd, const char *name, TbPatchStat *stat,
-                    GError **error);
+ * read back and proved (tb_patch_prove_files); a patch that is there is verified. */
+bool tb_patch_write(TbGit *git, const TbPatchHeader *header, const TbPatchLimits *limits, int dirfd,
+                    const char *name, TbPatchStat *stat, GError **error);
 
 /* What a patch file says of itself, its head and end read strictly (parse.h), and where its diff
  * part is: the bytes between the "---" line and the signature. */
@@ -103,10 +110,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbPatchInfo, tb_patch_info_free)
 
 /* Applies the diff part, as it is in `fd`, to the base in a private index and requires the result
  * tree and paths that tb_path_check lets through; else TB_ERROR_VERIFY. `base_index` is an index
- * file that holds the base tree; `files` (array of TbPatchFile) is what differs between the trees,
- * NULL: it is found out. */
+ * file that holds the base tree; the result tree need not be there. */
 bool tb_patch_prove(TbGit *git, const char *base_index, const TbPatchInfo *info, int fd,
-                    const GPtrArray *files, GError **error);
+                    GError **error);
+
+/* The same where both trees are there and `files` (array of TbPatchFile) is what differs between
+ * them, as tb_patch_files says: costs as much as that, not as the base. */
+bool tb_patch_prove_files(TbGit *git, const TbPatchInfo *info, int fd, const GPtrArray *files,
+                          GError **error);
 
 /* Per-file changes between two trees, from diff-tree --raw -z -M-less. */
 typedef struct {

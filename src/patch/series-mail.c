@@ -42,7 +42,7 @@ static bool prove(TbGit *git, const TbSeriesMail *mail, const char *index, const
                               .result_tree = (char *)(uintptr_t)mail->to_tree,
                               .offset = part->offset,
                               .length = part->length};
-    return tb_command_run(read, NULL, error) && tb_patch_prove(git, index, &info, fd, NULL, error);
+    return tb_command_run(read, NULL, error) && tb_patch_prove(git, index, &info, fd, error);
 }
 
 static bool changes_something(const TbSeriesMail *mail)

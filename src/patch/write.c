@@ -79,8 +79,8 @@ static bool write_patch(TbGit *git, const TbPatchHeader *header, bool empty, Sin
 }
 
 /* Read back from the disk: it says what it should, and is what it says. */
-static bool prove(TbGit *git, const char *base_index, const TbPatchHeader *header,
-                  const GPtrArray *files, int fd, GError **error)
+static bool prove(TbGit *git, const TbPatchHeader *header, const GPtrArray *files, int fd,
+                  GError **error)
 {
     g_autoptr(TbPatchInfo) info =
         tb_patch_info_read(fd, &(TbPatchLimits){.max_patch = UINT64_MAX}, error);
@@ -89,7 +89,7 @@ static bool prove(TbGit *git, const char *base_index, const TbPatchHeader *heade
     if (strcmp(info->base_tree, header->base_tree) != 0 ||
         strcmp(info->result_tree, header->result_tree) != 0)
         return tb_error_set(error, TB_ERROR_VERIFY, "the patch names other trees than the task's");
-    return tb_patch_prove(git, base_index, info, fd, files, error);
+    return tb_patch_prove_files(git, info, fd, files, error);
 }
 
 static void add_up(const GPtrArray *files, TbPatchStat *stat)
@@ -117,9 +117,8 @@ static bool publish(int fd, int dirfd, const char *temporary, const char *name, 
     return true;
 }
 
-bool tb_patch_write(TbGit *git, const char *base_index, const TbPatchHeader *header,
-                    const TbPatchLimits *limits, int dirfd, const char *name, TbPatchStat *stat,
-                    GError **error)
+bool tb_patch_write(TbGit *git, const TbPatchHeader *header, const TbPatchLimits *limits, int dirfd,
+                    const char *name, TbPatchStat *stat, GError **error)
 {
     g_autoptr(GPtrArray) files = tb_patch_files(git, header->base_tree, header->result_tree, error);
     if (!files)
@@ -135,8 +134,7 @@ bool tb_patch_write(TbGit *git, const char *base_index, const TbPatchHeader *hea
         return tb_error_set_errno(error, errno, "cannot create '%s'", temporary);
     Sink sink = {.fd = fd, .limit = limits ? limits->max_patch : tb_patch_limits_default.max_patch};
     bool done = write_patch(git, header, files->len == 0, &sink, error) &&
-                prove(git, base_index, header, files, fd, error) &&
-                publish(fd, dirfd, temporary, name, error);
+                prove(git, header, files, fd, error) && publish(fd, dirfd, temporary, name, error);
     if (!done) {
         unlinkat(dirfd, temporary, 0);
         return false;

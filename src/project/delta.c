@@ -154,7 +154,7 @@ bool tb_delta_outgrows(const TbManifest *manifest, TbScan *scan)
 {
     TbDelta delta = {.scan = scan, .ops = g_array_new(FALSE, FALSE, sizeof(Op))};
     merge(&delta, manifest);
-    if (tb_scan_without_history(scan) || scan->project->history.kind == TB_HISTORY_DEPTH)
+    if (tb_scan_without_history(scan) || scan->project->history.depth > 0)
         forget_git(&delta);
     guint entries = delta.ops->len;
     g_array_unref(delta.ops);

@@ -308,7 +308,7 @@ bool tb_scan_make_history(TbScan *scan, TbGit *git, const char *base_index, cons
         return true;
     if (!none && scan->masked_tracked > 0)
         return refuse(scan, error);
-    if (!none && (history->kind != TB_HISTORY_DEPTH || !head)) {
+    if (!none && (history->depth == 0 || !head)) {
         *words = g_strdup("full");
         return true;
     }

@@ -38,7 +38,7 @@ uint32_t tb_project_gid(const TbProject *project);
 typedef enum { TB_HISTORY_AUTO, TB_HISTORY_FULL, TB_HISTORY_DEPTH, TB_HISTORY_NONE } TbHistoryKind;
 typedef struct {
     TbHistoryKind kind;
-    unsigned depth; /* commits, with DEPTH */
+    unsigned depth; /* commits, with DEPTH; with AUTO instead of all, 0: all */
 } TbHistory;
 
 /* What the box is not to see, on top of the mask list (docs/masks.md). The patterns are lines of a

@@ -268,6 +268,20 @@ TbFindings *tb_findings_find(TbGit *git, const char *base_tree, const char *resu
     return g_steal_pointer(&findings);
 }
 
+void tb_findings_add(TbFindings *findings, const char *rule, char *detail)
+{
+    for (size_t i = 0; i < tb_rule_count; i++) {
+        TbRuleScan scan = {.rule = &tb_rules[i], .findings = findings};
+        if (strcmp(tb_rules[i].name, rule) != 0)
+            continue;
+        findings->counts[tb_rules[i].severity]++;
+        add(&scan, NULL, 0, detail);
+        g_ptr_array_sort(findings->list, compare);
+        return;
+    }
+    g_assert_not_reached();
+}
+
 const char **tb_findings_high_rules(const TbFindings *findings, bool commits)
 {
     GPtrArray *names = g_ptr_array_new();

@@ -47,6 +47,10 @@ TbFindings *tb_findings_find(TbGit *git, const char *base_tree, const char *resu
 bool tb_findings_add_commits(TbFindings *findings, TbGit *git, const char *base_tree,
                              const char *result_tree, const GPtrArray *series, GError **error);
 
+/* Adds one that is not about a file: of the rule called `rule`, which must be in the table;
+ * `detail` (taken) is escaped already. */
+void tb_findings_add(TbFindings *findings, const char *rule, char *detail);
+
 /* Names of the rules of severity high that have fired, each once; ends with NULL (g_free: the
  * names are the findings'). With `commits` those of the commits, too. */
 const char **tb_findings_high_rules(const TbFindings *findings, bool commits);

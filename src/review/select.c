@@ -2,12 +2,9 @@
 #include "review/select.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "util/error.h"
 #include "util/escape.h"
-
-#define INDEX_NAME "selection-index"
 
 static bool is_plain(uint32_t mode)
 {
@@ -183,37 +180,17 @@ static bool decide(const TbSelection *selection, GArray *choices, GPtrArray **oi
     return true;
 }
 
-/* Removals first: what takes their place must not be taken away by them. */
-static void append_entries(GString *text, const GArray *choices, bool removals, unsigned oid_length)
+static char *write_tree(const TbSelection *selection, const GArray *choices, GError **error)
 {
+    g_autoptr(GArray) entries = g_array_new(FALSE, FALSE, sizeof(TbTreeEntry));
     for (guint i = 0; i < choices->len; i++) {
         const Choice *choice = &g_array_index(choices, Choice, i);
-        if (choice->accepted == 0 || (choice->mode == 0) != removals)
-            continue;
-        g_autofree char *none = g_strnfill(oid_length, '0');
-        g_string_append_printf(text, "%o %s\t%s", choice->mode, removals ? none : choice->oid,
-                               choice->file->path);
-        g_string_append_c(text, '\0');
+        TbTreeEntry entry = {choice->file->path, choice->oid, choice->mode};
+        if (choice->accepted > 0)
+            g_array_append_val(entries, entry);
     }
-}
-
-static char *write_tree(const TbSelection *selection, const GArray *choices, const char *index,
-                        GError **error)
-{
-    g_autoptr(TbCommand) read = tb_git_command(selection->git, "read-tree", NULL, index);
-    tb_command_add(read, selection->base_tree, NULL);
-    if (!tb_command_run(read, NULL, error))
-        return NULL;
-    g_autoptr(GString) entries = g_string_new(NULL);
-    append_entries(entries, choices, true, tb_git_oid_length(selection->git));
-    append_entries(entries, choices, false, tb_git_oid_length(selection->git));
-    g_autoptr(TbCommand) update = tb_git_command(selection->git, "update-index", NULL, index);
-    tb_command_add(update, "-z", "--index-info", NULL);
-    tb_command_set_stdin_bytes(update, entries->str, entries->len);
-    if (!tb_command_run(update, NULL, error))
-        return NULL;
-    g_autoptr(TbCommand) write = tb_git_command(selection->git, "write-tree", NULL, index);
-    return tb_git_run_oid(selection->git, write, error);
+    return tb_git_change_tree(selection->git, selection->base_tree,
+                              (const TbTreeEntry *)(void *)entries->data, entries->len, error);
 }
 
 static const TbPatchFile *find_file(const GPtrArray *files, const char *path)
@@ -258,10 +235,7 @@ char *tb_selection_tree(const TbSelection *selection, GError **error)
     g_autoptr(GPtrArray) oids = NULL;
     if (!decide(selection, choices, &oids, error))
         return NULL;
-    g_autofree char *index = g_build_filename(tb_git_path(selection->git), INDEX_NAME, NULL);
-    unlink(index);
-    g_autofree char *tree = write_tree(selection, choices, index, error);
-    unlink(index);
+    g_autofree char *tree = write_tree(selection, choices, error);
     if (!tree || !check(selection, choices, tree, error))
         return NULL;
     return g_steal_pointer(&tree);

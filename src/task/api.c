@@ -5,6 +5,7 @@
  */
 #include <taskbox/taskbox.h>
 
+#include "config/layers.h"
 #include "image/build.h"
 #include "image/store.h"
 #include "task/finish.h"

@@ -23,11 +23,30 @@ static bool keep(TbTask *task, const TbFindings *findings, GError **error)
     return true;
 }
 
+/* What was refused of the network, a finding a host. */
+static void add_refusals(const TbTask *task, TbFindings *findings)
+{
+    static const char *const rules[] = {[TB_REFUSED_PLACEHOLDER] = "placeholder",
+                                        [TB_REFUSED_FOREIGN] = "foreign-key",
+                                        [TB_REFUSED_OTHER] = "refused"};
+    for (guint i = 0; task->refusals && i < task->refusals->len; i++) {
+        const TbRefusal *refusal = task->refusals->pdata[i];
+        g_autofree char *port = g_strdup_printf(":%u", refusal->port);
+        g_autofree char *host = g_strconcat(refusal->host ? refusal->host : "other hosts",
+                                            refusal->host ? port : "", NULL);
+        tb_findings_add(findings, rules[refusal->kind],
+                        g_strdup_printf("%s, %" G_GUINT64_FORMAT " times%s%s", host, refusal->count,
+                                        *refusal->reason ? ": " : "", refusal->reason));
+    }
+}
+
 void tb_task_findings_make(TbTask *task, TbGit *git)
 {
     g_autoptr(GError) why = NULL;
     g_autoptr(TbFindings) findings =
         tb_findings_find(git, task->base_tree, task->result_tree, task->prompt, &why);
+    if (findings)
+        add_refusals(task, findings);
     if (findings && keep(task, findings, &why))
         return;
     g_autofree char *reason = tb_escape_name(why->message);

@@ -25,7 +25,27 @@ TbLimits tb_limits_merge(const TbLimits *first, const TbLimits *second)
         .files = (unsigned)first_of(first->files, second->files, patch->max_entries),
         .patch = first_of(first->patch, second->patch, patch->max_patch),
         .processes = (unsigned)first_of(first->processes, second->processes, 0),
+        .requests = (unsigned)first_of(first->requests, second->requests, 0),
+        .net_bytes = first_of(first->net_bytes, second->net_bytes, 0),
     };
+}
+
+static uint64_t lower(uint64_t value, uint64_t flag, uint64_t asked)
+{
+    return flag || !asked ? value : value ? MIN(value, asked) : asked;
+}
+
+void tb_limits_lower(TbLimits *limits, const TbLimits *flags, const TbLimits *asked)
+{
+    if (!flags->free_space)
+        limits->free_space = MAX(limits->free_space, asked->free_space);
+    limits->log = lower(limits->log, flags->log, asked->log);
+    limits->changes = lower(limits->changes, flags->changes, asked->changes);
+    limits->files = (unsigned)lower(limits->files, flags->files, asked->files);
+    limits->patch = lower(limits->patch, flags->patch, asked->patch);
+    limits->processes = (unsigned)lower(limits->processes, flags->processes, asked->processes);
+    limits->requests = (unsigned)lower(limits->requests, flags->requests, asked->requests);
+    limits->net_bytes = lower(limits->net_bytes, flags->net_bytes, asked->net_bytes);
 }
 
 static bool parse_size(const char *text, uint64_t *size, GError **error)
@@ -53,6 +73,7 @@ bool tb_limits_parse(const char *text, TbLimits *limits, GError **error)
         {"free-space", &limits->free_space, NULL}, {"log", &limits->log, NULL},
         {"changes", &limits->changes, NULL},       {"files", NULL, &limits->files},
         {"patch", &limits->patch, NULL},           {"processes", NULL, &limits->processes},
+        {"requests", NULL, &limits->requests},     {"net-bytes", &limits->net_bytes, NULL},
     };
     const char *value = strchr(text, '=');
     for (size_t i = 0; value && i < G_N_ELEMENTS(names); i++) {
@@ -66,8 +87,8 @@ bool tb_limits_parse(const char *text, TbLimits *limits, GError **error)
         return fine;
     }
     return tb_error_set(error, TB_ERROR_USAGE,
-                        "bad limit '%s' (NAME=VALUE with free-space, log, changes, files, patch or "
-                        "processes)",
+                        "bad limit '%s' (NAME=VALUE with free-space, log, changes, files, patch, "
+                        "processes, requests or net-bytes)",
                         text);
 }
 
@@ -116,12 +137,18 @@ char *tb_limits_text(const TbLimits *limits, unsigned cpus, uint64_t memory, uin
     g_autofree char *time = timeout ? tb_duration_format(timeout * 1000) : g_strdup("no timeout");
     g_autofree char *processes =
         limits->processes ? g_strdup_printf("%u processes, ", limits->processes) : g_strdup("");
+    g_autofree char *requests =
+        limits->requests ? g_strdup_printf(", %u requests", limits->requests) : g_strdup("");
+    g_autofree char *bytes = tb_size_format(limits->net_bytes);
+    g_autofree char *net =
+        limits->net_bytes ? g_strdup_printf(", %s of the network", bytes) : g_strdup("");
     g_autofree char *log = tb_size_format(limits->log);
     g_autofree char *changes = tb_size_format(limits->changes);
     g_autofree char *patch = tb_size_format(limits->patch);
     g_autofree char *space = tb_size_format(limits->free_space);
     return g_strdup_printf(
         "%u cpus, %s of memory, %s of disk, %s%s, log %s, changes %s in %u files, "
-        "patch %s, %s free on the host",
-        cpus, memory_text, disk_text, processes, time, log, changes, limits->files, patch, space);
+        "patch %s%s%s, %s free on the host",
+        cpus, memory_text, disk_text, processes, time, log, changes, limits->files, patch, requests,
+        net, space);
 }

@@ -12,6 +12,9 @@
 /* Those of `first` that are set, else those of `second`, else the defaults. */
 TbLimits tb_limits_merge(const TbLimits *first, const TbLimits *second);
 
+/* Each as small as `asked` has it (free-space: as large), but for those that `flags` sets. */
+void tb_limits_lower(TbLimits *limits, const TbLimits *flags, const TbLimits *asked);
+
 /* "NAME=VALUE" as of --limit into `limits`. TB_ERROR_USAGE. */
 bool tb_limits_parse(const char *text, TbLimits *limits, GError **error);
 

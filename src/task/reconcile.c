@@ -13,7 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "task/control.h"
 #include "task/write-project.h"
 #include "util/auto.h"
 #include "util/error.h"
@@ -42,6 +44,7 @@ static bool put_back(TbStore *store, TbTask *task, GError **error)
 
 static bool mend(TbStore *store, TbTask *task, GError **error)
 {
+    unlinkat(task->dirfd, TB_CONTROL_SOCKET, 0);
     if (has(task, "box") && !task->keep) {
         g_autofree char *box = tb_task_path(task, "box");
         if (!tb_box_clean(box, error))

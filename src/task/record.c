@@ -94,6 +94,7 @@ void tb_task_free(TbTask *task)
     g_strfreev(task->command);
     g_free(task->box_commit);
     g_ptr_array_unref(task->masked);
+    g_clear_pointer(&task->refusals, g_ptr_array_unref);
     g_ptr_array_unref(task->notes);
     g_ptr_array_unref(task->timings);
     tb_clear_fd(&task->dirfd);
@@ -235,6 +236,7 @@ char *tb_record_format(const TbTask *task)
     add_number(json, "exit_code", task->exit_code);
     add_number(json, "exit_signal", task->exit_signal);
     add_flag(json, "keep", task->keep);
+    add_flag(json, "tty", task->tty);
     if (task->has_patch) {
         json_builder_set_member_name(json, "patch");
         json_builder_begin_object(json);
@@ -381,6 +383,7 @@ bool tb_record_parse(TbTask *task, const char *text, size_t length, GError **err
     task->exit_code = (int)read_number(object, "exit_code");
     task->exit_signal = (int)read_number(object, "exit_signal");
     task->keep = read_flag(object, "keep");
+    task->tty = read_flag(object, "tty");
     JsonNode *patch = json_object_get_member(object, "patch");
     task->has_patch = patch && JSON_NODE_HOLDS_OBJECT(patch);
     if (task->has_patch) {

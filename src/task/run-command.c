@@ -20,8 +20,12 @@
 static bool on_output(int fd, const uint8_t *data, size_t length, void *user_data, GError **error)
 {
     Run *run = user_data;
-    return tb_task_log_append(run->log, data, length, error) &&
-           (!run->output || run->output->output(fd, data, length, run->output->user_data, error));
+    if (!tb_task_log_append(run->log, data, length, error))
+        return false;
+    tb_control_output(run->control, data, length);
+    if (run->front.terminal)
+        return tb_front_output(&run->front, data, length, error);
+    return !run->output || run->output->output(fd, data, length, run->output->user_data, error);
 }
 
 /* The first Ctrl-C is passed on, the second ends the command; either way its work is exported. A
@@ -33,16 +37,79 @@ static int on_interrupt(void *user_data)
     if (tb_interrupt_signal() != SIGINT || run->interrupts > 1)
         return -1;
     tb_interrupt_acknowledge();
-    tb_info("asking the command to stop; its changes will be kept (again: stop it now)");
+    if (!run->front.terminal)
+        tb_info("asking the command to stop; its changes will be kept (again: stop it now)");
     return SIGINT;
 }
 
-/* The task's box grows on the host's file system, which others need, too. */
+/* The task's box grows on the host's file system, which others need, too. A task that may have no
+ * more of the network would only try again and again. */
 static bool on_tick(void *user_data, GError **error)
 {
     Run *run = user_data;
-    run->out_of_space = !tb_limits_check_space(run->task, &run->limits, error);
+    tb_control_tick(run->control);
+    run->out_of_space = !tb_limits_check_space(run->task, &run->limits, error) ||
+                        !tb_network_check(&run->network, error);
     return !run->out_of_space;
+}
+
+static bool on_input(uint8_t *bytes, size_t *length, void *user_data, GError **error)
+{
+    Run *run = user_data;
+    return tb_front_input(&run->front, bytes, length, error);
+}
+
+static size_t on_poll(struct pollfd *fds, void *user_data)
+{
+    Run *run = user_data;
+    size_t own = tb_front_poll(&run->front, fds);
+    return own + tb_control_poll(run->control, fds + own, TB_EXEC_POLL - own);
+}
+
+static bool on_polled(const struct pollfd *fds, size_t count, void *user_data, GError **error)
+{
+    Run *run = user_data;
+    size_t own = run->front.terminal && tb_terminal_window_fd() >= 0;
+    if (own > 0)
+        tb_front_polled(&run->front, fds, run->session);
+    tb_control_polled(run->control, fds + own, count - own);
+    return true;
+}
+
+static bool on_side(unsigned process, const TbFrame *frame, void *user_data, GError **error)
+{
+    Run *run = user_data;
+    tb_control_side(run->control, process, frame);
+    return true;
+}
+
+static size_t more_input(uint8_t *bytes, size_t room, void *user_data)
+{
+    Run *run = user_data;
+    return tb_control_typed(run->control, bytes, room);
+}
+
+static bool on_hold(void *user_data)
+{
+    Run *run = user_data;
+    return tb_control_hold(run->control);
+}
+
+/* The command as the guest is to run it; the terminal is ours from here on. */
+static bool set_terminal(Run *run, TbExec *exec, TbExecHandlers *handlers, GError **error)
+{
+    if (!run->options->tty)
+        return true;
+    exec->pty = true;
+    exec->rows = 24;
+    exec->columns = 80;
+    exec->env = tb_front_env(&run->front, exec->env);
+    exec->fed = true;
+    handlers->more_input = more_input;
+    if (!run->options->pass_stdin || exec->stdin_fd != STDIN_FILENO || !tb_front_possible())
+        return true;
+    handlers->input = on_input;
+    return tb_front_begin(&run->front, exec, error);
 }
 
 static int stdin_of(Run *run, int *owned, GError **error)
@@ -67,7 +134,8 @@ bool run_command(Run *run, GError **error)
         return false;
     run->log = tb_task_log_open(task, run->limits.log, error);
     if (!run->log ||
-        !tb_limits_set_processes(run->session, &run->limits, run_deadline(SETUP_DEADLINE), error))
+        !tb_limits_set_processes(run->session, &run->limits, run_deadline(SETUP_DEADLINE), error) ||
+        !tb_network_trust(&run->network, run->session, run_deadline(SETUP_DEADLINE), error))
         return false;
     tb_autofd owned = -1;
     int stdin_fd = stdin_of(run, &owned, error);
@@ -81,13 +149,27 @@ bool run_command(Run *run, GError **error)
                    .stdin_fd = stdin_fd};
     if (tb_hole("box-env"))
         exec.env = (const char *const *)environ;
-    TbExecHandlers handlers = {
-        .output = on_output, .interrupt = on_interrupt, .tick = on_tick, .data = run};
+    TbExecHandlers handlers = {.output = on_output,
+                               .interrupt = on_interrupt,
+                               .tick = on_tick,
+                               .poll = on_poll,
+                               .polled = on_polled,
+                               .side = on_side,
+                               .hold = on_hold,
+                               .data = run};
+    if ((run->output && run->output->started &&
+         !run->output->started(task, run->output->user_data, error)) ||
+        !set_terminal(run, &exec, &handlers, error))
+        return false;
     uint64_t timeout = run->options->timeout ? run->options->timeout : run->settings->timeout;
     int64_t deadline = timeout && !tb_hole("timeout") ? run_deadline((int64_t)timeout * SECOND) : 0;
     TbExecResult result = {0};
     g_autoptr(GError) why = NULL;
+    tb_control_serve(run->control, run->session, exec.env, cwd, exec.pty);
     bool ran = tb_session_exec(run->session, &exec, &handlers, deadline, &result, &why);
+    bool left = run->front.left;
+    tb_front_clear(&run->front);
+    tb_control_end(run->control, result.code, result.signal);
     tb_network_end(&run->network, task);
     run_phase_end(run, "command");
     g_autoptr(GError) log_error = NULL;
@@ -107,6 +189,9 @@ bool run_command(Run *run, GError **error)
             g_strdup_printf("stopped after its timeout of %" G_GUINT64_FORMAT " s", timeout);
     } else if (run->out_of_space) {
         task->exit_code = 124;
+        task->cause = g_strdup(why->message);
+    } else if (left) {
+        task->exit_code = 128 + SIGKILL;
         task->cause = g_strdup(why->message);
     } else if (g_error_matches(why, TB_ERROR, TB_ERROR_INTERRUPTED)) {
         task->exit_code = 128 + tb_interrupt_signal();

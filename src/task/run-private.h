@@ -7,6 +7,8 @@
 #include "patch/patch.h"
 #include "project/project.h"
 #include "task/admission.h"
+#include "task/control.h"
+#include "task/front.h"
 #include "task/network.h"
 #include "task/run.h"
 #include "task/start.h"
@@ -17,7 +19,7 @@
 
 /* All that lives as long as the run. Freed in reverse order of use by run_clear. */
 typedef struct {
-    const TbSettings *settings;
+    TbSettings *settings; /* the project's are added */
     const TbRunOptions *options;
     const TbRunOutput *output;
     TbTask *task;
@@ -37,13 +39,16 @@ typedef struct {
     TbGit *git;
     TbDelta *delta;
     TbTaskLog *log;
+    TbBaseList *base_list; /* begun while the command runs */
     TbChanges *changes;
     char *base_index;
     TbLimits limits;
     TbPatchLimits patch_limits;
-    bool out_of_space; /* the command was stopped for it */
+    bool out_of_space; /* the command was stopped for it, or for a budget of the network */
     bool git_touched;  /* something in the project's .git changed */
     int interrupts;    /* while the command ran */
+    TbFront front;
+    TbControl *control;
     int64_t phase_start;
 } Run;
 

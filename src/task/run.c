@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/layers.h"
 #include "task/commits.h"
 #include "task/findings.h"
 #include "task/limit.h"
@@ -32,11 +33,14 @@ _Static_assert(TB_PROJECT_IMAGE_SIZE == TB_BOX_PROJECT_DISK_SIZE,
 
 static void run_clear(Run *run)
 {
+    tb_front_clear(&run->front);
+    g_clear_pointer(&run->control, tb_control_free);
     g_clear_pointer(&run->box, tb_box_free);
     tb_network_clear(&run->network);
     tb_start_clear(&run->start);
     g_clear_pointer(&run->admission, tb_admission_free);
     g_clear_pointer(&run->changes, tb_changes_free);
+    g_clear_pointer(&run->base_list, tb_base_list_free);
     g_clear_pointer(&run->log, tb_task_log_free);
     g_clear_pointer(&run->delta, tb_delta_free);
     g_clear_pointer(&run->git, tb_git_free);
@@ -91,11 +95,17 @@ static bool prepare(Run *run, GError **error)
     TbTask *task = run->task;
     run_phase_begin(run);
     task->prompt = g_strdup(options->prompt);
+    task->tty = options->tty;
     task->command = g_strdupv((char **)options->argv);
     if (!choose_accel(run, error))
         return false;
     if (options->argv) {
         run->argv = g_strdupv((char **)options->argv);
+    } else if (options->shell) {
+        static const char *const command[] = {"taskbox", "shell", NULL};
+        static const char *const login[] = {"/bin/sh", "-c", "exec \"$SHELL\" -l", NULL};
+        task->command = g_strdupv((char **)(uintptr_t)command);
+        run->argv = g_strdupv((char **)(uintptr_t)login);
     } else {
         run->agent = tb_settings_agent(run->settings, options->agent, error);
         if (!run->agent)
@@ -103,10 +113,11 @@ static bool prepare(Run *run, GError **error)
         run->argv = tb_agent_argv(run->agent, options->prompt);
         task->agent = g_strdup(run->agent->name);
     }
-    if (!tb_network_decide(&run->network, run->settings, options, run->agent, task, error))
-        return false;
     run->project = tb_project_open(options->dir ? options->dir : ".", error);
-    if (!run->project || !tb_task_set_masking(run->project, run->settings, options, error))
+    if (!run->project ||
+        !tb_settings_add_project(run->settings, tb_project_root(run->project), error) ||
+        !tb_network_decide(&run->network, run->settings, options, run->agent, task, error) ||
+        !tb_task_set_masking(run->project, run->settings, options, error))
         return false;
     task->project_root = g_strdup(tb_project_root(run->project));
     task->project_subdir = g_strdup(tb_project_subdir(run->project));
@@ -149,6 +160,8 @@ static bool set_limits(Run *run, GError **error)
     const TbLimits *limits = &run->limits;
     uint64_t timeout = run->options->timeout ? run->options->timeout : run->settings->timeout;
     run->limits = tb_limits_merge(&run->options->limits, &run->settings->limits);
+    if (run->settings->project)
+        tb_limits_lower(&run->limits, &run->options->limits, &run->settings->project->limits);
     /* What a stopped command has written is still in the box's memory, and comes. */
     if (!run->options->limits.free_space && !run->settings->limits.free_space)
         run->limits.free_space += shape->memory / 4;
@@ -184,7 +197,7 @@ static bool start_box(Run *run, GError **error)
     start->spec.project_dir = shared ? tb_project_root(run->project) : NULL;
     start->spec.network = tb_hole("network");
     run->box = tb_start_box(start, error);
-    if (!run->box || !tb_network_start(&run->network, run->task, error) || !open_git(run, error))
+    if (!run->box || !tb_network_start(&run->network, &run->limits, run->task, error) || !open_git(run, error))
         return false;
     run_phase_end(run, "start");
     return true;
@@ -277,6 +290,7 @@ static bool enter_box(Run *run, GError **error)
     if (!tb_session_mount(run->session, &mount, run_deadline(MOUNT_DEADLINE), error))
         return false;
     run_phase_end(run, "mount");
+    run->base_list = tb_base_list_start(run->git, run->base_index);
     return true;
 }
 
@@ -297,8 +311,9 @@ static bool export_changes(Run *run, GError **error)
     const char *excludes = tb_project_user_excludes(run->project);
     const char *common = tb_project_common_dir(run->project);
     g_autofree char *info = common ? g_build_filename(common, "info", "exclude", NULL) : NULL;
-    run->changes =
-        tb_changes_new(run->git, run->base_index, task->base_tree, excludes, info, limits, error);
+    run->changes = tb_changes_new(run->git, run->base_index, run->base_list, task->base_tree,
+                                  excludes, info, limits, error);
+    g_clear_pointer(&run->base_list, tb_base_list_free);
     if (!run->changes)
         return false;
     const GPtrArray *nested = tb_scan_nested(run->scan);
@@ -336,8 +351,8 @@ static bool write_patch(Run *run, GError **error)
     TbTask *task = run->task;
     g_autofree char *command = tb_task_subject(task);
     TbPatchHeader header = tb_task_patch_header(task, command, task->result_tree, time(NULL));
-    if (!tb_patch_write(run->git, run->base_index, &header, &run->patch_limits, task->dirfd,
-                        "patch", &task->stat, error))
+    if (!tb_patch_write(run->git, &header, &run->patch_limits, task->dirfd, "patch", &task->stat,
+                        error))
         return false;
     task->has_patch = task->verified = true;
     run_phase_end(run, "patch");
@@ -378,7 +393,7 @@ static void forget_refused(TbStore *store, TbTask **task)
     g_clear_pointer(task, tb_task_free);
 }
 
-bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions *options,
+bool tb_task_run(TbStore *store, TbSettings *settings, const TbRunOptions *options,
                  const TbRunOutput *output, TbTask **out, GError **error)
 {
     *out = NULL;
@@ -388,12 +403,14 @@ bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions 
     if (!run.task)
         return false;
     g_autoptr(GError) why = NULL;
-    bool ok = prepare(&run, &why) && start_box(&run, &why) && read_project(&run, &why) &&
-              enter_box(&run, &why) && run_command(&run, &why) && export_changes(&run, &why) &&
-              write_patch(&run, &why);
-    if (ok)
+    bool ok = (run.control = tb_control_open(run.task, &why)) && prepare(&run, &why) &&
+              start_box(&run, &why) && read_project(&run, &why) && enter_box(&run, &why) &&
+              run_command(&run, &why) &&
+              (options->no_patch || (export_changes(&run, &why) && write_patch(&run, &why)));
+    if (ok && !options->no_patch)
         take_commits(&run);
     if (!ok && run.task->state == TB_TASK_CREATED) {
+        g_clear_pointer(&run.control, tb_control_free);
         run.task = NULL;
         forget_refused(store, out);
         g_propagate_error(error, g_steal_pointer(&why));
@@ -406,5 +423,5 @@ bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions 
         g_propagate_error(error, g_steal_pointer(&why));
         return false;
     }
-    return tb_task_save(run.task, TB_TASK_READY, error);
+    return tb_task_save(run.task, options->no_patch ? TB_TASK_DISCARDED : TB_TASK_READY, error);
 }

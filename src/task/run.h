@@ -17,16 +17,20 @@ typedef struct {
     uint64_t timeout;      /* seconds for the task's command; 0: from the settings, else none */
     TbLimits limits;       /* those that are 0: from the settings */
     TbKeep keep;
-    const char *const *argv;    /* the command; NULL with a prompt */
-    const char *prompt;         /* for an agent */
-    const char *agent;          /* NULL: the settings' default */
-    bool pass_stdin;            /* our stdin is the command's */
+    const char *const *argv; /* the command; NULL with a prompt */
+    const char *prompt;      /* for an agent */
+    const char *agent;       /* NULL: the settings' default */
+    bool pass_stdin;         /* our stdin is the command's */
+    bool shell;              /* without argv: the user's login shell */
+    bool tty;                /* the command gets a terminal: ours where stdin and stdout are one */
+    bool no_patch;           /* what it changes is not wanted: the task ends discarded */
     const char *const *exclude; /* on top of the settings'; may be NULL, likewise below */
     const char *const *include;
     bool has_history;               /* false: as the settings say, else as it must be */
     unsigned history;               /* commits that go into the box */
     TbNet net;                      /* TB_NET_UNSET: from the settings, else by what is run */
     const char *const *allow_hosts; /* besides; may be NULL */
+    const char *const *secrets;     /* "NAME@HOST[,HOST]" (task/secrets.h); may be NULL */
     bool require_kvm;               /* refuse where the box would be emulated */
     bool cold;                      /* boot the box, even where it could be forked */
 } TbRunOptions;
@@ -34,6 +38,8 @@ typedef struct {
 typedef struct {
     /* The command's output as it comes; fd is 1 or 2. false ends the task with the error. */
     bool (*output)(int fd, const uint8_t *data, size_t length, void *user_data, GError **error);
+    /* The box is up and the command about to start. May be NULL; false as above. */
+    bool (*started)(const TbTask *task, void *user_data, GError **error);
     void *user_data;
 } TbRunOutput;
 
@@ -45,8 +51,9 @@ TbTemplate *tb_task_template(const TbSettings *settings, const TbRunOptions *opt
 
 /* Runs one task. *out is the task as soon as it has an id, on failure too (NULL before); free with
  * tb_task_free. True: the export is done and the patch is there, whatever the command's exit code
- * (task->exit_code). False: taskbox failed; the record says so, and the error. What is refused
- * before anything was started (no such image, agent or project) leaves no task: *out is NULL then.
+ * (task->exit_code); with `no_patch` there is none. False: taskbox failed; the record says so, and
+ * the error. What is refused before anything was started (no such image, agent or project) leaves
+ * no task: *out is NULL then.
  */
-bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions *options,
+bool tb_task_run(TbStore *store, TbSettings *settings, const TbRunOptions *options,
                  const TbRunOutput *output, TbTask **out, GError **error);

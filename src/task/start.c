@@ -8,8 +8,10 @@
 
 #include <unistd.h>
 
+#include "config/layers.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/units.h"
 
 #define BOOT_SECONDS 300 /* emulated and on a busy machine a boot can take a minute */
 #define FORK_SECONDS 60
@@ -18,7 +20,12 @@
 
 const char *tb_start_image(const TbRunOptions *options, const TbSettings *settings)
 {
-    return options->image ? options->image : settings->image ? settings->image : "debian";
+    return options->image ? options->image : settings->image;
+}
+
+static char *count_format(uint64_t count)
+{
+    return g_strdup_printf("%" G_GUINT64_FORMAT, count);
 }
 
 static uint64_t first_set(uint64_t a, uint64_t b, uint64_t c)
@@ -26,10 +33,18 @@ static uint64_t first_set(uint64_t a, uint64_t b, uint64_t c)
     return a ? a : b ? b : c;
 }
 
+/* Flag, variable or settings, image; what the project says lowers all but the first two. */
+#define SHAPE_OF(field, of_image, format)                                                          \
+    (options->field || (above && above->field)                                                     \
+         ? first_set(options->field, settings->field, 0)                                           \
+         : tb_settings_lower(first_set(0, settings->field, of_image),                              \
+                             project ? project->field : 0, #field, format))
+
 bool tb_start_shape(const TbRunOptions *options, const TbSettings *settings, const TbImage *image,
                     TbAccel accel, TbShape *shape, GError **error)
 {
-    uint64_t disk = first_set(options->disk, settings->disk, image->disk_size);
+    const TbSettings *project = settings->project, *above = settings->environment;
+    uint64_t disk = SHAPE_OF(disk, image->disk_size, tb_size_format);
     if (options->disk && disk < image->disk_size)
         return tb_error_set(error, TB_ERROR_USAGE,
                             "cannot make a box with a disk of %" G_GUINT64_FORMAT
@@ -38,8 +53,8 @@ bool tb_start_shape(const TbRunOptions *options, const TbSettings *settings, con
                             disk >> 20, image->disk_size >> 20);
     *shape = (TbShape){
         .image = image,
-        .cpus = (unsigned)first_set(options->cpus, settings->cpus, image->cpus),
-        .memory = first_set(options->memory, settings->memory, image->memory),
+        .cpus = (unsigned)SHAPE_OF(cpus, image->cpus, count_format),
+        .memory = SHAPE_OF(memory, image->memory, tb_size_format),
         .disk = MAX(disk, image->disk_size),
         .accel = accel,
         .uid = geteuid() ? geteuid() : 1000,

@@ -232,6 +232,17 @@ bool tb_task_is_locked(TbTask *task)
     return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
+/* The record tells, and when that taskbox died, the lock. */
+bool tb_task_is_alive(TbTask *task)
+{
+    if (!tb_task_reload(task, NULL) || !tb_task_state_unfinished(task->state))
+        return false;
+    if (tb_task_is_locked(task))
+        return true;
+    return tb_task_reload(task, NULL) && tb_task_state_unfinished(task->state) &&
+           tb_task_is_locked(task);
+}
+
 GPtrArray *tb_dir_names(int dirfd, const char *path, GError **error)
 {
     int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

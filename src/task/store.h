@@ -12,6 +12,7 @@
  *     apply/        journal of an apply
  *     undo          what it takes to take the apply back
  *     box/          the box, while it runs (or kept on purpose)
+ *     control       socket of the taskbox that works on it (task/control.h)
  *     lock          held (flock) by the taskbox that works on the task
  *
  * Beside them, .marks-BOOT/ID says that a task is unfinished or may be (task/marks.c).
@@ -69,12 +70,14 @@ typedef struct {
     char *accel;    /* "kvm", "tcg"; NULL until known */
     char *start;    /* how the box came to run: "fork", "boot"; NULL until it does */
     char **command; /* as asked for; NULL with a prompt */
+    bool tty;       /* the command has a terminal */
     char *prompt, *agent;
     bool exited;      /* the command came to an end: exit_code and exit_signal hold */
     int exit_code;    /* 0..255, 128 + signal */
     int exit_signal;  /* 0: none */
     char *net_policy; /* what it could reach, in words; NULL until that was decided */
     TbNetCounts net;
+    GPtrArray *refusals; /* of TbRefusal *: known while it runs; may be NULL */
     char *base_tree, *result_tree;
     char *base_commit;  /* what HEAD was when it began; NULL: no commit */
     char *applied_tree; /* what the last apply made of its base; NULL: not applied */
@@ -121,6 +124,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbTask, tb_task_free)
 bool tb_task_lock(TbTask *task, GError **error);
 /* Whether another process holds the lock now. */
 bool tb_task_is_locked(TbTask *task);
+/* Reads the record again: whether a taskbox still works on the task. */
+bool tb_task_is_alive(TbTask *task);
 /* Reads the record again (for those who follow a task they do not own). */
 bool tb_task_reload(TbTask *task, GError **error);
 

@@ -65,7 +65,7 @@ static bool prove(TbProject *project, TbGit *git, const TbPatchInfo *info, int f
         return false;
     if (from_files)
         *from_files = !there;
-    return tb_patch_prove(git, index, info, fd, NULL, error);
+    return tb_patch_prove(git, index, info, fd, error);
 }
 
 static bool verify_in(const char *scratch, TbProject *project, const TbPatchInfo *info, int fd,

@@ -43,6 +43,19 @@ TbCommand *tb_git_command(TbGit *git, const char *subcommand, const char *worktr
 /* Runs a command whose stdout is one object id and gives it back without the newline (g_free). */
 char *tb_git_run_oid(TbGit *git, TbCommand *command, GError **error);
 
+/* A path of a tree with what it is to become. */
+typedef struct {
+    const char *path;
+    const char *oid; /* hex; any when `mode` is 0 */
+    uint32_t mode;   /* as git has it; 0: removed */
+} TbTreeEntry;
+/* `tree` with these entries changed, whatever their order: what is removed goes first. Costs as
+ * much as the directories that change, not as the tree. What is removed is no directory of `tree`.
+ * The caller has judged the paths (patch/path.h), and compares: a later entry pushes out what is in
+ * its way. The new tree's id (g_free). See git-fast-import(1). */
+char *tb_git_change_tree(TbGit *git, const char *tree, const TbTreeEntry *entries, size_t count,
+                         GError **error);
+
 /*
  * Many blobs by one child (git fast-import, blob commands only: no path ever reaches it). The
  * bytes are stored as they are, without filters.

@@ -53,6 +53,14 @@ void tb_interrupt_install(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+void tb_interrupt_forked(void)
+{
+    int old = atomic_exchange(&wake_fd, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (old >= 0)
+        close(old);
+    atomic_store(&pending, 0);
+}
+
 int tb_interrupt_pending(void)
 {
     return atomic_load(&pending);

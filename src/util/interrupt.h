@@ -8,6 +8,9 @@
 /* Installs the handlers (and ignores SIGPIPE). Call once from main. Library users who do not call
  * it are never interrupted. */
 void tb_interrupt_install(void);
+/* In a child that goes on by itself: signals from here on are its own, and it is not woken for its
+ * parent's. */
+void tb_interrupt_forked(void);
 /* How many of these signals have arrived and were not yet acknowledged. */
 int tb_interrupt_pending(void);
 /* The last signal's number, 0 when none ever came. Not cleared by tb_interrupt_acknowledge. */

@@ -46,25 +46,38 @@ static bool end_stale(TbSession *session, int64_t deadline, GError **error)
         bool have;
         if (!tb_session_poll_frame(session, &frame, &have, error))
             return false;
-        if (have && frame.type == TB_MSG_EXIT)
-            session->stale = false;
-        else if (have && frame.type != TB_MSG_OUTPUT && frame.type != TB_MSG_CREDIT &&
-                 frame.type != TB_MSG_STARTED)
+        if (have && !tb_session_skip(session, &frame))
             return tb_session_breach(session, error, "frame 0x%02x came unasked", frame.type);
-        else if (!have && !tb_session_move(session, &wait, error))
+        if (!have && !tb_session_move(session, &wait, error))
             return false;
     }
     return true;
 }
 
+static void put_size(TbWriter *writer, unsigned rows, unsigned columns)
+{
+    tb_put_u16(writer, (uint16_t)MIN(rows, UINT16_MAX));
+    tb_put_u16(writer, (uint16_t)MIN(columns, UINT16_MAX));
+}
+
+static bool send_attach(TbSession *session, const TbExec *exec, int64_t deadline, GError **error)
+{
+    uint8_t payload[4];
+    TbWriter writer = tb_writer(payload, sizeof payload);
+    put_size(&writer, exec->rows, exec->columns);
+    return tb_session_send(session, TB_MSG_ATTACH, payload, writer.length, deadline, error);
+}
+
 static bool send_request(TbSession *session, const TbExec *exec, int64_t deadline, GError **error)
 {
+    if (exec->attach)
+        return send_attach(session, exec, deadline, error);
     static const char *const none[] = {NULL};
     g_autofree uint8_t *payload = g_malloc(TB_EXEC_LIMIT);
     TbWriter writer = tb_writer(payload, TB_EXEC_LIMIT);
     TbExecMessage message = {.as_root = exec->as_root,
                              .pty = exec->pty,
-                             .has_stdin = exec->stdin_fd >= 0,
+                             .has_stdin = exec->stdin_fd >= 0 || exec->fed,
                              .rows = (uint16_t)MIN(exec->rows, UINT16_MAX),
                              .columns = (uint16_t)MIN(exec->columns, UINT16_MAX),
                              .cwd = exec->cwd ? exec->cwd : "/",
@@ -102,21 +115,66 @@ static bool take_credit(Run *run, const TbFrame *frame, GError **error)
     return true;
 }
 
-static bool take_exit(Run *run, const TbFrame *frame, GError **error)
+static bool read_exit(const TbFrame *frame, TbExecResult *result)
 {
     TbReader reader = tb_reader(frame->payload, frame->length);
     uint32_t code = tb_get_u32(&reader), number = tb_get_u32(&reader);
-    if (!tb_reader_done(&reader) || code > 255 || number > 64 ||
-        (number != 0 && code != 128 + number))
+    *result = (TbExecResult){.code = (int)code, .signal = (int)number};
+    return tb_reader_done(&reader) && code <= 255 && number <= 64 &&
+           (number == 0 || code == 128 + number);
+}
+
+static bool take_exit(Run *run, const TbFrame *frame, GError **error)
+{
+    if (!read_exit(frame, &run->result))
         return tb_session_breach(run->session, error, "an exit status that cannot be");
-    run->result = (TbExecResult){.code = (int)code, .signal = (int)number};
     run->exited = true;
     run->session->stale = false;
     return true;
 }
 
+/* A side process says no more than it was given room for, and nothing after its end. */
+static bool take_side(Run *run, unsigned process, const TbFrame *frame, GError **error)
+{
+    TbSession *session = run->session;
+    TbExecResult result;
+    bool fine = process <= TB_SIDES && session->sides & 1u << process;
+    switch ((TbMessageType)frame->type) {
+    case TB_MSG_STARTED:
+        fine &= frame->length == 0;
+        break;
+    case TB_MSG_OUTPUT:
+        fine = fine && frame->length <= session->room[process];
+        if (fine)
+            session->room[process] -= frame->length;
+        fine &= tb_stream_fd(frame->stream) == 1 || tb_stream_fd(frame->stream) == 2;
+        break;
+    case TB_MSG_CREDIT:
+        fine &= frame->length == 4;
+        break;
+    case TB_MSG_EXIT:
+        fine &= read_exit(frame, &result);
+        break;
+    case TB_MSG_ERROR:
+        break;
+    default:
+        fine = false;
+    }
+    if (!fine)
+        return tb_session_breach(session, error, "frame 0x%02x of process %u", frame->type,
+                                 process);
+    if (frame->type == TB_MSG_EXIT || frame->type == TB_MSG_ERROR)
+        session->sides &= ~(1u << process);
+    return run->handlers->side(process, frame, run->handlers->data, error);
+}
+
 static bool take_frame(Run *run, const TbFrame *frame, GError **error)
 {
+    unsigned process = tb_stream_process(frame->stream);
+    if (process != 0 && tb_session_skip(run->session, frame))
+        return true;
+    if (process != 0)
+        return take_side(run, process, frame, error);
     if (!run->started && frame->type != TB_MSG_STARTED)
         return tb_session_breach(run->session, error, "frame 0x%02x before a process started",
                                  frame->type);
@@ -139,8 +197,10 @@ static bool take_frame(Run *run, const TbFrame *frame, GError **error)
 
 static bool pass_input(Run *run, GError **error)
 {
-    uint8_t buffer[INPUT_CHUNK];
-    ssize_t n = read(run->exec->stdin_fd, buffer, MIN(sizeof buffer, run->credit));
+    uint8_t buffer[INPUT_CHUNK + 1];
+    const TbExecHandlers *handlers = run->handlers;
+    bool changes = handlers && handlers->input;
+    ssize_t n = read(run->exec->stdin_fd, buffer, MIN(INPUT_CHUNK, run->credit - changes));
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return true;
     if (n < 0 && errno != EIO) /* EIO: a terminal that went away, or we are in its background */
@@ -149,9 +209,26 @@ static bool pass_input(Run *run, GError **error)
         run->input_open = false;
         n = 0;
     }
-    tb_session_queue(run->session, TB_MSG_STDIN, 0, buffer, (size_t)n);
-    run->credit -= (uint32_t)n;
+    size_t length = (size_t)n;
+    if (n > 0 && changes && !handlers->input(buffer, &length, handlers->data, error))
+        return false;
+    if (n == 0 || length > 0)
+        tb_session_queue(run->session, TB_MSG_STDIN, 0, buffer, length);
+    run->credit -= (uint32_t)length;
     return true;
+}
+
+static void feed(Run *run)
+{
+    uint8_t buffer[INPUT_CHUNK];
+    const TbExecHandlers *handlers = run->handlers;
+    if (!handlers || !handlers->more_input || run->credit == 0 ||
+        tb_session_queued(run->session) >= QUEUE_FOR_INPUT)
+        return;
+    size_t n = handlers->more_input(buffer, MIN(sizeof buffer, run->credit), handlers->data);
+    if (n > 0)
+        tb_session_queue(run->session, TB_MSG_STDIN, 0, buffer, n);
+    run->credit -= (uint32_t)n;
 }
 
 static bool heed_interrupt(Run *run, GError **error)
@@ -183,24 +260,87 @@ static bool tick(Run *run, GError **error)
 static bool run_step(Run *run, int64_t deadline, GError **error)
 {
     TbSession *session = run->session;
+    const TbExecHandlers *handlers = run->handlers;
+    struct pollfd others[TB_EXEC_POLL];
     bool wants_input =
-        run->input_open && run->credit > 0 && tb_session_queued(session) < QUEUE_FOR_INPUT;
+        run->input_open && run->credit > 1 && tb_session_queued(session) < QUEUE_FOR_INPUT;
     TbSessionWait wait = {.deadline = deadline,
                           .wake = run->next_tick,
                           .input_fd = wants_input ? run->exec->stdin_fd : -1,
-                          .ignore_interrupt = true};
+                          .ignore_interrupt = true,
+                          .others = others};
     TbFrame frame;
     bool have;
-    if (!heed_interrupt(run, error) || !tick(run, error) ||
-        !tb_session_poll_frame(session, &frame, &have, error))
+    if (!heed_interrupt(run, error) || !tick(run, error))
+        return false;
+    wait.hold = handlers && handlers->hold && handlers->hold(handlers->data);
+    have = false;
+    if (!wait.hold && !tb_session_poll_frame(session, &frame, &have, error))
         return false;
     if (have && !take_frame(run, &frame, error))
         return false;
+    if (!have && handlers && handlers->poll)
+        wait.n_others = handlers->poll(others, handlers->data);
     if (!have && !tb_session_move(session, &wait, error))
         return false;
+    if (wait.n_others > 0 && !handlers->polled(others, wait.n_others, handlers->data, error))
+        return false;
+    feed(run);
     if (have && deadline != 0 && g_get_monotonic_time() >= deadline && !run->exited)
         return tb_error_set(error, TB_ERROR_TIMEOUT, "the guest did not answer in time");
     return !wait.input_ready || pass_input(run, error);
+}
+
+void tb_session_window(TbSession *session, unsigned rows, unsigned columns)
+{
+    uint8_t payload[4];
+    TbWriter writer = tb_writer(payload, sizeof payload);
+    put_size(&writer, rows, columns);
+    tb_session_queue(session, TB_MSG_WINDOW, 0, payload, writer.length);
+}
+
+unsigned tb_session_side_start(TbSession *session, const void *payload, size_t length)
+{
+    unsigned process = 1;
+    while (process <= TB_SIDES && (session->sides | session->lost_sides) & 1u << process)
+        process++;
+    if (process > TB_SIDES)
+        return 0;
+    const uint8_t *at = payload;
+    uint16_t stream = tb_stream(process, 0);
+    for (; length > TB_FRAME_MAX; at += TB_FRAME_MAX, length -= TB_FRAME_MAX)
+        tb_session_queue(session, TB_MSG_EXEC_PART, stream, at, TB_FRAME_MAX);
+    tb_session_queue(session, TB_MSG_EXEC, stream, at, length);
+    session->sides |= 1u << process;
+    session->room[process] = TB_SIDE_WINDOW;
+    return process;
+}
+
+void tb_session_side_send(TbSession *session, unsigned process, TbMessageType type,
+                          const void *payload, size_t length)
+{
+    if (!(session->sides & 1u << process))
+        return;
+    if (type == TB_MSG_TAKEN) {
+        TbReader reader = tb_reader(payload, length);
+        session->room[process] += tb_get_u32(&reader);
+    }
+    tb_session_queue(session, type, tb_stream(process, 0), payload, length);
+}
+
+/* Whatever they still say is skipped by the calls to come. */
+static void lose_sides(TbSession *session)
+{
+    for (unsigned process = 1; process <= TB_SIDES; process++) {
+        if (!(session->sides & 1u << process))
+            continue;
+        uint8_t payload[4];
+        TbWriter writer = tb_writer(payload, sizeof payload);
+        tb_put_u32(&writer, SIGKILL);
+        tb_session_side_send(session, process, TB_MSG_SIGNAL, payload, writer.length);
+    }
+    session->lost_sides |= session->sides;
+    session->sides = 0;
 }
 
 bool tb_session_exec(TbSession *session, const TbExec *exec, const TbExecHandlers *handlers,
@@ -217,6 +357,7 @@ bool tb_session_exec(TbSession *session, const TbExec *exec, const TbExecHandler
         g_autoptr(GError) own = NULL;
         if (run_step(&run, deadline, &own))
             continue;
+        lose_sides(session);
         /* ERROR before STARTED: there is no process. */
         bool refused = !run.started && g_error_matches(own, TB_ERROR, TB_ERROR_GUEST);
         if (!session->broken && !refused) {
@@ -225,10 +366,12 @@ bool tb_session_exec(TbSession *session, const TbExec *exec, const TbExecHandler
             tb_session_flush(session, KILL_FLUSH_MS);
         }
         if (run.started && g_error_matches(own, TB_ERROR, TB_ERROR_TIMEOUT))
-            return tb_error_set(error, TB_ERROR_TIMEOUT, "'%s' did not end in time", exec->argv[0]);
+            return tb_error_set(error, TB_ERROR_TIMEOUT, "'%s' did not end in time",
+                                exec->argv ? exec->argv[0] : "it");
         g_propagate_error(error, g_steal_pointer(&own));
         return false;
     }
+    lose_sides(session);
     *result = run.result;
     return true;
 }

@@ -123,20 +123,24 @@ static bool check_due(const TbSessionWait *wait, GError **error)
 
 bool tb_session_move(TbSession *session, TbSessionWait *wait, GError **error)
 {
-    bool reads = session->in_start == session->in_end;
+    bool reads = session->in_start == session->in_end && !wait->hold;
     short events = (short)((reads ? POLLIN : 0) | (tb_session_queued(session) > 0 ? POLLOUT : 0));
-    struct pollfd fds[] = {
+    struct pollfd fds[4 + TB_EXEC_POLL] = {
         {.fd = session->fd, .events = events},
         {.fd = session->watch_fd, .events = POLLIN},
         {.fd = tb_interrupt_fd(), .events = POLLIN},
         {.fd = wait->input_fd, .events = POLLIN},
     };
     wait->input_ready = false;
+    for (size_t i = 0; i < wait->n_others; i++)
+        fds[4 + i] = wait->others[i];
     if (!check_due(wait, error))
         return false;
-    if (poll(fds, G_N_ELEMENTS(fds), poll_timeout(wait)) < 0)
+    if (poll(fds, 4 + wait->n_others, poll_timeout(wait)) < 0)
         return errno == EINTR || tb_error_set_errno(error, errno, "cannot wait for the guest");
     wait->input_ready = fds[3].revents != 0;
+    for (size_t i = 0; i < wait->n_others; i++)
+        wait->others[i].revents = fds[4 + i].revents;
     if (fds[1].revents != 0 && session->watch && !session->watch(session->watch_data, error)) {
         session->broken = true;
         return false;
@@ -172,12 +176,28 @@ bool tb_session_poll_frame(TbSession *session, TbFrame *frame, bool *have, GErro
         session->broken = true;
         return tb_error_set(error, TB_ERROR_GUEST, "guest: its program died and was started anew");
     }
-    return frame->type != TB_MSG_ERROR || guest_error(frame, error);
+    bool of_side = tb_stream_process(frame->stream) != 0;
+    return frame->type != TB_MSG_ERROR || of_side || guest_error(frame, error);
 }
 
-static bool skip_stale(TbSession *session, const TbFrame *frame)
+/* What lost side processes still say. */
+static bool skip_lost(TbSession *session, const TbFrame *frame)
 {
-    if (!session->stale)
+    unsigned process = tb_stream_process(frame->stream);
+    if (process == 0 || process > TB_SIDES || !(session->lost_sides & 1u << process))
+        return false;
+    if (frame->type == TB_MSG_EXIT || frame->type == TB_MSG_ERROR)
+        session->lost_sides &= ~(1u << process);
+    return frame->type == TB_MSG_EXIT || frame->type == TB_MSG_ERROR ||
+           frame->type == TB_MSG_OUTPUT || frame->type == TB_MSG_CREDIT ||
+           frame->type == TB_MSG_STARTED;
+}
+
+bool tb_session_skip(TbSession *session, const TbFrame *frame)
+{
+    if (skip_lost(session, frame))
+        return true;
+    if (!session->stale || tb_stream_process(frame->stream) != 0)
         return false;
     if (frame->type == TB_MSG_EXIT)
         session->stale = false;
@@ -192,7 +212,7 @@ bool tb_session_next_frame(TbSession *session, TbFrame *frame, int64_t deadline,
         bool have;
         if (!tb_session_poll_frame(session, frame, &have, error))
             return false;
-        if (have && !skip_stale(session, frame))
+        if (have && !tb_session_skip(session, frame))
             return true;
         /* A guest that sends without end must not keep us from looking at the clock. */
         if (have ? !check_due(&wait, error) : !tb_session_move(session, &wait, error))
@@ -232,7 +252,7 @@ bool tb_session_send(TbSession *session, TbMessageType type, const void *payload
         bool have;
         if (!tb_session_poll_frame(session, &frame, &have, error))
             return false;
-        if (have && !skip_stale(session, &frame))
+        if (have && !tb_session_skip(session, &frame))
             return tb_session_breach(session, error, "frame 0x%02x came unasked", frame.type);
         if (have ? !check_due(&wait, error) : !tb_session_move(session, &wait, error))
             return false;

@@ -16,8 +16,11 @@ struct TbSession {
     void *watch_data;
     bool clean; /* the first HELLO needs no padding */
     bool greeted;
-    bool broken; /* the guest broke the protocol or is gone: every further call fails */
-    bool stale;  /* OUTPUT, CREDIT and EXIT of a process nobody waits for may still come */
+    bool broken;         /* the guest broke the protocol or is gone: every further call fails */
+    bool stale;          /* OUTPUT, CREDIT and EXIT of a process nobody waits for may still come */
+    unsigned sides;      /* a bit for each side process that has not ended */
+    unsigned lost_sides; /* those of them nobody waits for */
+    uint32_t room[1 + TB_SIDES]; /* OUTPUT that each may still send */
     GByteArray *out;
     size_t out_start;
     size_t in_start, in_end;
@@ -32,6 +35,9 @@ typedef struct {
     int input_fd;          /* polled for reading, too; -1: none */
     bool input_ready;      /* out: it can be read or has ended */
     bool ignore_interrupt; /* the caller looks itself */
+    bool hold;             /* nothing is read */
+    struct pollfd *others; /* and these; may be NULL */
+    size_t n_others;
 } TbSessionWait;
 
 /* Marks the session broken and sets TB_ERROR_GUEST "guest: broke the protocol: ...". False. */
@@ -44,6 +50,8 @@ bool tb_session_usable(TbSession *session, GError **error);
 bool tb_session_move(TbSession *session, TbSessionWait *wait, GError **error);
 /* The next frame of the guest, if a whole one is here already. ERROR frames become the error. */
 bool tb_session_poll_frame(TbSession *session, TbFrame *frame, bool *have, GError **error);
+/* Whether the frame is of a process that nobody waits for. */
+bool tb_session_skip(TbSession *session, const TbFrame *frame);
 /* Waits for the next frame; what is left of a stale process is skipped. */
 bool tb_session_next_frame(TbSession *session, TbFrame *frame, int64_t deadline, GError **error);
 /* Waits for a frame of this type; another one is a breach. */

@@ -90,7 +90,7 @@ static bool take_answer(TbSession *session, const TbFrame *frame, const uint8_t 
                             "(build the image anew)",
                             hello.version, TB_PROTOCOL_VERSION);
     }
-    session->stale = hello.task != TB_TASK_NONE;
+    session->stale = hello.task != TB_PROCESS_NONE;
     session->greeted = true;
     return true;
 }
@@ -180,4 +180,12 @@ bool tb_session_seal(TbSession *session, int64_t deadline, GError **error)
 {
     TbWriter writer = tb_writer(NULL, 0);
     return request(session, TB_MSG_SEAL, &writer, deadline, error);
+}
+
+bool tb_session_stop(TbSession *session, bool now, int64_t deadline, GError **error)
+{
+    const uint8_t payload = now;
+    return tb_session_usable(session, error) &&
+           tb_session_send(session, TB_MSG_STOP, &payload, 1, deadline, error) &&
+           tb_session_expect_ok(session, TB_MSG_STOP, deadline, error);
 }

@@ -14,7 +14,10 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <poll.h>
 #include "channel/entry.h"
+#include "channel/frame.h"
+#include "channel/messages.h"
 
 typedef struct TbSession TbSession;
 
@@ -76,7 +79,11 @@ typedef struct {
     bool pty;     /* stdout and stderr are one terminal */
     unsigned rows, columns;
     int stdin_fd; /* -1: empty. Read as the guest takes it. */
+    bool fed;     /* has input without a stdin_fd, too: the handlers' `more_input` */
+    bool attach;  /* a control socket: take the terminal of the task's process instead */
 } TbExec;
+
+enum { TB_EXEC_POLL = 20 }; /* descriptors that handlers may add */
 
 typedef struct {
     /* fd is 1 or 2. false ends the call with the error; the process is then killed. */
@@ -88,6 +95,20 @@ typedef struct {
     /* Called about once a second. false ends the call with the error; the process is then killed.
      * May be NULL. */
     bool (*tick)(void *data_, GError **error);
+    /* What was read of stdin_fd before it goes to the process; may be changed, and be one byte
+     * longer afterwards. false ends the call with the error; the process is then killed. */
+    bool (*input)(uint8_t *bytes, size_t *length, void *data_, GError **error);
+    /* Gives further input, at most `room` bytes; how many. Asked after each wait. */
+    size_t (*more_input)(uint8_t *bytes, size_t room, void *data_);
+    /* What else is to be waited for: fills in at most TB_EXEC_POLL, returns how many. */
+    size_t (*poll)(struct pollfd *fds, void *data_);
+    /* After each wait, with what became of these. */
+    bool (*polled)(const struct pollfd *fds, size_t count, void *data_, GError **error);
+    /* True: what the guest says is left alone until the next wait. */
+    bool (*hold)(void *data_);
+    /* A frame of a side process (tb_session_side_start): STARTED, OUTPUT within the window, CREDIT,
+     * and at last EXIT or ERROR. Its form is checked. */
+    bool (*side)(unsigned process, const TbFrame *frame, void *data_, GError **error);
     void *data;
 } TbExecHandlers;
 
@@ -100,6 +121,16 @@ typedef struct {
  * sent SIGKILL and the session can still export. */
 bool tb_session_exec(TbSession *session, const TbExec *exec, const TbExecHandlers *handlers,
                      int64_t deadline, TbExecResult *result, GError **error);
+
+/* For handlers of a running tb_session_exec; nothing is sent before the next wait. */
+/* The terminal of the process has another size now. */
+void tb_session_window(TbSession *session, unsigned rows, unsigned columns);
+/* A number for one more process beside the task's (1 to TB_SIDES); 0: there are too many. `payload`
+ * is that of an EXEC. When tb_session_exec ends they are killed, and no more is heard of them. */
+unsigned tb_session_side_start(TbSession *session, const void *payload, size_t length);
+/* STDIN, WINDOW, SIGNAL or TAKEN for a side process that has not ended. */
+void tb_session_side_send(TbSession *session, unsigned process, TbMessageType type,
+                          const void *payload, size_t length);
 
 /*
  * The export, in two steps so that the host alone decides what is wanted.
@@ -121,6 +152,9 @@ typedef struct {
 bool tb_session_export_files(TbSession *session, const uint32_t *indices, size_t count,
                              uint64_t max_bytes, const TbFileSink *sink, int64_t deadline,
                              GError **error);
+
+/* A control socket: asks the task to stop, `now` or by its own doing. */
+bool tb_session_stop(TbSession *session, bool now, int64_t deadline, GError **error);
 
 /* Asks the guest to remove what makes it unique (machine-id, host keys, seeds, apt lists), sync,
  * trim and power off: the end of an image build. Returns when the guest said it will. */

@@ -29,7 +29,7 @@ static void require(bool holds)
 
 #define OID "0123456789012345678901234567890123456789"
 
-TbBase *__wrap_tb_base_new(TbGit *git, const char *index, GError **error);
+TbBase *__wrap_tb_base_new(TbGit *git, const char *index, TbBaseList *list, GError **error);
 bool __wrap_changes_drop_ignored(TbChanges *changes, const GArray *candidates, GError **error);
 TbBlobWriter *__wrap_tb_blob_writer_new(TbGit *git, GError **error);
 bool __wrap_tb_blob_writer_begin(TbBlobWriter *writer, uint64_t size, GError **error);
@@ -48,7 +48,7 @@ static const TbBaseEntry base_entries[] = {
     {"x/module.c", OID, TB_MODE_FILE}, {"\xff", OID, TB_MODE_FILE},
 };
 
-TbBase *__wrap_tb_base_new(TbGit *git, const char *index, GError **error)
+TbBase *__wrap_tb_base_new(TbGit *git, const char *index, TbBaseList *list, GError **error)
 {
     TbBase *base = g_new0(TbBase, 1);
     base->array = g_array_new(FALSE, FALSE, sizeof(TbBaseEntry));
@@ -275,7 +275,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
     TbSession *session = tb_session_new(fds[0]);
     session->greeted = true;
-    TbChanges *changes = tb_changes_new(NULL, "", OID, NULL, NULL, &limits, &error);
+    TbChanges *changes = tb_changes_new(NULL, "", NULL, OID, NULL, NULL, &limits, &error);
     if (take(&input) & 1)
         tb_changes_leave_out(changes, "n");
     uint32_t count = put_list(&out, &input);

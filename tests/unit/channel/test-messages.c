@@ -85,7 +85,7 @@ static bool guest_hello_decodes(const void *data, size_t size)
 {
     TbGuestHelloMessage hello;
     return tb_decode_guest_hello(data, size, &hello) && strcmp(hello.kernel, "6.1") == 0 &&
-           strcmp(hello.filesystems, "erofs,ext4") == 0 && hello.task == TB_TASK_RUNNING;
+           strcmp(hello.filesystems, "erofs,ext4") == 0 && hello.task == TB_PROCESS_RUNNING;
 }
 
 static bool setup_decodes(const void *data, size_t size)
@@ -125,7 +125,7 @@ START_TEST(whole_messages_only)
     only_whole(writer.length, hello_decodes);
     writer = tb_writer(buffer, sizeof buffer);
     tb_encode_guest_hello(&writer, &(TbGuestHelloMessage){.version = 1,
-                                                          .task = TB_TASK_RUNNING,
+                                                          .task = TB_PROCESS_RUNNING,
                                                           .kernel = "6.1",
                                                           .filesystems = "erofs,ext4"});
     only_whole(written(&writer), guest_hello_decodes);

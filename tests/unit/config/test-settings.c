@@ -3,6 +3,7 @@
 #include <glib/gstdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "config/layers.h"
 #include "config/settings.h"
 #include "util/error.h"
 
@@ -44,6 +45,49 @@ START_TEST(reads_all_keys)
     ck_assert_ptr_nonnull(agent->env);
     ck_assert_ptr_null(tb_settings_agent(s, "three", &error));
     ck_assert_int_eq(tb_error_code(error), TB_ERROR_CONFIG);
+}
+END_TEST
+
+START_TEST(secrets)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(TbSettings) s = parse(
+        "secrets:\n  A: {hosts: [a.test]}\n  B: {hosts: [b.test, 'c.test:8443'], file: ~/b}\n"
+        "agents:\n  one:\n    command: [one, '{prompt}']\n    secrets:\n"
+        "      C: {hosts: [c.test], command: [pass, show, c], base_url: {env: C_URL, path: /v1}}\n"
+        "limits: {requests: 7, net-bytes: 2M}\n",
+        &error);
+    ck_assert_msg(s != NULL, "%s", error ? error->message : "");
+    const TbSecretSetting *a = s->secrets->pdata[0], *b = s->secrets->pdata[1];
+    ck_assert_str_eq(a->name, "A");
+    ck_assert_str_eq(a->env, "A");
+    ck_assert_str_eq(b->file, "~/b");
+    ck_assert_ptr_null(b->env);
+    ck_assert_str_eq(b->hosts[1], "c.test:8443");
+    const TbAgent *agent = s->agents->pdata[0];
+    const TbSecretSetting *c = agent->secrets->pdata[0];
+    ck_assert_str_eq(c->command[2], "c");
+    ck_assert_str_eq(c->base_env, "C_URL");
+    ck_assert_str_eq(c->base_path, "/v1");
+    ck_assert_uint_eq(s->limits.requests, 7);
+    ck_assert_uint_eq(s->limits.net_bytes, 2 << 20);
+    static const char *const wrong[] = {
+        "secrets: [A]\n",
+        "secrets: {A: {}}\n",
+        "secrets: {A: {hosts: []}}\n",
+        "secrets: {A: {hosts: [a.test], value: x}}\n",
+        "secrets: {A: {hosts: [a.test], file: x, env: y}}\n",
+        "secrets: {A: {hosts: [a.test], command: []}}\n",
+        "secrets: {A: {hosts: [a.test], base_url: {path: /v1}}}\n",
+        "secrets: {A: {hosts: [a.test], base_url: {env: B, path: v1}}}\n",
+        "secrets: {A: {hosts: [a.test], base_url: {env: B, path: '/a b'}}}\n",
+        "secrets: {A: {hosts: [a.test]}, A: {hosts: [b.test]}}\n"};
+    for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        g_autoptr(GError) why = NULL;
+        ck_assert_msg(parse(wrong[i], &why) == NULL, "%s", wrong[i]);
+        ck_assert_int_eq(tb_error_code(why), TB_ERROR_CONFIG);
+        ck_assert(g_str_has_prefix(why->message, "c.yaml:1:"));
+    }
 }
 END_TEST
 
@@ -181,6 +225,7 @@ int main(void)
     Suite *suite = suite_create("config-settings");
     TCase *tcase = tcase_create("all");
     tcase_add_test(tcase, reads_all_keys);
+    tcase_add_test(tcase, secrets);
     tcase_add_test(tcase, no_file_means_defaults);
     tcase_add_test(tcase, a_file_that_all_may_write_is_refused);
     tcase_add_loop_test(tcase, says_what_is_wrong_and_where, 0, G_N_ELEMENTS(bad));

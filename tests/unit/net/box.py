@@ -16,25 +16,45 @@ HEADER = struct.Struct("<BBHI")
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
-def policy(*allowed, is_open=False):
+def policy(*allowed, is_open=False, more=()):
     lines = ["taskbox-policy 1"] + (["open"] if is_open else []) + [f"allow {rule}" for rule in allowed]
-    return "\n".join(lines + ["end", ""])
+    return "\n".join([*lines, *more, "end", ""])
+
+
+def secrets(*lines):
+    """(name, placeholder, value, hosts) each."""
+    return "\n".join(["taskbox-secrets 1", *("\t".join(line) for line in lines), "end", ""])
+
+
+def sealed(name, text, seals):
+    fd = os.memfd_create(name, os.MFD_ALLOW_SEALING)
+    os.write(fd, text.encode())
+    if seals:
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    return fd
 
 
 class Egress:
     """One process with its port. `told` are the lines it has reported."""
 
-    def __init__(self, program, text, seals=SEALS):
+    def __init__(self, program, text, seals=SEALS, hidden=None):
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        config = os.memfd_create("policy", os.MFD_ALLOW_SEALING)
-        os.write(config, text.encode())
-        if seals:
-            fcntl.fcntl(config, fcntl.F_ADD_SEALS, seals)
+        config = sealed("policy", text, seals)
+        fds = {3: theirs.fileno(), 4: config}
+        if hidden:
+            fds[7] = sealed("secrets", hidden, SEALS)
 
         def place():
-            a, b = fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD, 20), fcntl.fcntl(config, fcntl.F_DUPFD, 20)
-            os.dup2(a, 3)
-            os.dup2(b, 4)
+            far = {to: fcntl.fcntl(fd, fcntl.F_DUPFD, 20) for to, fd in fds.items()}
+            for fd in range(3, 20):
+                if fd not in far:
+                    try:
+                        os.close(fd)
+                    except OSError:
+                        pass
+            for to, fd in far.items():
+                os.dup2(fd, to)
+                os.close(fd)
 
         self.process = subprocess.Popen([program], close_fds=False, preexec_fn=place,
                                         # Else a sanitizer keeps what was freed, and it seems to grow.
@@ -43,7 +63,11 @@ class Egress:
         os.close(config)
         self.told, self.streams, self.lock = [], {}, threading.Condition()
         self.gone = False
-        self.ready = self.control.recv(1024) == b"ready"
+        if hidden:
+            os.close(fds[7])
+        first = self.control.recv(16384)
+        self.authority = first[10:].decode() if first.startswith(b"authority\n") else None
+        self.ready = (self.control.recv(1024) if self.authority else first) == b"ready"
         if not self.ready:
             return
         self.port, far = socket.socketpair()

@@ -367,7 +367,7 @@ TbChanges *changes_for(Fixture *f)
 {
     g_autoptr(GError) error = NULL;
     TbChanges *changes =
-        tb_changes_new(f->git, f->base_index, f->base_tree, NULL, NULL, NULL, &error);
+        tb_changes_new(f->git, f->base_index, NULL, f->base_tree, NULL, NULL, NULL, &error);
     ck_assert_msg(changes != NULL, "%s", error ? error->message : "");
     return changes;
 }
@@ -394,8 +394,7 @@ char *write_patch_file(Fixture *f, const char *result, const char *subject, TbPa
                             .author = "AI Agent <agent@internal.sandbox>",
                             .time = 1700000000};
     tb_autofd dirfd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok =
-        tb_patch_write(f->git, f->base_index, &header, NULL, dirfd, "out.patch", stat, &error);
+    bool ok = tb_patch_write(f->git, &header, NULL, dirfd, "out.patch", stat, &error);
     ck_assert_msg(ok, "%s", error ? error->message : "");
     return g_build_filename(f->dir, "out.patch", NULL);
 }

@@ -35,7 +35,7 @@ START_TEST(ignored_files)
     PUT(f.dir, "info", "*.local\n!taken.global\n");
     g_autoptr(GError) error = NULL;
     g_autoptr(TbChanges) changes =
-        tb_changes_new(f.git, f.base_index, f.base_tree, excludes, info, NULL, &error);
+        tb_changes_new(f.git, f.base_index, NULL, f.base_tree, excludes, info, NULL, &error);
     static const char *const ignored[] = {
         "x.log",    "build/new", "build/deep/new", "top",        "sub/x.tmp", "sub/only",
         "x.global", "x.local",   "back.log",       "sub/no.log", "new\n.log", ":(top)x.log"};

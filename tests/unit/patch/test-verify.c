@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "patch/files.h"
 #include "util/auto.h"
 #include "util/error.h"
 
@@ -51,8 +52,16 @@ static TbErrorCode code_of(const char *data, gsize length)
     tb_autofd fd = -1;
     g_autoptr(GError) error = NULL;
     g_autoptr(TbPatchInfo) info = read_info(data, length, &fd, &error);
-    bool ok = info && tb_patch_prove(f.git, f.base_index, info, fd, NULL, &error);
+    bool ok = info && tb_patch_prove(f.git, f.base_index, info, fd, &error);
     ck_assert(ok == (error == NULL));
+    /* By the files that differ it is as right or wrong as by the whole tree. */
+    g_autoptr(GPtrArray) files =
+        info ? tb_patch_raw(f.git, info->base_tree, info->result_tree, NULL) : NULL;
+    g_autoptr(GError) again = NULL;
+    if (files) {
+        ck_assert(tb_patch_prove_files(f.git, info, fd, files, &again) == ok);
+        ck_assert(ok || tb_error_code(again) == tb_error_code(error));
+    }
     return ok ? (TbErrorCode)-1 : tb_error_code(error);
 }
 
@@ -112,7 +121,7 @@ START_TEST(altered_anywhere)
         ck_assert_msg(tree || is_claim(at) || text + at > g_strrstr(text, "taskbox "), "byte %zu",
                       at);
         if (tree && at % 8 == 0)
-            ck_assert(!tb_patch_prove(f.git, f.base_index, info, fd, NULL, &error));
+            ck_assert(!tb_patch_prove(f.git, f.base_index, info, fd, &error));
     }
 }
 END_TEST
@@ -197,6 +206,28 @@ START_TEST(hostile_diffs)
 }
 END_TEST
 
+/* What is right but for a file too many, one too few, or a line. */
+START_TEST(diffs_that_are_not_all)
+{
+    const char *from = strstr(text, "\n---\n") + 5, *to = g_strrstr(text, "-- \ntaskbox ");
+    g_autofree char *diff = g_strndup(from, (gsize)(to - from));
+    g_autofree char *same = forged(diff, result);
+    ck_assert_int_eq(code_of(same, strlen(same)), FINE);
+    g_autofree char *more = g_strconcat(diff, NEW_FILE("one-more"), NULL);
+    g_autofree char *first = g_strdup(strstr(diff, "diff --git"));
+    char *second = strstr(first + 1, "\ndiff --git");
+    ck_assert_ptr_nonnull(second);
+    second[1] = '\0';
+    g_autofree char *other = g_strdup(diff);
+    *(strstr(other, "\n+") + 2) ^= 1;
+    const char *const wrong[] = {more, first, other};
+    for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        g_autofree char *patch = forged(wrong[i], result);
+        ck_assert_msg(code_of(patch, strlen(patch)) == TB_ERROR_VERIFY, "%zu", i);
+    }
+}
+END_TEST
+
 START_TEST(sizes_and_kinds)
 {
     g_autofree char *path = g_build_filename(f.dir, "sparse", NULL);
@@ -229,6 +260,7 @@ int main(void)
     tcase_add_test(tests, altered_anywhere);
     tcase_add_test(tests, other_heads);
     tcase_add_test(tests, hostile_diffs);
+    tcase_add_test(tests, diffs_that_are_not_all);
     tcase_add_test(tests, sizes_and_kinds);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -395,7 +395,11 @@ START_TEST(tracked_and_masked_means_no_history)
                                    box.tree);
     ck_assert_str_eq(entry, blob);
     box_free(&box);
-    rules.history.kind = TB_HISTORY_FULL;
+    rules.history.depth = 1;
+    make_box(&box, &rules);
+    ck_assert_str_eq(box.words, "none: 2 masked and tracked");
+    box_free(&box);
+    rules.history = (TbHistory){.kind = TB_HISTORY_FULL};
     g_autoptr(GError) error = try_box(&box, &rules);
     ck_assert(g_error_matches(error, TB_ERROR, TB_ERROR_DENIED));
 }
@@ -433,6 +437,10 @@ START_TEST(history_of_some_commits)
         "test -z \"$(git status --porcelain)\"; ! git cat-file -e %s",
         old);
     ck_assert_str_eq(box.words, "none");
+    box_free(&box);
+    /* As a project asks for it: instead of all. */
+    make_box(&box, &(Rules){.history = {TB_HISTORY_AUTO, 2}});
+    run("cd x; test $(git log --oneline | wc -l) = 3");
     box_free(&box);
     /* An image with all of the history is none for a task without. */
     make_box(&box, &no_rules);

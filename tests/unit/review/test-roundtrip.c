@@ -243,7 +243,7 @@ static void check_verify(Fixture *f, GRand *random, const char *patch)
     tb_autofd fd = open(patch, O_RDWR | O_CLOEXEC);
     g_autoptr(TbPatchInfo) info = tb_patch_info_read(fd, NULL, &error);
     ck_assert_msg(info != NULL, "%s", error ? error->message : "");
-    ck_assert_msg(tb_patch_prove(f->git, f->base_index, info, fd, NULL, &error), "%s",
+    ck_assert_msg(tb_patch_prove(f->git, f->base_index, info, fd, &error), "%s",
                   error ? error->message : "");
     if (info->length == 0)
         return;

@@ -21,6 +21,25 @@ START_TEST(flags_before_settings_before_defaults)
 }
 END_TEST
 
+START_TEST(projects_only_lower)
+{
+    TbLimits flags = {.log = 50}, none = {0}, settings = {.files = 30, .processes = 8};
+    TbLimits asked = {.log = 5, .files = 40, .patch = 9, .free_space = 1, .processes = 4};
+    TbLimits limits = tb_limits_merge(&flags, &settings), before = limits;
+    tb_limits_lower(&limits, &flags, &asked);
+    ck_assert_uint_eq(limits.log, 50);
+    ck_assert_uint_eq(limits.files, 30);
+    ck_assert_uint_eq(limits.patch, 9);
+    ck_assert_uint_eq(limits.processes, 4);
+    ck_assert_uint_eq(limits.changes, before.changes);
+    ck_assert_uint_eq(limits.free_space, before.free_space);
+    asked.free_space = before.free_space * 2;
+    tb_limits_lower(&limits, &none, &asked);
+    ck_assert_uint_eq(limits.free_space, asked.free_space);
+    ck_assert_uint_eq(limits.log, 5);
+}
+END_TEST
+
 START_TEST(names_and_values)
 {
     TbLimits limits = {0};
@@ -58,6 +77,7 @@ int main(void)
     TCase *cases = tcase_create("limit");
     tcase_add_checked_fixture(cases, set_up, tear_down);
     tcase_add_test(cases, flags_before_settings_before_defaults);
+    tcase_add_test(cases, projects_only_lower);
     tcase_add_test(cases, names_and_values);
     tcase_add_test(cases, floor_of_free_space);
     return run_suite("task limits", cases);

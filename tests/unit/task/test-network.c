@@ -25,6 +25,7 @@ typedef struct {
     const char *agent; /* NULL: a command */
     const char *allow; /* one host, or NULL */
     const char *policy;
+    TbNet project; /* what the project's own file says */
 } Case;
 
 static const Case cases[] = {
@@ -40,6 +41,14 @@ static const Case cases[] = {
     {"net: open\n", TB_NET_UNSET, "one", NULL, "open"},
     {"net: open\n", TB_NET_AGENT, "two", NULL, "extra.test"},
     {"net: open\n", TB_NET_NONE, "two", NULL, "none"},
+    /* A project lowers, and never widens; a flag is above it. */
+    {"", TB_NET_UNSET, "two", NULL, "extra.test", TB_NET_OPEN},
+    {"", TB_NET_UNSET, NULL, NULL, "extra.test", TB_NET_AGENT},
+    {"", TB_NET_UNSET, "one", NULL, "none", TB_NET_NONE},
+    {"net: open\n", TB_NET_UNSET, "two", NULL, "extra.test", TB_NET_AGENT},
+    {"net: open\n", TB_NET_UNSET, NULL, NULL, "none", TB_NET_NONE},
+    {"net: open\n", TB_NET_UNSET, NULL, "x.test", "x.test", TB_NET_NONE},
+    {"", TB_NET_OPEN, NULL, NULL, "open", TB_NET_NONE},
 };
 
 START_TEST(decided)
@@ -49,6 +58,10 @@ START_TEST(decided)
     g_autofree char *text = g_strconcat(settings_text, c->extra, NULL);
     g_autoptr(TbSettings) settings = tb_settings_parse("c", text, strlen(text), &error);
     ck_assert_msg(settings != NULL, "%s", error ? error->message : "");
+    if (c->project) {
+        settings->project = tb_settings_new();
+        settings->project->net = c->project;
+    }
     const char *allow[] = {c->allow, NULL};
     TbRunOptions options = {.net = c->net, .allow_hosts = allow};
     const TbAgent *agent = c->agent ? tb_settings_agent(settings, c->agent, NULL) : NULL;
@@ -94,7 +107,7 @@ static void begin(void)
     ck_assert(tb_net_policy_add(policy, "a.test", NULL));
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     log_fd = openat(AT_FDCWD, "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    egress = tb_egress_start("test", policy, log_fd, &error);
+    egress = tb_egress_start("test", policy, NULL, log_fd, &error);
     ck_assert_msg(egress != NULL, "%s", error ? error->message : "");
     port = ends[0];
     bool ok = tb_egress_attach(egress, ends[1], &error);

@@ -382,7 +382,7 @@ START_TEST(stale_frames_are_skipped_once)
 {
     GError *error = NULL;
     Manner manner = polite;
-    manner.task = TB_TASK_RUNNING;
+    manner.task = TB_PROCESS_RUNNING;
     const TbMount mount = {.name = "x", .filesystem = "none"};
     put_frame(TB_MSG_OUTPUT, 1, "late", 4);
     PUT(TB_MSG_EXIT, 0, 0);
@@ -399,7 +399,7 @@ START_TEST(flood_does_not_stop_the_clock)
 {
     GError *error = NULL;
     Manner manner = polite;
-    manner.task = TB_TASK_RUNNING; /* so that OUTPUT is skipped, for ever */
+    manner.task = TB_PROCESS_RUNNING; /* so that OUTPUT is skipped, for ever */
     manner.flood = true;
     put_frame(TB_MSG_OUTPUT, 1, "x", 1);
     const TbMount mount = {.name = "x", .filesystem = "none"};
