@@ -391,6 +391,8 @@ bool tb_task_run(TbStore *store, const TbSettings *settings, const TbRunOptions 
     bool ok = prepare(&run, &why) && start_box(&run, &why) && read_project(&run, &why) &&
               enter_box(&run, &why) && run_command(&run, &why) && export_changes(&run, &why) &&
               write_patch(&run, &why);
+    if (!ok && run.box && run.session)
+        tb_box_explain(run.box, &why);
     if (ok)
         take_commits(&run);
     if (!ok && run.task->state == TB_TASK_CREATED) {
