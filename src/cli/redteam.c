@@ -36,7 +36,7 @@ typedef struct {
 
 typedef struct {
     char *root;  /* of all that the cases make; gone at the end */
-    char *cache; /* what is known of QEMU stays for the next time */
+    char *cache; /* in it: another suite may run beside this one */
     unsigned held, broken, untried;
 } Suite;
 
@@ -44,10 +44,6 @@ static void suite_clear(Suite *suite)
 {
     if (suite->root)
         (void)tb_remove_tree(AT_FDCWD, suite->root, NULL);
-    if (suite->cache) {
-        g_autofree char *projects = g_build_filename(suite->cache, "taskbox", "projects", NULL);
-        (void)tb_remove_tree(AT_FDCWD, projects, NULL);
-    }
     g_free(suite->root);
     g_free(suite->cache);
 }
@@ -236,8 +232,7 @@ static bool run_cases(Suite *suite, const GPtrArray *cases, const char *const *w
     if (!g_mkdtemp(tmp))
         return tb_error_set_errno(error, errno, "cannot make a directory in '%s'", g_get_tmp_dir());
     suite->root = g_steal_pointer(&tmp);
-    g_autofree char *cache = tb_path_cache();
-    suite->cache = g_build_filename(cache, "redteam", NULL);
+    suite->cache = g_build_filename(suite->root, "cache", NULL);
     if (!tb_make_dirs(suite->cache, 0700, error))
         return false;
     for (guint i = 0; i < cases->len; i++)

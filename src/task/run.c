@@ -407,6 +407,8 @@ bool tb_task_run(TbStore *store, TbSettings *settings, const TbRunOptions *optio
               start_box(&run, &why) && read_project(&run, &why) && enter_box(&run, &why) &&
               run_command(&run, &why) &&
               (options->no_patch || (export_changes(&run, &why) && write_patch(&run, &why)));
+    if (!ok && run.box && run.session)
+        tb_box_explain(run.box, &why);
     if (ok && !options->no_patch)
         take_commits(&run);
     if (!ok && run.task->state == TB_TASK_CREATED) {

@@ -55,7 +55,7 @@ try() {
 box() {
     local dir=$1 script=$2
     shift 2
-    try timeout --foreground -k 20 "${BOX_SECONDS:-300}" "$TASKBOX" run -C "$dir" "$@" -- sh -c "$script"
+    try timeout --foreground -k 20 "${BOX_SECONDS:-300}" "$TASKBOX" run -C "$dir" "$@" -- "${BOX_SHELL:-sh}" -c "$script"
     if grep -q 'cannot find.*image\|no image' "$err"; then cannot "there is no golden image (taskbox image build)"; fi
 }
 
@@ -65,7 +65,7 @@ live_box() {
     local dir=$1 script=$2
     shift 2
     end_box
-    "$TASKBOX" run -C "$dir" "$@" -- sh -c "echo up; $script" >"$out.live" 2>"$err.live" </dev/null &
+    "$TASKBOX" run -C "$dir" "$@" -- "${BOX_SHELL:-sh}" -c "echo up; $script" >"$out.live" 2>"$err.live" </dev/null &
     box_pid=$!
     for _ in $(seq 3000); do
         if grep -q '^up$' "$out.live"; then return; fi
@@ -141,11 +141,18 @@ trap_server() {
     for _ in $(seq 100); do [ -s "$PLACE/reached" ] || sleep 0.05; done
     rm "$PLACE/reached" || cannot "the server does not notice"
 }
-# A function for the box: ask REQUEST HEADERS says what the proxy answers, "answer " before its first line.
+# A function for the box (of BOX_SHELL=bash): ask REQUEST HEADERS says what the proxy answers, "answer "
+# before its first line. Nothing is started for it: that takes long in a box that is emulated.
 asking() {
     cat <<'BOX'
 ask() {
-    timeout 20 bash -c 'exec 3<>/dev/tcp/127.0.0.1/3128 && printf "%s\r\n%s\r\n\r\n" "$1" "$2" >&3 && head -n 1 <&3 | sed "s/^/answer /"' ask "$1" "$2" 2>/dev/null || echo nothing
+    if exec 3<>/dev/tcp/127.0.0.1/3128; then
+        printf '%s\r\n%s\r\n\r\n' "$1" "$2" >&3
+        if IFS= read -r -t 20 line <&3; then echo "answer $line"; else echo nothing; fi
+        exec 3>&-
+    else
+        echo nothing
+    fi 2>/dev/null
 }
 BOX
 }

@@ -9,6 +9,7 @@
 P=$PLACE/project
 project "$P"
 trap_server
+BOX_SHELL=bash
 box "$P" "$(asking)
 for host in 127.0.0.1 127.1 2130706433 0x7f.1 0177.0.0.1 0 localhost localhost. [::1] [::ffff:127.0.0.1] [::ffff:7f00:1] \\
     169.254.169.254 2852039166 [64:ff9b::7f00:1] [2002:7f00:1::] 127.0.0.1%00.example.com; do

@@ -9,6 +9,7 @@
 P=$PLACE/project
 project "$P"
 trap_server
+BOX_SHELL=bash
 box "$P" "$(asking)
 ask \"GET http://trap.localhost:$port/ HTTP/1.1\" \"Host: trap.localhost:$port\"
 ask \"CONNECT trap.localhost:$port HTTP/1.1\" \"Host: trap.localhost:$port\"

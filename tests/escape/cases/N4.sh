@@ -9,6 +9,7 @@
 P=$PLACE/project
 project "$P"
 needs pgrep
+BOX_SHELL=bash
 live_box "$P" "$(asking)
 ask 'GET http://ok.invalid/ HTTP/1.1' 'Host: ok.invalid'; echo asked; sleep 4
 ask 'GET http://ok.invalid/ HTTP/1.1' 'Host: ok.invalid'

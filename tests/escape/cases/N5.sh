@@ -8,6 +8,7 @@
 
 P=$PLACE/project
 project "$P"
+BOX_SHELL=bash
 box "$P" "$(asking)
 for path in 'p/info/refs?service=git-receive-pack' p/git-receive-pack p/git%2dreceive%2Dpack 'p/info/refs?service=git%252Dreceive-pack' p/GIT-RECEIVE-PACK; do
     ask \"GET http://ok.invalid/\$path HTTP/1.1\" 'Host: ok.invalid'

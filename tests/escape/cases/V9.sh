@@ -14,7 +14,7 @@ for how in 'echo b | sudo tee /proc/sysrq-trigger' 'echo c | sudo tee /proc/sysr
     'sudo sh -c "echo mem >/sys/power/state; echo disk >/sys/power/state"; exit 9' \
     'sudo bash -c "for i in \$(seq 300); do dd if=/dev/urandom of=/dev/port bs=1 count=1 seek=\$((RANDOM % 4096 + 45056)) conv=notrunc 2>/dev/null; done"; exit 9'; do
     BOX_SECONDS=60
-    box "$P" "$how; sleep 20; exit 9" --timeout 15s
+    box "$P" "$how; sleep 20; exit 9" --timeout 20s
     case $code in
     9 | 124) ;; # it went on, or was stopped in time
     125) tail -n 1 "$err" | grep -q '^taskbox: box .*VM' || broken "no clear error after: $how" ;;
