@@ -127,7 +127,8 @@ typedef struct {
 } Key;
 
 static const Key keys[] = {
-    {"image", HIGHEST, NULL, NULL, text_image, "debian", "the golden image that boxes are made of"},
+    {"image", HIGHEST, NULL, NULL, text_image, "the agent's, else " TB_DEFAULT_IMAGE,
+     "the golden image that boxes are made of"},
     {"cpus", LOWEST, number_cpus, count_text, NULL, OF_IMAGE, "virtual processors of a box"},
     {"memory", LOWEST, number_memory, size_text, NULL, OF_IMAGE, "memory of a box"},
     {"disk", LOWEST, number_disk, size_text, NULL, OF_IMAGE, "disk of a box"},
@@ -208,6 +209,11 @@ static const TbSettings *holder(const Key *key, const Layers *layers, char **fro
 static char *held_value(const Key *key, const Layers *layers, char **from)
 {
     const TbSettings *layer = holder(key, layers, from);
+    if (key->text == text_agents) {
+        g_free(*from);
+        *from = g_strdup("your file and profiles");
+        return text_agents(layers->all);
+    }
     if (key->text == text_exclude && layer == layers->all->project && layers->user->exclude) {
         g_autofree char *one = value_in(key, layers->user), *other = value_in(key, layer);
         g_free(*from);

@@ -52,5 +52,5 @@ void tb_doctor_taskbox(GPtrArray *checks)
                                  settings->path ? settings->path : "no file, all defaults",
                                  settings->agents->len, settings->agents->len == 1 ? "" : "s"),
                  NULL);
-    check_image(checks, settings->image);
+    check_image(checks, settings->image ? settings->image : TB_DEFAULT_IMAGE);
 }

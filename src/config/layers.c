@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include "config/environment.h"
+#include "config/profile.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -13,7 +14,6 @@
 #include "util/units.h"
 
 #define PROJECT_LIMIT ((size_t)64 << 10)
-#define DEFAULT_IMAGE "debian"
 
 static void replace(char **field, const char *text)
 {
@@ -56,9 +56,10 @@ TbSettings *tb_settings_load(GError **error)
     }
     if (settings->environment)
         take_environment(settings);
-    if (!settings->image)
-        settings->image = g_strdup(DEFAULT_IMAGE);
-    return g_steal_pointer(&settings);
+    if (!tb_profiles_add(settings, error))
+        return NULL;
+    return !settings->agent || tb_settings_agent(settings, NULL, error) ? g_steal_pointer(&settings)
+                                                                        : NULL;
 }
 
 static void say_no_more(const char *key, const char *asked, const char *held)

@@ -6,7 +6,7 @@
 
 #define TB_PROJECT_SETTINGS ".taskbox.yaml"
 
-/* The user's file with TASKBOX_* variables on top, and the default image. TB_ERROR_CONFIG that
+/* The user's file with TASKBOX_* variables on top, and the profiles of agents. TB_ERROR_CONFIG that
  * names the variable, or file and line. */
 TbSettings *tb_settings_load(GError **error);
 

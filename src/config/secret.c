@@ -52,7 +52,8 @@ static bool read_base(TbYaml *yaml, const yaml_node_t *node, void *field, GError
     const TbSecretSetting *setting = field;
     return tb_yaml_map(yaml, node, base_keys, field, error) &&
            (setting->base_env ||
-            tb_yaml_error(yaml, node, error, "'base_url' has no 'env' (the variable that gets it)"));
+            tb_yaml_error(yaml, node, error,
+                          "'base_url' has no 'env' (the variable that gets it)"));
 }
 
 static const TbYamlKey secret_keys[] = {

@@ -14,9 +14,12 @@
 
 static const char *const keep_words[] = {"never", "failed", "always", NULL};
 
-static void agent_free(void *data)
+void tb_agent_free(TbAgent *agent)
 {
-    TbAgent *agent = data;
+    if (!agent)
+        return;
+    g_free(agent->image);
+    g_free(agent->install);
     g_free(agent->name);
     g_strfreev(agent->command);
     g_strfreev(agent->env);
@@ -113,6 +116,8 @@ static const TbYamlKey agent_keys[] = {
     {"env", YAML_MAPPING_NODE, read_env, offsetof(TbAgent, env)},
     {"hosts", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbAgent, hosts)},
     {"secrets", YAML_MAPPING_NODE, tb_yaml_secrets, offsetof(TbAgent, secrets)},
+    {"image", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbAgent, image)},
+    {"install", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbAgent, install)},
     {0},
 };
 
@@ -124,11 +129,9 @@ static bool holds_prompt(const TbAgent *agent)
     return false;
 }
 
-static bool read_agent(TbYaml *yaml, const char *key, const yaml_node_t *key_node,
-                       const yaml_node_t *value, void *data, GError **error)
+static bool fill_agent(TbYaml *yaml, const char *key, const yaml_node_t *key_node,
+                       const yaml_node_t *value, TbAgent *agent, GError **error)
 {
-    TbAgent *agent = g_new0(TbAgent, 1);
-    g_ptr_array_add(data, agent);
     agent->name = g_strdup(key);
     if (!tb_yaml_map(yaml, value, agent_keys, agent, error))
         return false;
@@ -142,6 +145,24 @@ static bool read_agent(TbYaml *yaml, const char *key, const yaml_node_t *key_nod
     if (!agent->env)
         agent->env = g_new0(char *, 1);
     return true;
+}
+
+static bool read_agent(TbYaml *yaml, const char *key, const yaml_node_t *key_node,
+                       const yaml_node_t *value, void *data, GError **error)
+{
+    TbAgent *agent = g_new0(TbAgent, 1);
+    g_ptr_array_add(data, agent);
+    return fill_agent(yaml, key, key_node, value, agent, error);
+}
+
+TbAgent *tb_agent_parse(const char *name, const char *path, const void *data, size_t length,
+                        GError **error)
+{
+    g_autoptr(TbAgent) agent = g_new0(TbAgent, 1);
+    g_autoptr(TbYaml) yaml = tb_yaml_parse(path, data, length, error);
+    if (!yaml || !fill_agent(yaml, name, NULL, tb_yaml_root(yaml), agent, error))
+        return NULL;
+    return g_steal_pointer(&agent);
 }
 
 static bool read_agents(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
@@ -234,7 +255,7 @@ static const TbAgent *find_agent(const TbSettings *settings, const char *name)
 TbSettings *tb_settings_new(void)
 {
     TbSettings *settings = g_new0(TbSettings, 1);
-    settings->agents = g_ptr_array_new_with_free_func(agent_free);
+    settings->agents = g_ptr_array_new_with_free_func((GDestroyNotify)tb_agent_free);
     return settings;
 }
 
@@ -243,11 +264,6 @@ static TbSettings *from_yaml(TbYaml *yaml, GError **error)
     g_autoptr(TbSettings) settings = tb_settings_new();
     if (!tb_yaml_map(yaml, tb_yaml_root(yaml), settings_keys, settings, error))
         return NULL;
-    if (settings->agent && !find_agent(settings, settings->agent)) {
-        tb_yaml_error(yaml, tb_yaml_root(yaml), error, "'agent' names '%s', which 'agents' lacks",
-                      settings->agent);
-        return NULL;
-    }
     return g_steal_pointer(&settings);
 }
 
@@ -333,33 +349,50 @@ TbSettings *tb_settings_user(GError **error)
     return settings;
 }
 
+/* The one of the user's own, when there is just one. */
+static const TbAgent *sole_agent(const TbSettings *settings)
+{
+    const TbAgent *sole = NULL;
+    for (guint i = 0; i < settings->agents->len; i++) {
+        const TbAgent *agent = g_ptr_array_index(settings->agents, i);
+        if (agent->shipped)
+            continue;
+        if (sole)
+            return NULL;
+        sole = agent;
+    }
+    return sole;
+}
+
+static char *agent_names(const TbSettings *settings)
+{
+    g_autoptr(GString) names = g_string_new(NULL);
+    for (guint i = 0; i < settings->agents->len; i++)
+        g_string_append_printf(names, "%s%s", i ? ", " : "",
+                               ((const TbAgent *)settings->agents->pdata[i])->name);
+    return g_strdup(names->len ? names->str : "none");
+}
+
 const TbAgent *tb_settings_agent(const TbSettings *settings, const char *name, GError **error)
 {
-    g_autofree char *dir = tb_path_config();
     if (!name)
         name = settings->agent;
-    if (!name && settings->agents->len == 1)
-        return g_ptr_array_index(settings->agents, 0);
-    if (settings->agents->len == 0) {
-        tb_error_set(
-            error, TB_ERROR_CONFIG,
-            "no agent is configured (add 'agents: {NAME: {command: [PROGRAM, \"{prompt}\"]}}' "
-            "to %s/config.yaml, or give a command after '--', which needs none)",
-            dir);
-        return NULL;
-    }
-    if (!name) {
+    const TbAgent *agent = name ? find_agent(settings, name) : sole_agent(settings);
+    if (agent)
+        return agent;
+    g_autofree char *dir = tb_path_config();
+    g_autofree char *names = agent_names(settings);
+    if (name)
         tb_error_set(error, TB_ERROR_CONFIG,
-                     "several agents are configured and none is the default (give --agent NAME or "
-                     "set 'agent: NAME' in %s/config.yaml)",
-                     dir);
-        return NULL;
-    }
-    const TbAgent *agent = find_agent(settings, name);
-    if (!agent)
-        tb_error_set(error, TB_ERROR_CONFIG, "no agent '%s' is configured in %s/config.yaml", name,
-                     dir);
-    return agent;
+                     "there is no agent '%s' (there are: %s; yours are in %s/config.yaml and "
+                     "%s/agents)",
+                     name, names, dir, dir);
+    else
+        tb_error_set(error, TB_ERROR_CONFIG,
+                     "no agent is the default (give --agent NAME, one of: %s; or set 'agent: NAME' "
+                     "in %s/config.yaml; a command after '--' needs none)",
+                     names, dir);
+    return NULL;
 }
 
 /* Splits and joins, so that a "{prompt}" within the prompt stays as it is. */

@@ -22,11 +22,14 @@ typedef enum { TB_NET_UNSET, TB_NET_NONE, TB_NET_AGENT, TB_NET_OPEN } TbNet;
  * on stdin; never through a shell. */
 typedef struct {
     char *name;
-    char **command;    /* not empty */
-    bool prompt_stdin; /* stdin: prompt */
-    char **env;        /* "K=V"; may be empty, never NULL */
-    char **hosts;      /* what it must reach (net/policy.h); NULL: nothing */
+    bool shipped;       /* one of taskbox's own profiles: never the default by itself */
+    char **command;     /* not empty */
+    bool prompt_stdin;  /* stdin: prompt */
+    char **env;         /* "K=V"; may be empty, never NULL */
+    char **hosts;       /* what it must reach (net/policy.h); NULL: nothing */
     GPtrArray *secrets; /* of TbSecretSetting *; NULL: none */
+    char *image;        /* that has the program, for when nobody names another; NULL */
+    char *install;      /* a shell script that puts the program into an image; NULL: none */
 } TbAgent;
 
 /* What all boxes that run at once may take together. 0: not set. */
@@ -47,10 +50,12 @@ typedef struct {
     uint64_t net_bytes;  /* to and from the network, in all */
 } TbLimits;
 
+#define TB_DEFAULT_IMAGE "debian"
+
 typedef struct TbSettings TbSettings;
 struct TbSettings {
     char *path;       /* the file that was read; NULL: there was none */
-    char *image;      /* name of an image; NULL: not set */
+    char *image;      /* name of an image; NULL: not set (TB_DEFAULT_IMAGE) */
     unsigned cpus;    /* 0: not set (the image's recipe decides), likewise below */
     uint64_t memory;  /* bytes */
     uint64_t disk;    /* bytes */
@@ -78,6 +83,12 @@ struct TbSettings {
 TbSettings *tb_settings_user(GError **error);
 /* The same from a text; `name` stands in the messages. */
 TbSettings *tb_settings_parse(const char *name, const void *data, size_t length, GError **error);
+/* An agent from its profile, a file of its own with the same keys (config/profile.h). `path` stands
+ * in the messages. TB_ERROR_CONFIG. */
+TbAgent *tb_agent_parse(const char *name, const char *path, const void *data, size_t length,
+                        GError **error);
+void tb_agent_free(TbAgent *agent);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbAgent, tb_agent_free)
 /* A project's file: the keys it may have, and no others. */
 TbSettings *tb_settings_parse_project(const char *name, const void *data, size_t length,
                                       GError **error);

@@ -15,12 +15,14 @@
 #include "util/log.h"
 #include "vm/box.h"
 
-#define BOOT_SECONDS   600
-#define STEP_SECONDS   120
-#define TAIL_LINES     15
-#define LINE_LIMIT     4096
-#define PACKAGES_LIMIT (8 * 1024 * 1024)
-#define SCRIPT_PATH    "/var/tmp/taskbox-provision"
+#define BOOT_SECONDS      600
+#define STEP_SECONDS      120
+#define TAIL_LINES        15
+#define LINE_LIMIT        4096
+#define PACKAGES_LIMIT    (8 * 1024 * 1024)
+#define SCRIPT_PATH       "/var/tmp/taskbox-provision"
+#define CERTIFICATES      "/run/taskbox-certificates.pem"
+#define HOST_CERTIFICATES "/etc/ssl/certs/ca-certificates.crt"
 
 static int64_t in_seconds(int seconds)
 {
@@ -82,6 +84,21 @@ static bool keep_output(int fd, const uint8_t *data, size_t length, void *user_d
     return true;
 }
 
+/* A file at `path` in the image, with what is in `fd`. */
+static bool put_file(TbSession *session, const char *path, int fd, const char *what, GError **error)
+{
+    static const char put[] = "rm -rf \"$0\" && cat >\"$0\" && chmod 0755 \"$0\"";
+    const char *const argv[] = {"/bin/sh", "-c", put, path, NULL};
+    g_autoptr(GString) said = g_string_new(NULL);
+    const TbExec exec = {.argv = argv, .cwd = "/", .as_root = true, .stdin_fd = fd};
+    const TbExecHandlers handlers = {.output = keep_output, .data = said};
+    TbExecResult result;
+    if (!tb_session_exec(session, &exec, &handlers, in_seconds(STEP_SECONDS), &result, error))
+        return false;
+    return result.code == 0 ||
+           tb_error_set(error, TB_ERROR_IMAGE, "cannot write %s in the image", what);
+}
+
 static bool put_script(TbSession *session, const char *script, GError **error)
 {
     tb_autofd fd = memfd_create("script", MFD_CLOEXEC);
@@ -90,25 +107,34 @@ static bool put_script(TbSession *session, const char *script, GError **error)
     if (!tb_write_all(fd, script, strlen(script), "the script", error))
         return false;
     lseek(fd, 0, SEEK_SET);
-    static const char *const argv[] = {
-        "/bin/sh", "-c",
-        "rm -rf " SCRIPT_PATH " && cat >" SCRIPT_PATH " && chmod 0755 " SCRIPT_PATH, NULL};
-    g_autoptr(GString) said = g_string_new(NULL);
-    const TbExec exec = {.argv = argv, .cwd = "/", .as_root = true, .stdin_fd = fd};
-    const TbExecHandlers handlers = {.output = keep_output, .data = said};
-    TbExecResult result;
-    if (!tb_session_exec(session, &exec, &handlers, in_seconds(STEP_SECONDS), &result, error))
-        return false;
-    return result.code == 0 ||
-           tb_error_set(error, TB_ERROR_IMAGE, "cannot write the provisioning script in the image");
+    return put_file(session, SCRIPT_PATH, fd, "the provisioning script", error);
 }
 
-static bool run_script(const TbBuild *build, TbSession *session, unsigned number, GError **error)
+/* Where a network ends TLS for whoever looks into it, this machine trusts its authority, and the
+ * scripts must, too. In /run, so that the image knows nothing of it. */
+static bool put_certificates(TbSession *session, bool *put, GError **error)
+{
+    tb_autofd fd = open(HOST_CERTIFICATES, O_RDONLY | O_CLOEXEC);
+    *put = fd >= 0;
+    return fd < 0 || put_file(session, CERTIFICATES, fd, "the certificates of this machine", error);
+}
+
+static bool run_script(const TbBuild *build, TbSession *session, unsigned number, bool trust,
+                       GError **error)
 {
     const TbProvision *step = g_ptr_array_index(build->recipe->provision, number);
     static const char *const plain[] = {"/bin/sh", "-e", SCRIPT_PATH, NULL};
     static const char *const own[] = {SCRIPT_PATH, NULL};
     static const char *const env[] = {"DEBIAN_FRONTEND=noninteractive", NULL};
+    static const char *const trusting[] = {"DEBIAN_FRONTEND=noninteractive",
+                                           "SSL_CERT_FILE=" CERTIFICATES,
+                                           "CURL_CA_BUNDLE=" CERTIFICATES,
+                                           "REQUESTS_CA_BUNDLE=" CERTIFICATES,
+                                           "GIT_SSL_CAINFO=" CERTIFICATES,
+                                           "PIP_CERT=" CERTIFICATES,
+                                           "NODE_EXTRA_CA_CERTS=" CERTIFICATES,
+                                           "CARGO_HTTP_CAINFO=" CERTIFICATES,
+                                           NULL};
     if (!put_script(session, step->script, error))
         return false;
     tb_info("provisioning, script %u of %u (%s)", number + 1, build->recipe->provision->len,
@@ -116,7 +142,7 @@ static bool run_script(const TbBuild *build, TbSession *session, unsigned number
     Output output = {.line = g_string_new(NULL), .tail = g_queue_new()};
     const TbExec exec = {
         .argv = g_str_has_prefix(step->script, "#!") ? own : plain,
-        .env = env,
+        .env = trust ? trusting : env,
         .cwd = step->user ? "/home/agent" : "/",
         .as_root = !step->user,
         .stdin_fd = -1,
@@ -205,8 +231,11 @@ static bool work_in_box(TbBuild *build, TbBox *box, bool network, GError **error
     if (!tb_session_setup(session, &setup, in_seconds(STEP_SECONDS), error))
         return false;
     tb_status_done();
+    bool trust = false;
+    if (network && !put_certificates(session, &trust, error))
+        return false;
     for (unsigned i = 0; i < build->recipe->provision->len; i++)
-        if (!run_script(build, session, i, error))
+        if (!run_script(build, session, i, trust, error))
             return false;
     tb_status("sealing the image");
     return (!network || remove_script(session, error)) && list_packages(build, session, error) &&

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+#include "config/profile.h"
 #include "config/yaml.h"
 #include "util/error.h"
 #include "util/paths.h"
@@ -53,6 +54,7 @@ void tb_recipe_free(TbRecipe *recipe)
     g_strfreev(recipe->packages);
     g_ptr_array_unref(recipe->images);
     g_ptr_array_unref(recipe->provision);
+    g_ptr_array_unref(recipe->agents);
     g_free(recipe);
 }
 
@@ -247,6 +249,27 @@ static bool read_disk(TbYaml *yaml, const yaml_node_t *node, void *field, GError
     return true;
 }
 
+/* An agent's profile says how it is installed: one script more, after those of the recipe. */
+static bool add_agent(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_autoptr(TbAgent) agent = tb_profile_find(scalar(node), &why);
+    if (!agent)
+        return tb_yaml_error(yaml, node, error, "%s", why->message);
+    if (!agent->install)
+        return tb_yaml_error(yaml, node, error, "the profile of '%s' has no 'install'",
+                             scalar(node));
+    TbProvision *step = g_new0(TbProvision, 1);
+    step->script = g_strdup(agent->install);
+    g_ptr_array_add(*(GPtrArray **)field, step);
+    return true;
+}
+
+static bool read_agents(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
+{
+    return tb_yaml_each(yaml, node, YAML_SCALAR_NODE, add_agent, field, error);
+}
+
 /* 'bootstrap' fills fields of the recipe itself: offset 0. */
 static const TbYamlKey recipe_keys[] = {
     {"images", YAML_SEQUENCE_NODE, read_images, offsetof(TbRecipe, images)},
@@ -256,6 +279,7 @@ static const TbYamlKey recipe_keys[] = {
     {"disk", YAML_SCALAR_NODE, read_disk, offsetof(TbRecipe, disk)},
     {"mountType", YAML_SCALAR_NODE, read_mount_type, offsetof(TbRecipe, mount_type)},
     {"provision", YAML_SEQUENCE_NODE, read_provision, offsetof(TbRecipe, provision)},
+    {"agents", YAML_SEQUENCE_NODE, read_agents, offsetof(TbRecipe, agents)},
     {0},
 };
 
@@ -278,6 +302,7 @@ static TbRecipe *recipe_new(const char *path, GError **error)
     g_autoptr(TbRecipe) recipe = g_new0(TbRecipe, 1);
     recipe->images = g_ptr_array_new_with_free_func(image_free);
     recipe->provision = g_ptr_array_new_with_free_func(provision_free);
+    recipe->agents = g_ptr_array_new_with_free_func(provision_free);
     recipe->path = g_strdup(path);
     recipe->name = g_path_get_basename(path);
     char *dot = strrchr(recipe->name, '.');
@@ -310,6 +335,8 @@ static TbRecipe *from_yaml(const char *path, TbYaml *yaml, GError **error)
                       "system comes from)");
         return NULL;
     }
+    g_ptr_array_extend_and_steal(recipe->provision, g_steal_pointer(&recipe->agents));
+    recipe->agents = g_ptr_array_new();
     fill_defaults(recipe);
     return g_steal_pointer(&recipe);
 }

@@ -31,7 +31,8 @@ typedef struct {
     uint64_t memory;   /* bytes */
     uint64_t disk;     /* bytes, virtual size */
     TbMountType mount_type;
-    GPtrArray *provision; /* of TbProvision *, in order */
+    GPtrArray *provision; /* of TbProvision *, in order; the installation of agents comes last */
+    GPtrArray *agents;    /* while it is read: those installations */
 } TbRecipe;
 
 /* The file of a recipe: a path (anything with a slash or ending in .yaml or .yml), else a name that

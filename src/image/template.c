@@ -136,7 +136,7 @@ static bool failed_lately(int store, const char *key, GError **error)
         unlinkat(store, name, 0);
         return false;
     }
-    tb_error_set(error, TB_ERROR_UNSUPPORTED,
+    tb_error_set(error, TB_ERROR_VM,
                  "no template could be made: %s (try again with 'taskbox template build')",
                  (const char *)g_bytes_get_data(why, NULL));
     return true;

@@ -122,7 +122,7 @@ static bool prepare(Run *run, GError **error)
     task->project_root = g_strdup(tb_project_root(run->project));
     task->project_subdir = g_strdup(tb_project_subdir(run->project));
     task->project_name = g_strdup(tb_project_name(run->project));
-    run->image = tb_image_open(tb_start_image(options, run->settings), error);
+    run->image = tb_image_open(tb_start_image(options, run->settings, run->agent), error);
     if (!run->image)
         return false;
     task->image_name = g_strdup(run->image->name);

@@ -18,9 +18,13 @@
 
 /* ---- the shape */
 
-const char *tb_start_image(const TbRunOptions *options, const TbSettings *settings)
+const char *tb_start_image(const TbRunOptions *options, const TbSettings *settings,
+                           const TbAgent *agent)
 {
-    return options->image ? options->image : settings->image;
+    return options->image          ? options->image
+           : settings->image       ? settings->image
+           : agent && agent->image ? agent->image
+                                   : TB_DEFAULT_IMAGE;
 }
 
 static char *count_format(uint64_t count)
@@ -67,7 +71,7 @@ TbTemplate *tb_task_template(const TbSettings *settings, const TbRunOptions *opt
                              GError **error)
 {
     TbShape shape;
-    g_autoptr(TbImage) image = tb_image_open(tb_start_image(options, settings), error);
+    g_autoptr(TbImage) image = tb_image_open(tb_start_image(options, settings, NULL), error);
     if (!image || !tb_start_shape(options, settings, image, tb_accel_probe(NULL), &shape, error))
         return NULL;
     if (tb_shape_can_fork(&shape))
@@ -108,7 +112,9 @@ bool tb_start_prepare(TbStart *start, GError **error)
     start->template = tb_template_get(&start->shape, false, &start->made, &why);
     if (start->template)
         return true;
-    if (g_error_matches(why, TB_ERROR, TB_ERROR_INTERRUPTED)) {
+    /* A guest program of another version would not be understood after a boot either. */
+    if (g_error_matches(why, TB_ERROR, TB_ERROR_INTERRUPTED) ||
+        g_error_matches(why, TB_ERROR, TB_ERROR_UNSUPPORTED)) {
         g_propagate_error(error, g_steal_pointer(&why));
         return false;
     }

@@ -8,7 +8,8 @@
 #include "vm/box.h"
 
 /* The name of the image that a task with these options uses. */
-const char *tb_start_image(const TbRunOptions *options, const TbSettings *settings);
+const char *tb_start_image(const TbRunOptions *options, const TbSettings *settings,
+                           const TbAgent *agent);
 /* What its box is to be: by the options, else the settings, else the image's recipe. */
 bool tb_start_shape(const TbRunOptions *options, const TbSettings *settings, const TbImage *image,
                     TbAccel accel, TbShape *shape, GError **error);

@@ -85,7 +85,7 @@ static bool take_answer(TbSession *session, const TbFrame *frame, const uint8_t 
     info->version = hello.version;
     if (hello.version != TB_PROTOCOL_VERSION) {
         session->broken = true;
-        return tb_error_set(error, TB_ERROR_IMAGE,
+        return tb_error_set(error, TB_ERROR_UNSUPPORTED,
                             "the image's guest program speaks protocol %u, this taskbox %d "
                             "(build the image anew)",
                             hello.version, TB_PROTOCOL_VERSION);

@@ -78,7 +78,9 @@ holds "$T/err" '7' "exit code of the script"
 nothing_new failing
 
 say "two builds of it at once: one builds, the other waits and uses it"
-cloud_recipe fromcloud "$digest" 'mkdir -p /opt && id -u >/opt/provisioned && echo provisioning now'
+# shellcheck disable=SC2016 # the script's
+cloud_recipe fromcloud "$digest" 'mkdir -p /opt && id -u >/opt/provisioned && echo provisioning now
+      echo "$SSL_CERT_FILE" >/opt/trusts; grep -c "BEGIN CERT" "$SSL_CERT_FILE" >>/opt/trusts'
 on_exit eval 'tb image rm fromcloud 2>/dev/null'
 tb image build "$T/fromcloud.yaml" >"$T/first" 2>&1 &
 first=$!
@@ -89,12 +91,14 @@ wait "$second" || { cp "$T/second" "$T/err"; fail "the second of two builds fail
 equal 1 "$(cat "$T/first" "$T/second" | grep -c 'provisioning now')" "times the script ran"
 expect 0 tb image verify fromcloud
 make_project "$T/project"
-expect 0 tb run --image fromcloud -C "$T/project" -- sh -c 'cat /opt/provisioned; cat /opt/user-said; ls /sys/class/net; cat text'
+expect 0 tb run --image fromcloud -C "$T/project" -- sh -c 'cat /opt/provisioned /opt/user-said; ls /sys/class/net; cat text
+    read -r trusted </opt/trusts; [ ! -e "$trusted" ] && [ "$(tail -n 1 /opt/trusts)" -gt 10 ] && echo trusted then'
 holds "$T/out" '^0$' "what the system script left"
 holds "$T/out" '^user [1-9]' "what the user script left"
 equal 1 "$(grep -c '^lo$' "$T/out")" "loopback"
 holds_not "$T/out" '^(eth|en)' "a network card in a task's box"
 holds "$T/out" '^three$' "the project"
+holds "$T/out" '^trusted then$' "that scripts trusted what this machine trusts, and the image does not"
 expect 0 tb image rm fromcloud
 expect 0 tb image ls
 holds_not "$T/out" 'fromcloud' "an image that was removed"

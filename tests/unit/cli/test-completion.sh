@@ -28,7 +28,7 @@ words 'image' im
 words 'build ls show verify rm' image ''
 words 'none agent open' run --net ''
 words 'open' run --net = o
-words 'one only' run --agent o
+words 'one only opencode' run --agent o
 words ':directories' run -C ''
 words '--net' run --ne
 words ':files' run -- ls ''

@@ -102,7 +102,7 @@ static const struct {
     {"run ' '", 2, NULL, "the prompt is empty"},
     {"run --image no-such-image -- true", 125, NULL, "see 'taskbox image ls'"},
     {"run fix it", 2, NULL, "one argument"},
-    {"run 'fix it'", 3, NULL, "agents:"},
+    {"run 'fix it'", 3, NULL, "no agent is the default"},
     {"run --agent x -- true", 125, NULL, "--agent goes with a prompt"},
     {"run --", 125, NULL, "no command after '--'"},
     {"run -- true", 125, NULL, "taskbox image build"},

@@ -55,7 +55,7 @@ static TbSettings *load(GError **error)
 START_TEST(image_by_rank)
 {
     g_autoptr(TbSettings) none = load(NULL);
-    ck_assert_str_eq(none->image, "debian");
+    ck_assert_ptr_null(none->image);
     put(user_file, "image: mine\n");
     g_autoptr(TbSettings) user = load(NULL);
     ck_assert_str_eq(user->image, "mine");

@@ -91,6 +91,7 @@ static const struct {
     {"mountType: virtiofs\n", "/r/thing.yaml:1:12: mountType 'virtiofs' is not supported"},
     {"mountType: reverse-sshfs\n", "/r/thing.yaml:1:12: mountType 'reverse-sshfs' is not"},
     {"mountType: nfs\n", "/r/thing.yaml:1:12: bad value 'nfs' (must be one of: image, 9p)"},
+    {"agents: [nobody]\n", "/r/thing.yaml:1:10: there is no profile of an agent 'nobody'"},
     {"provision: [{mode: boot, script: x}]\n", "/r/thing.yaml:1:20: mode 'boot' is not supported"},
     {"provision: [{mode: system}]\n", "/r/thing.yaml:1:13: 'script' is missing"},
     {"memory: 1MiB\n", "/r/thing.yaml:1:9: too little memory"},

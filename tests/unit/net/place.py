@@ -56,10 +56,11 @@ def run(*argv, **more):
 class Place:
     """The cable, the names, and a process that holds the far namespace."""
 
-    def __init__(self):
+    def __init__(self, names=()):
+        """`names` are further ones, with a certificate, of the far side."""
         self.dir = tempfile.mkdtemp(prefix="taskbox-test-place-")
         with open(f"{self.dir}/hosts", "w", encoding="ascii") as file:
-            file.write(HOSTS)
+            file.write(HOSTS + f"{THERE} {' '.join(names)}\n" * bool(names))
         run("mount", "--bind", f"{self.dir}/hosts", "/etc/hosts")
         self.far = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "unshare", "-n", "sleep", "600"],
                                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -74,7 +75,7 @@ class Place:
         self.far_run("ip", "link", "set", "lo", "up")
         self.far_run("ip", "link", "set", "far", "up")
         run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=good.test",
-            "-addext", "subjectAltName=DNS:good.test,DNS:other.test", "-keyout", f"{self.dir}/key",
+            "-addext", "subjectAltName=" + ",".join(f"DNS:{name}" for name in ("good.test", "other.test", *names)), "-keyout", f"{self.dir}/key",
             "-out", f"{self.dir}/cert", stderr=subprocess.DEVNULL)
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(f"{self.dir}/cert", f"{self.dir}/key")

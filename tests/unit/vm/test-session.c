@@ -272,7 +272,7 @@ START_TEST(hello_of_another_version)
 {
     Manner manner = polite;
     manner.version = TB_PROTOCOL_VERSION + 1;
-    bad_hello(manner, TB_ERROR_IMAGE);
+    bad_hello(manner, TB_ERROR_UNSUPPORTED);
 }
 END_TEST
 
