@@ -83,6 +83,7 @@ end_box() {
     box_pid=
 }
 # wait_box SECONDS: false when it has not ended by itself till then: $code.
+# shellcheck disable=SC2034 # cases use it
 wait_box() {
     local i
     code=0

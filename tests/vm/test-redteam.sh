@@ -19,7 +19,7 @@ say "all cases"
 expect 0 tb redteam
 cat "$T/out"
 equal "$cases held, 0 broken, 0 not tried" "$(tail -n 1 "$T/out")" "the sum"
-equal '' "$(find "$TMPDIR" "$XDG_CACHE_HOME/taskbox" -path '*redteam*')" "what the suite made, left"
+equal '' "$(find "$XDG_CACHE_HOME/taskbox/redteam" -name 'image-*')" "project images left"
 
 say "what cannot be tried is not called held"
 mkdir "$T/empty"

@@ -16,9 +16,11 @@ for key in filter.mine.clean filter.mine.smudge diff.mine.textconv diff.mine.com
     git config --file "$HOME/.gitconfig" "$key" "$PLACE/filter"
 done
 git config --file "$HOME/.gitconfig" hook.mine.event post-index-change
+# In the box it does no harm: there is no such place.
+printf '#!/bin/sh\ntouch %s/mark-program\n' "$PLACE" >"$P/ignored.program"
 # shellcheck disable=SC2016 # the box expands it
 box "$P" 'echo changed >>text; echo new >new; mkdir -p hooks bare/objects bare/refs
-printf "#!/bin/sh\ntouch mark\n" | tee hooks/post-checkout .git/hooks/post-index-change evil >/dev/null; chmod +x hooks/* .git/hooks/* evil
+tee hooks/post-checkout .git/hooks/post-index-change evil <ignored.program >/dev/null; chmod +x hooks/* .git/hooks/* evil
 echo "ref: refs/heads/main" >bare/HEAD; printf "[core]\n\tfsmonitor = ./evil\n" >bare/config
 git add -A; git commit -q -m evil
 printf "* filter=mine diff=mine\n" >.gitattributes
@@ -29,7 +31,7 @@ for ask in "show @last" "diff @last" "diff @last --stat" "inspect @last" "review
     # shellcheck disable=SC2086 # words on purpose
     "$TASKBOX" $ask >>"$PLACE/said" 2>&1 </dev/null || printf 'failed: %s\n' "$ask" >>"$PLACE/said"
 done
-marks=$(find "$PLACE" -name 'mark*' -printf '%f ')
+marks=$(find "$PLACE" -name 'mark-*' -printf '%f ')
 [ -z "$marks" ] || broken "the host ran what the patch named: $marks"
 if grep '^failed: \(show\|diff\|inspect\|apply @last --ack\)' "$PLACE/said" >"$out"; then broken "$(cat "$out"): $(tail -n 3 "$PLACE/said")"; fi
 [ ! -e "$P/.git/hooks/post-index-change" ] || broken "a hook came into the project"

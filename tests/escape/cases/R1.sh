@@ -8,6 +8,7 @@
 
 P=$PLACE/project
 project "$P"
+# shellcheck disable=SC2016 # the box expands it
 live_box "$P" 'echo before >done; sync
 head -c 3000000 /dev/zero | tr "\0" x; echo
 bash -c "while exec {fd}<text; do :; done" 2>/dev/null

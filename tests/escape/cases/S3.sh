@@ -15,6 +15,7 @@ done
 chmod 0755 "$PLACE"
 mkdir "$PLACE/elsewhere"
 cd "$P"
+# shellcheck disable=SC2317 # by `try`
 hostile_env() {
     env GIT_DIR="$PLACE/elsewhere" GIT_WORK_TREE="$PLACE/elsewhere" GIT_INDEX_FILE="$PLACE/elsewhere/index" \
         GIT_OBJECT_DIRECTORY="$PLACE/elsewhere" GIT_EXTERNAL_DIFF="$P/sh" GIT_SSH_COMMAND="$P/sh" GIT_CONFIG_COUNT=1 \
