@@ -17,7 +17,7 @@ for how in 'echo b | sudo tee /proc/sysrq-trigger' 'echo c | sudo tee /proc/sysr
     box "$P" "$how; sleep 20; exit 9" --timeout 20s
     case $code in
     9 | 124) ;; # it went on, or was stopped in time
-    125) tail -n 1 "$err" | grep -q '^taskbox: box .*VM' || broken "no clear error after: $how" ;;
+    125) tail -n 1 "$err" | grep -q '^taskbox: box .*VM\|not answer in time' || broken "no clear error after: $how" ;;
     *) broken "exit code $code after: $how" ;;
     esac
     case "$how $code" in
