@@ -91,6 +91,7 @@ wait "$second" || { cp "$T/second" "$T/err"; fail "the second of two builds fail
 equal 1 "$(cat "$T/first" "$T/second" | grep -c 'provisioning now')" "times the script ran"
 expect 0 tb image verify fromcloud
 make_project "$T/project"
+# shellcheck disable=SC2016 # the box's
 expect 0 tb run --image fromcloud -C "$T/project" -- sh -c 'cat /opt/provisioned /opt/user-said; ls /sys/class/net; cat text
     read -r trusted </opt/trusts; [ ! -e "$trusted" ] && [ "$(tail -n 1 /opt/trusts)" -gt 10 ] && echo trusted then'
 holds "$T/out" '^0$' "what the system script left"
