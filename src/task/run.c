@@ -197,7 +197,8 @@ static bool start_box(Run *run, GError **error)
     start->spec.project_dir = shared ? tb_project_root(run->project) : NULL;
     start->spec.network = tb_hole("network");
     run->box = tb_start_box(start, error);
-    if (!run->box || !tb_network_start(&run->network, &run->limits, run->task, error) || !open_git(run, error))
+    if (!run->box || !tb_network_start(&run->network, &run->limits, run->task, error) ||
+        !open_git(run, error))
         return false;
     run_phase_end(run, "start");
     return true;
