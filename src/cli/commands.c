@@ -119,10 +119,12 @@ const TbSubcommand tb_subcommands[] = {
      .run = tb_cli_exec},
     {.name = "cp",
      .group = "tasks",
-     .summary = "Copy a file or directory out of the box of a task that runs",
+     .summary = "Copy a file or directory out of a task's box, or out of what it has left",
      .usage = FORMS("[--force] [--max SIZE] TASK:PATH DEST"),
-     .details = "PATH is a path in the box, or one from where the task's command began. DEST is a\n"
-                "directory that is there, or the new name. Nothing is replaced without --force.",
+     .details =
+         "PATH is a path in the box, or one from where the task's command began; when the task\n"
+         "has ended the project as it left it is there, and nothing else. DEST is a directory\n"
+         "that is there, or the new name. Nothing is replaced without --force.",
      .options = OPTIONS({'f', "force", NULL, "replace a file that is there"},
                         {'\0', "max", "SIZE", "the most it may be (default: 8G)"}),
      .run = tb_cli_cp},

@@ -72,6 +72,18 @@ static char *agents_text(const TbSettings *settings)
     return names->len ? g_strdup(names->str) : NULL;
 }
 
+/* Which and where to, never what. */
+static char *secrets_text(const TbSettings *settings)
+{
+    g_autoptr(GString) names = g_string_new(NULL);
+    for (guint i = 0; settings->secrets && i < settings->secrets->len; i++) {
+        const TbSecretSetting *secret = settings->secrets->pdata[i];
+        g_autofree char *hosts = g_strjoinv(",", secret->hosts);
+        g_string_append_printf(names, "%s%s@%s", i ? ", " : "", secret->name, hosts);
+    }
+    return names->len ? g_strdup(names->str) : NULL;
+}
+
 typedef enum { HIGHEST, LOWEST, LARGEST, USER_ONLY } Rule;
 
 #define NUMBER(field)                                                                              \
@@ -100,6 +112,8 @@ LIMIT(changes)
 LIMIT(files)
 LIMIT(patch)
 LIMIT(processes)
+LIMIT(requests)
+LIMIT(net_bytes)
 TEXT(image, g_strdup(settings->image))
 TEXT(agent, g_strdup(settings->agent))
 TEXT(agents, agents_text(settings))
@@ -108,6 +122,7 @@ TEXT(history, settings->has_history ? history_text(settings->history) : NULL)
 TEXT(exclude, list_text(settings->exclude))
 TEXT(include, list_text(settings->include))
 TEXT(allow_hosts, list_text(settings->allow_hosts))
+TEXT(secrets, secrets_text(settings))
 TEXT(capacity_cpus, count_text(settings->capacity.cpus))
 TEXT(capacity_memory, size_text(settings->capacity.memory))
 
@@ -141,6 +156,8 @@ static const Key keys[] = {
      "what a box may reach"},
     {"allow_hosts", USER_ONLY, NULL, NULL, text_allow_hosts, "none",
      "hosts that any box with a network may reach"},
+    {"secrets", USER_ONLY, NULL, NULL, text_secrets, "none",
+     "keys that any box with a network may use, and their hosts"},
     {"history", LOWEST, number_history, NULL, text_history,
      "full, none where a masked file is tracked", "how many commits go into a box"},
     {"exclude", LARGEST, NULL, NULL, text_exclude, "none",
@@ -156,6 +173,10 @@ static const Key keys[] = {
     {"limits.patch", LOWEST, limit_patch, size_text, NULL, "default", "size of the patch file"},
     {"limits.processes", LOWEST, limit_processes, count_text, NULL, "none",
      "processes of the command at once"},
+    {"limits.requests", LOWEST, limit_requests, count_text, NULL, "none",
+     "requests to the network, in all"},
+    {"limits.net-bytes", LOWEST, limit_net_bytes, size_text, NULL, "none",
+     "bytes over the network, in all"},
     {"capacity.cpus", USER_ONLY, NULL, NULL, text_capacity_cpus, "by the machine",
      "processors of all boxes at once"},
     {"capacity.memory", USER_ONLY, NULL, NULL, text_capacity_memory, "by the machine",

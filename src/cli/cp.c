@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* taskbox cp: a file or directory out of a box that runs. */
+/* taskbox cp: a file or directory out of a box that runs, or of what a task has left. */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -65,17 +65,9 @@ static bool receive(TbSession *session, const char *path, Sink *sink, GError **e
                         result.code, *said ? ": " : "", said);
 }
 
-static bool copy_out(TbTask *task, const char *path, int dirfd, const char *name, bool force,
-                     uint64_t max, GError **error)
+/* What has been copied is said, and what has not. */
+static void report(const TbCopyOut *copy)
 {
-    g_autoptr(TbSession) session = tb_control_connect(task, error);
-    g_autoptr(TbCopyOut) copy = session ? tb_copy_out_new(dirfd, name, force, max, error) : NULL;
-    if (!copy)
-        return false;
-    g_autoptr(GString) said = g_string_new(NULL);
-    Sink sink = {.copy = copy, .said = said};
-    if (!receive(session, path, &sink, error) || !tb_copy_out_finish(copy, error))
-        return false;
     uint64_t files, bytes;
     const GPtrArray *notes = tb_copy_out_notes(copy);
     tb_copy_out_size(copy, &files, &bytes);
@@ -83,6 +75,23 @@ static bool copy_out(TbTask *task, const char *path, int dirfd, const char *name
         tb_info("note: %s", (const char *)notes->pdata[i]);
     g_autofree char *size = tb_size_format(bytes);
     tb_info("copied %" G_GUINT64_FORMAT " file%s, %s", files, files == 1 ? "" : "s", size);
+}
+
+static bool copy_out(TbTask *task, const char *path, int dirfd, const char *name, bool force,
+                     uint64_t max, GError **error)
+{
+    bool ended = !tb_task_is_alive(task) && task->result_tree;
+    g_autoptr(TbSession) session = ended ? NULL : tb_control_connect(task, error);
+    g_autoptr(TbCopyOut) copy =
+        session || ended ? tb_copy_out_new(dirfd, name, force, max, error) : NULL;
+    g_autoptr(GString) said = g_string_new(NULL);
+    Sink sink = {.copy = copy, .said = said};
+    if (!copy || !(ended ? tb_copy_out_ended(copy, task, path, error)
+                         : receive(session, path, &sink, error)))
+        return false;
+    if (!tb_copy_out_finish(copy, error))
+        return false;
+    report(copy);
     return true;
 }
 

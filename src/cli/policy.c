@@ -45,9 +45,11 @@ static bool add_network(GString *text, const char *label, const TbSettings *sett
     g_autofree char *hosts = agent && agent->hosts && !policy->open
                                  ? g_strdup_printf("; 'hosts' of agent '%s'", agent->name)
                                  : g_strdup("");
-    g_autofree char *line =
-        g_strdup_printf("%s (%s%s%s)", reach, net_source(settings, agent), hosts,
-                        settings->allow_hosts ? "; 'allow_hosts' of the settings" : "");
+    g_autoptr(GPtrArray) secrets = tb_secrets_choose(settings, &none, agent, NULL);
+    g_autofree char *line = g_strdup_printf(
+        "%s (%s%s%s%s)", reach, net_source(settings, agent), hosts,
+        settings->allow_hosts ? "; 'allow_hosts' of the settings" : "",
+        secrets && secrets->len && !policy->open ? "; the hosts of the secrets below" : "");
     tb_show_add(text, label, line);
     return true;
 }
@@ -72,11 +74,10 @@ static bool add_secrets(GString *text, const TbSettings *settings, const TbAgent
         const TbSecretSetting *setting = chosen->pdata[i];
         g_autofree char *hosts = g_strjoinv(", ", setting->hosts);
         g_autofree char *source = tb_secret_setting_source(setting);
-        g_autofree char *line =
-            g_strdup_printf("%s for %s alone (from %s; the box has a placeholder%s%s)",
-                            setting->name, hosts, source,
-                            setting->base_env ? ", and the gateway in " : "",
-                            setting->base_env ? setting->base_env : "");
+        g_autofree char *line = g_strdup_printf(
+            "%s for %s alone (from %s; the box has a placeholder%s%s)", setting->name, hosts,
+            source, setting->base_env ? ", and the gateway in " : "",
+            setting->base_env ? setting->base_env : "");
         tb_show_add(text, i ? "" : "secrets", line);
     }
     return chosen != NULL;

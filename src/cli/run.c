@@ -175,12 +175,11 @@ void tb_cli_print_summary(const TbTask *task)
     else
         tb_info("patch ready: %s; review: taskbox diff %s; apply: taskbox apply %s", stat, task->id,
                 task->id);
-    if (task->has_findings && task->stat.files) {
-        g_autofree char *count = tb_findings_count_text(task->findings);
-        tb_info("findings: %s%s%s", count,
-                strcmp(count, "none") == 0 ? "" : "; see: taskbox inspect ",
-                strcmp(count, "none") == 0 ? "" : task->id);
-    }
+    g_autofree char *count = tb_findings_count_text(task->findings);
+    bool none = strcmp(count, "none") == 0;
+    if (task->has_findings && (task->stat.files || !none))
+        tb_info("findings: %s%s%s", count, none ? "" : "; see: taskbox inspect ",
+                none ? "" : task->id);
     if (task->keep)
         tb_info("the box is kept: %s/box", task->dir);
 }

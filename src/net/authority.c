@@ -92,13 +92,13 @@ static void constrain(gnutls_x509_crt_t crt, const GPtrArray *secrets, int *resu
         for (guint k = 0; k < secret->hosts->len; k++) {
             const TbSecretHost *host = secret->hosts->pdata[k];
             gnutls_datum_t name = {(unsigned char *)host->host, (unsigned)strlen(host->host)};
-            note(result, gnutls_x509_name_constraints_add_permitted(constraints,
-                                                                    GNUTLS_SAN_DNSNAME, &name));
+            note(result, gnutls_x509_name_constraints_add_permitted(constraints, GNUTLS_SAN_DNSNAME,
+                                                                    &name));
         }
     }
     for (size_t i = 0; i < G_N_ELEMENTS(never); i++)
-        note(result, gnutls_x509_name_constraints_add_excluded(constraints, never[i].type,
-                                                               &never[i].what));
+        note(result,
+             gnutls_x509_name_constraints_add_excluded(constraints, never[i].type, &never[i].what));
     note(result, gnutls_x509_crt_set_name_constraints(crt, constraints, 1));
     gnutls_x509_name_constraints_deinit(constraints);
 }
@@ -115,8 +115,8 @@ static void make_root(Making *making, const GPtrArray *secrets, int *result)
     note(result, gnutls_x509_crt_set_basic_constraints(making->root, 1, 0));
     note(result, gnutls_x509_crt_set_key_usage(making->root, GNUTLS_KEY_KEY_CERT_SIGN));
     constrain(making->root, secrets, result);
-    note(result, gnutls_x509_crt_sign2(making->root, making->root, making->root_key,
-                                       GNUTLS_DIG_SHA256, 0));
+    note(result,
+         gnutls_x509_crt_sign2(making->root, making->root, making->root_key, GNUTLS_DIG_SHA256, 0));
 }
 
 /* PEM of a certificate or of a key. The caller's to wipe. NULL: *result says why. */
@@ -147,8 +147,8 @@ static GTlsCertificate *make_certificate(const Making *making, const char *host,
         note(result, gnutls_x509_crt_set_key_purpose_oid(crt, GNUTLS_KP_TLS_WWW_SERVER, 0));
         if (note(result, gnutls_x509_crt_get_key_id(making->root, 0, id, &id_size)) >= 0)
             note(result, gnutls_x509_crt_set_authority_key_id(crt, id, id_size));
-        note(result, gnutls_x509_crt_sign2(crt, making->root, making->root_key, GNUTLS_DIG_SHA256,
-                                           0));
+        note(result,
+             gnutls_x509_crt_sign2(crt, making->root, making->root_key, GNUTLS_DIG_SHA256, 0));
         note(result, gnutls_x509_privkey_export2_pkcs8(making->key, GNUTLS_X509_FMT_PEM, NULL,
                                                        GNUTLS_PKCS_PLAIN, &key));
     }

@@ -242,8 +242,7 @@ static int become(void *data)
 static int sealed(const char *name, const char *text, GError **error)
 {
     tb_autofd fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 || !tb_write_all(fd, text, strlen(text), name, NULL) ||
-        lseek(fd, 0, SEEK_SET) < 0 ||
+    if (fd < 0 || !tb_write_all(fd, text, strlen(text), name, NULL) || lseek(fd, 0, SEEK_SET) < 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
         tb_error_set_errno(error, errno, "cannot make '%s' for the egress process", name);
         return -1;
@@ -251,19 +250,16 @@ static int sealed(const char *name, const char *text, GError **error)
     return tb_steal_fd(&fd);
 }
 
-/* -1 with error set; without secrets nothing is there to be passed, and *fd stays -1. */
-static bool seal_secrets(const GPtrArray *secrets, int *fd, GError **error)
+int tb_egress_seal(const GPtrArray *secrets, GError **error)
 {
-    if (!secrets || secrets->len == 0)
-        return true;
     char *text = tb_secrets_format(secrets);
-    *fd = sealed("taskbox-secrets", text, error);
+    int fd = sealed("taskbox-secrets", text, error);
     tb_secret_wipe(text);
-    return *fd >= 0;
+    return fd;
 }
 
-static bool start_child(TbEgress *egress, const char *id, const TbNetPolicy *policy,
-                        const GPtrArray *secrets, GError **error)
+static bool start_child(TbEgress *egress, const char *id, const TbNetPolicy *policy, int secrets,
+                        GError **error)
 {
     TbJailUser user;
     g_autofree char *path = tb_path_libexec("net/taskbox-egress", "taskbox-egress", error);
@@ -272,8 +268,7 @@ static bool start_child(TbEgress *egress, const char *id, const TbNetPolicy *pol
     g_autofree char *text = tb_net_policy_format(policy);
     tb_autofd config = sealed("taskbox-policy", text, error);
     tb_autofd name_service = config < 0 ? -1 : sealed("taskbox-names", names, error);
-    tb_autofd hidden = -1;
-    if (name_service < 0 || !seal_secrets(secrets, &hidden, error))
+    if (name_service < 0)
         return false;
     tb_autofd program = open(path, O_RDONLY | O_CLOEXEC);
     int ends[2], words[2];
@@ -295,8 +290,8 @@ static bool start_child(TbEgress *egress, const char *id, const TbNetPolicy *pol
     tb_command_pass_fd(command, config, TB_EGRESS_CONFIG);
     tb_command_pass_fd(command, program, FD_PROGRAM);
     tb_command_pass_fd(command, name_service, FD_NAMES);
-    if (hidden >= 0)
-        tb_command_pass_fd(command, hidden, TB_EGRESS_SECRETS);
+    if (secrets >= 0)
+        tb_command_pass_fd(command, secrets, TB_EGRESS_SECRETS);
     tb_command_set_rlimit(command, RLIMIT_CORE, 0);
     tb_command_set_child_setup(command, become, &user);
     egress->child = tb_command_start(command, error);
@@ -307,8 +302,8 @@ static bool start_child(TbEgress *egress, const char *id, const TbNetPolicy *pol
 
 /* ---- life */
 
-TbEgress *tb_egress_start(const char *id, const TbNetPolicy *policy, const GPtrArray *secrets,
-                          int log, GError **error)
+TbEgress *tb_egress_start(const char *id, const TbNetPolicy *policy, int secrets, int log,
+                          GError **error)
 {
     g_autoptr(TbEgress) egress = g_new0(TbEgress, 1);
     egress->control = egress->words = -1;

@@ -43,11 +43,13 @@ typedef struct {
 
 typedef struct TbEgress TbEgress;
 
-/* Starts it and does not wait. `id` is the task's; `secrets` (of TbSecret *) may be NULL. What it
- * tells is written to the descriptor `log`, which stays the caller's and must live as long as the
- * egress. */
-TbEgress *tb_egress_start(const char *id, const TbNetPolicy *policy, const GPtrArray *secrets,
-                          int log, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* The secrets (array of TbSecret *, with values) as a sealed memory file; -1 with error set. */
+int tb_egress_seal(const GPtrArray *secrets, GError **error);
+/* Starts it and does not wait. `id` is the task's; `secrets` as above, -1: no secrets. What it
+ * tells is written to the descriptor `log`. Both stay the caller's, and `log` must live as long as
+ * the egress. */
+TbEgress *tb_egress_start(const char *id, const TbNetPolicy *policy, int secrets, int log,
+                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Gives it the box's port (taken), and waits until it is ready. */
 bool tb_egress_attach(TbEgress *egress, int port, GError **error);
 /* The certificate of the task's authority, once it is attached; NULL: there are no secrets. PEM as

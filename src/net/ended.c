@@ -40,9 +40,8 @@ static void on_handshake(GObject *source, GAsyncResult *result, gpointer data)
         return;
     }
     g_socket_close(ending->socket, NULL);
-    g_autofree char *text =
-        g_strdup_printf("no TLS with the box, or it does not trust the task's certificate: %s",
-                        why->message);
+    g_autofree char *text = g_strdup_printf(
+        "no TLS with the box, or it does not trust the task's certificate: %s", why->message);
     end(ending, TB_NET_FAILED, text);
 }
 

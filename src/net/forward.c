@@ -194,8 +194,7 @@ static void take_piece(Forward *forward, GBytes *bytes)
     const char *over = forward->asked ? tb_asked_count(forward->asked, false, size) : NULL;
     bool cut = size == 0 && is_cut(forward);
     if (over || cut) {
-        fail(forward, over ? TB_NET_REFUSED : TB_NET_FAILED,
-             over ? over : "the host has hung up");
+        fail(forward, over ? TB_NET_REFUSED : TB_NET_FAILED, over ? over : "the host has hung up");
         return;
     }
     bool gave = give_piece(forward, bytes);
@@ -321,8 +320,7 @@ static void send_piece(Forward *forward, GBytes *bytes)
 static bool look_through(Forward *forward, const void *data, gsize size, bool last)
 {
     g_byte_array_set_size(forward->seen, 0);
-    const TbSecret *found =
-        tb_stream_push(&forward->up, data, size, last, false, forward->seen);
+    const TbSecret *found = tb_stream_push(&forward->up, data, size, last, false, forward->seen);
     if (!found)
         return true;
     g_autofree char *why = tb_vault_reason(found, "goes where it is not bound to, in a body");

@@ -112,9 +112,9 @@ static char *make_request(TbAsked *asked, const TbVault *vault, SoupServerMessag
     g_autofree char *target = g_strdup_printf("%s\n%s\n%s", soup_server_message_get_method(message),
                                               raw ? raw : "", g_uri_get_path(uri));
     asked->headers = soup_message_headers_new(SOUP_MESSAGE_HEADERS_REQUEST);
-    char *why = tb_vault_send(vault, asked->secure ? asked->event.host : "", asked->event.port,
-                              target, soup_server_message_get_request_headers(message), &query,
-                              asked->headers);
+    char *why =
+        tb_vault_send(vault, asked->secure ? asked->event.host : "", asked->event.port, target,
+                      soup_server_message_get_request_headers(message), &query, asked->headers);
     bool is_default = asked->event.port == (asked->secure ? HTTPS : HTTP);
     if (!why && build)
         asked->uri = g_uri_build(SOUP_HTTP_URI_FLAGS, asked->secure ? "https" : "http", NULL,

@@ -49,8 +49,7 @@ static char *read_sealed(int fd, const char *what, GError **error)
         return NULL;
     }
     char *text = g_malloc0((gsize)st.st_size + 1);
-    if (pread(fd, text, (size_t)st.st_size, 0) == st.st_size &&
-        strlen(text) == (size_t)st.st_size)
+    if (pread(fd, text, (size_t)st.st_size, 0) == st.st_size && strlen(text) == (size_t)st.st_size)
         return text;
     tb_secret_wipe(text);
     tb_error_set(error, TB_ERROR_CONFIG, "the %s cannot be read", what);
@@ -63,8 +62,8 @@ static void report(const char *line, void *data)
 {
     struct pollfd room = {.fd = TB_EGRESS_CONTROL, .events = POLLOUT};
     size_t length = strlen(line);
-    if (send(TB_EGRESS_CONTROL, line, length, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
-        errno == EAGAIN && poll(&room, 1, REPORT_MS) > 0)
+    if (send(TB_EGRESS_CONTROL, line, length, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EAGAIN &&
+        poll(&room, 1, REPORT_MS) > 0)
         (void)send(TB_EGRESS_CONTROL, line, length, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
@@ -79,7 +78,8 @@ static bool open_vault(TbVault **vault, GError **error)
     tb_secret_wipe(text);
     if (!secrets || !(*vault = tb_vault_new(secrets, error)))
         return false;
-    g_autofree char *packet = g_strconcat(TB_EGRESS_PEM, tb_authority_pem((*vault)->authority), NULL);
+    g_autofree char *packet =
+        g_strconcat(TB_EGRESS_PEM, tb_authority_pem((*vault)->authority), NULL);
     report(packet, NULL);
     return true;
 }

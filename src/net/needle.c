@@ -212,7 +212,8 @@ void tb_stream_clear(TbStream *stream)
 {
     if (!stream->held)
         return;
-    explicit_bzero(stream->held->data, stream->held->len);
+    if (stream->held->len > 0)
+        explicit_bzero(stream->held->data, stream->held->len);
     g_byte_array_unref(stream->held);
     *stream = (TbStream){0};
 }

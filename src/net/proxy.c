@@ -18,7 +18,7 @@ struct TbProxy {
     void *data;
     uint64_t requests, bytes; /* so far */
     const char *over;         /* why the task may do no more; NULL: it may */
-    GHashTable *open; /* of TbAsked * */
+    GHashTable *open;         /* of TbAsked * */
 };
 
 /* ---- what is told */
@@ -111,7 +111,8 @@ static void on_head(SoupServer *server, SoupServerMessage *message, const char *
     int port = g_uri_get_port(uri) > 0 ? g_uri_get_port(uri) : tunnel ? 443 : 80;
     TbAsked *asked = tb_asked_new(proxy, method, g_uri_get_host(uri), port);
     g_autofree char *why = tb_judge(asked, message);
-    bool ends = !why && tunnel && tb_vault_binds(proxy->vault, asked->event.host, asked->event.port);
+    bool ends =
+        !why && tunnel && tb_vault_binds(proxy->vault, asked->event.host, asked->event.port);
     const char *over = !why && !ends ? count_request(proxy) : NULL;
     if (why || over)
         refuse(asked, message, why ? why : over);

@@ -76,10 +76,10 @@ bool tb_secrets_bind(const GPtrArray *secrets, const char *host, uint16_t port)
 
 /* How well-known keys begin; what follows differs from key to key. Longer ones first. */
 static const char *const beginnings[] = {
-    "sk-ant-api03-", "sk-ant-oat01-", "sk-ant-",  "sk-proj-",    "sk-svcacct-", "sk-or-v1-", "sk-",
-    "github_pat_",   "ghp_",          "gho_",     "ghu_",        "ghs_",        "ghr_",      "glpat-",
-    "hf_",           "npm_",          "pypi-",    "xoxb-",       "xoxp-",       "gsk_",      "xai-",
-    "r8_",           "sk_live_",      "sk_test_", "rk_live_",    "dop_v1_",     "AIza",      "AKIA",
+    "sk-ant-api03-", "sk-ant-oat01-", "sk-ant-",  "sk-proj-", "sk-svcacct-", "sk-or-v1-", "sk-",
+    "github_pat_",   "ghp_",          "gho_",     "ghu_",     "ghs_",        "ghr_",      "glpat-",
+    "hf_",           "npm_",          "pypi-",    "xoxb-",    "xoxp-",       "gsk_",      "xai-",
+    "r8_",           "sk_live_",      "sk_test_", "rk_live_", "dop_v1_",     "AIza",      "AKIA",
     "ASIA",          "pk-",           "eyJ",      NULL};
 
 static char random_of(const char *alphabet)
@@ -236,9 +236,8 @@ static TbSecret *parse_line(const char *line, GError **error)
     enum { NAME, PLACEHOLDER, VALUE, HOSTS, FIELDS };
     char **fields = g_strsplit(line, "\t", -1);
     TbSecret *secret = NULL;
-    if (g_strv_length(fields) == FIELDS &&
-        strlen(fields[PLACEHOLDER]) == strlen(fields[VALUE]) && !bad_value(fields[PLACEHOLDER]) &&
-        strcmp(fields[PLACEHOLDER], fields[VALUE]) != 0) {
+    if (g_strv_length(fields) == FIELDS && strlen(fields[PLACEHOLDER]) == strlen(fields[VALUE]) &&
+        !bad_value(fields[PLACEHOLDER]) && strcmp(fields[PLACEHOLDER], fields[VALUE]) != 0) {
         g_auto(GStrv) hosts = g_strsplit(fields[HOSTS], ",", -1);
         secret = tb_secret_new(fields[NAME], fields[VALUE], (const char *const *)hosts, error);
     } else {

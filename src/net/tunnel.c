@@ -22,7 +22,7 @@ typedef struct {
     GInputStream *in;
     GOutputStream *out;
     GSocket *to; /* `out`'s */
-    bool sent; /* what the box sends */
+    bool sent;   /* what the box sends */
     bool over;
     uint8_t buffer[CHUNK];
 } Direction;

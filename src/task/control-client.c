@@ -18,8 +18,9 @@
 
 static bool not_running(const TbTask *task, GError **error)
 {
-    return tb_error_set(error, TB_ERROR_CONFLICT, "task '%s' does not run: it is %s", task->id,
-                        tb_task_state_name(task->state));
+    return tb_error_set(error, TB_ERROR_CONFLICT, "task '%s' does not run: it is %s%s", task->id,
+                        tb_task_state_name(task->state),
+                        task->state < TB_TASK_RUNNING ? " (taskbox attach waits for it)" : "");
 }
 
 /* -1 without an error: nobody listens. */
@@ -49,13 +50,15 @@ TbSession *tb_control_connect(TbTask *task, GError **error)
         return NULL;
     }
     g_autoptr(TbSession) session = tb_session_new(fd);
+    g_autofree char *name = g_strdup_printf("task '%s'", task->id);
     TbGuestInfo info;
+    tb_session_set_peer(session, name);
     if (tb_session_hello(session, g_get_monotonic_time() + HELLO_DEADLINE, &info, &why))
         return g_steal_pointer(&session);
     if (g_error_matches(why, TB_ERROR, TB_ERROR_GUEST)) /* it came to its end meanwhile */
         not_running(task, error);
     else
-        g_propagate_prefixed_error(error, g_steal_pointer(&why), "task '%s': ", task->id);
+        g_propagate_prefixed_error(error, g_steal_pointer(&why), "%s: ", name);
     return NULL;
 }
 

@@ -9,12 +9,16 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "task/store.h"
 
 typedef struct TbCopyOut TbCopyOut;
 
 /* What comes becomes `name` in `dirfd` (the caller's); at most `max` bytes. TB_ERROR_EXISTS when
  * something is there, unless `force`, and then when it is a directory. */
 TbCopyOut *tb_copy_out_new(int dirfd, const char *name, bool force, uint64_t max, GError **error);
+/* Gives it all of the stream for a path of a task that has ended: the project as the task left it.
+ */
+bool tb_copy_out_ended(TbCopyOut *copy, const TbTask *task, const char *path, GError **error);
 /* Takes bytes of the stream, in any pieces. */
 bool tb_copy_out_take(TbCopyOut *copy, const void *data, size_t length, GError **error);
 /* The stream has ended: puts it in place, if it is whole. */

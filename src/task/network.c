@@ -37,6 +37,7 @@ void tb_network_clear(TbNetwork *network)
     g_clear_pointer(&network->env, g_ptr_array_unref);
     g_clear_pointer(&network->secrets, g_ptr_array_unref);
     g_clear_pointer(&network->chosen, g_ptr_array_unref);
+    tb_clear_fd(&network->sealed);
     tb_clear_fd(&network->log);
 }
 
@@ -99,7 +100,8 @@ bool tb_network_decide(TbNetwork *network, const TbSettings *settings, const TbR
     if (!policy)
         return false;
     network->chosen = tb_secrets_choose(settings, options, agent, error);
-    network->secrets = network->chosen ? tb_secrets_read(network->chosen, error) : NULL;
+    network->secrets =
+        network->chosen ? tb_secrets_read(network->chosen, &network->sealed, error) : NULL;
     if (!network->secrets)
         return false;
     task->net_policy = tb_net_policy_text(policy);
@@ -120,8 +122,8 @@ bool tb_network_start(TbNetwork *network, const TbLimits *limits, TbTask *task, 
         return tb_error_set_errno(error, errno, "cannot make the network log of task '%s'",
                                   task->id);
     network->egress =
-        tb_egress_start(task->id, network->policy, network->secrets, network->log, error);
-    tb_secrets_forget(network->secrets);
+        tb_egress_start(task->id, network->policy, network->sealed, network->log, error);
+    tb_clear_fd(&network->sealed);
     return network->egress != NULL;
 }
 
@@ -195,9 +197,11 @@ static void note_refusals(TbTask *task)
         const TbRefusal *refusal = task->refusals->pdata[i];
         if (refusal->kind == TB_REFUSED_OTHER)
             continue;
-        g_autofree char *note = g_strdup_printf(
-            "refused: %s (to %s, %" G_GUINT64_FORMAT " times)", refusal->reason,
-            refusal->host ? refusal->host : "other hosts", refusal->count);
+        g_autofree char *where = refusal->host
+                                     ? g_strdup_printf("%s:%u", refusal->host, refusal->port)
+                                     : g_strdup("other hosts");
+        g_autofree char *note = g_strdup_printf("refused, %s: %s (%" G_GUINT64_FORMAT " times)",
+                                                where, refusal->reason, refusal->count);
         tb_task_note(task, note);
     }
 }

@@ -13,12 +13,13 @@
 typedef struct {
     TbNetPolicy *policy; /* NULL: none */
     GPtrArray *chosen;   /* of TbSecretSetting * */
-    GPtrArray *secrets;  /* of TbSecret *, in the same order; without values once it is started */
+    GPtrArray *secrets;  /* of TbSecret * without their values, in the same order */
+    int sealed;          /* the values, until the egress process has them; -1: none */
     TbEgress *egress;
     int log;
     GPtrArray *env; /* of char *, with NULL at the end */
 } TbNetwork;
-#define TB_NETWORK_INIT ((TbNetwork){.log = -1})
+#define TB_NETWORK_INIT ((TbNetwork){.log = -1, .sealed = -1})
 void tb_network_clear(TbNetwork *network);
 
 /* How much of the network there is at most; never TB_NET_UNSET. *names: whether what the settings
@@ -31,7 +32,7 @@ TbNetPolicy *tb_network_policy(const TbSettings *settings, const TbRunOptions *o
 /* The same for a task, whose record gets it in words; and the values of its secrets are read. */
 bool tb_network_decide(TbNetwork *network, const TbSettings *settings, const TbRunOptions *options,
                        const TbAgent *agent, TbTask *task, GError **error);
-/* Starts the egress process and does not wait. The values are its alone from then on. */
+/* Starts the egress process and does not wait. The secrets are its alone from then on. */
 bool tb_network_start(TbNetwork *network, const TbLimits *limits, TbTask *task, GError **error);
 /* Gives it the port of a box whose guest has said hello. */
 bool tb_network_attach(TbNetwork *network, TbBox *box, GError **error);

@@ -127,6 +127,49 @@ static int stdin_of(Run *run, int *owned, GError **error)
     return *owned;
 }
 
+/* How it ended goes to the record. `result` NULL: not by itself, but by `why`, which is handed on
+ * when it is no end that was meant to be possible. */
+static bool note_end(Run *run, const TbExecResult *result, GError **why, uint64_t timeout,
+                     GError **error)
+{
+    TbTask *task = run->task;
+    if (result) {
+        task->exited = true;
+        task->exit_code = result->code;
+        task->exit_signal = result->signal;
+        if (run->interrupts)
+            task->cause = g_strdup("interrupted");
+    } else if (g_error_matches(*why, TB_ERROR, TB_ERROR_TIMEOUT)) {
+        task->exit_code = 124;
+        task->cause =
+            g_strdup_printf("stopped after its timeout of %" G_GUINT64_FORMAT " s", timeout);
+    } else if (run->out_of_space) {
+        task->exit_code = 124;
+        task->cause = g_strdup((*why)->message);
+    } else if (run->front.left) {
+        task->exit_code = 128 + SIGKILL;
+        task->cause = g_strdup((*why)->message);
+    } else if (g_error_matches(*why, TB_ERROR, TB_ERROR_INTERRUPTED)) {
+        task->exit_code = 128 + tb_interrupt_signal();
+        task->cause = g_strdup_printf("interrupted by %s", strsignal(tb_interrupt_signal()));
+        tb_interrupt_acknowledge();
+    } else {
+        g_propagate_error(error, g_steal_pointer(why));
+        return false;
+    }
+    return true;
+}
+
+static void finish_log(Run *run)
+{
+    g_autoptr(GError) error = NULL;
+    if (!tb_task_log_finish(run->log, &error))
+        tb_warn("%s", error->message);
+    if (tb_task_log_is_full(run->log))
+        tb_task_note(run->task,
+                     "the log is cut: the command wrote more than is kept (limit 'log')");
+}
+
 bool run_command(Run *run, GError **error)
 {
     TbTask *task = run->task;
@@ -167,39 +210,10 @@ bool run_command(Run *run, GError **error)
     g_autoptr(GError) why = NULL;
     tb_control_serve(run->control, run->session, exec.env, cwd, exec.pty);
     bool ran = tb_session_exec(run->session, &exec, &handlers, deadline, &result, &why);
-    bool left = run->front.left;
     tb_front_clear(&run->front);
     tb_control_end(run->control, result.code, result.signal);
     tb_network_end(&run->network, task);
     run_phase_end(run, "command");
-    g_autoptr(GError) log_error = NULL;
-    if (!tb_task_log_finish(run->log, &log_error))
-        tb_warn("%s", log_error->message);
-    if (tb_task_log_is_full(run->log))
-        tb_task_note(task, "the log is cut: the command wrote more than is kept (limit 'log')");
-    if (ran) {
-        task->exited = true;
-        task->exit_code = result.code;
-        task->exit_signal = result.signal;
-        if (run->interrupts)
-            task->cause = g_strdup("interrupted");
-    } else if (g_error_matches(why, TB_ERROR, TB_ERROR_TIMEOUT)) {
-        task->exit_code = 124;
-        task->cause =
-            g_strdup_printf("stopped after its timeout of %" G_GUINT64_FORMAT " s", timeout);
-    } else if (run->out_of_space) {
-        task->exit_code = 124;
-        task->cause = g_strdup(why->message);
-    } else if (left) {
-        task->exit_code = 128 + SIGKILL;
-        task->cause = g_strdup(why->message);
-    } else if (g_error_matches(why, TB_ERROR, TB_ERROR_INTERRUPTED)) {
-        task->exit_code = 128 + tb_interrupt_signal();
-        task->cause = g_strdup_printf("interrupted by %s", strsignal(tb_interrupt_signal()));
-        tb_interrupt_acknowledge();
-    } else {
-        g_propagate_error(error, g_steal_pointer(&why));
-        return false;
-    }
-    return true;
+    finish_log(run);
+    return note_end(run, ran ? &result : NULL, &why, timeout, error);
 }

@@ -55,6 +55,10 @@ static bool choose(GPtrArray *chosen, TbSecretSetting *setting, GError **error)
         return true;
     }
     g_ptr_array_add(chosen, setting);
+    if (setting->base_env && !tb_secret_name_valid(setting->base_env))
+        return tb_error_set(error, TB_ERROR_CONFIG,
+                            "secret '%s': 'env' of 'base_url' is no name of a variable",
+                            setting->name);
     for (char **host = setting->hosts; *host; host++) {
         TbSecretHost *parsed = tb_secret_host_parse(*host, error);
         if (!parsed) {
@@ -178,8 +182,8 @@ static bool read_file(const TbSecretSetting *setting, Value *value, GError **err
     if (!S_ISREG(st.st_mode))
         return tb_error_set(error, TB_ERROR_CONFIG, "'%s' is no file", path);
     if (st.st_mode & (S_IWGRP | S_IWOTH | S_IROTH))
-        return tb_error_set(error, TB_ERROR_DENIED,
-                            "others may read or write '%s' (chmod 600)", path);
+        return tb_error_set(error, TB_ERROR_DENIED, "others may read or write '%s' (chmod 600)",
+                            path);
     char buffer[READ_MAX];
     ssize_t got = 0;
     bool fits = true;
@@ -245,11 +249,9 @@ static bool hide(GError **error)
     return tb_error_set_errno(error, errno, "cannot keep secrets out of a core dump");
 }
 
-GPtrArray *tb_secrets_read(const GPtrArray *chosen, GError **error)
+static GPtrArray *read_all(const GPtrArray *chosen, int *sealed, GError **error)
 {
     g_autoptr(GPtrArray) secrets = tb_secrets_new();
-    if (chosen->len > 0 && !hide(error))
-        return NULL;
     for (guint i = 0; i < chosen->len; i++) {
         Value value = {0};
         TbSecret *secret = read_one(chosen->pdata[i], &value, error);
@@ -258,8 +260,25 @@ GPtrArray *tb_secrets_read(const GPtrArray *chosen, GError **error)
             return NULL;
         g_ptr_array_add(secrets, secret);
     }
+    *sealed = tb_egress_seal(secrets, error);
+    tb_secrets_forget(secrets);
+    return *sealed < 0 ? NULL : g_steal_pointer(&secrets);
+}
+
+GPtrArray *tb_secrets_read(const GPtrArray *chosen, int *sealed, GError **error)
+{
+    *sealed = -1;
+    if (chosen->len == 0)
+        return tb_secrets_new();
+    int dumpable = prctl(PR_GET_DUMPABLE);
+    if (!hide(error))
+        return NULL;
+    GPtrArray *secrets = read_all(chosen, sealed, error);
     forget_env(chosen);
-    return g_steal_pointer(&secrets);
+    /* Programs that make the box are given descriptors by their place in /proc. */
+    if (dumpable == 1)
+        prctl(PR_SET_DUMPABLE, 1);
+    return secrets;
 }
 
 /* ---- in the box */
@@ -275,16 +294,12 @@ static void add_base(const TbSecretSetting *setting, const TbSecret *secret, GPt
 
 void tb_secrets_env(const GPtrArray *chosen, const GPtrArray *secrets, GPtrArray *env)
 {
-    static const char *const certificates[] = {"SSL_CERT_FILE=" BUNDLE,
-                                               "CURL_CA_BUNDLE=" BUNDLE,
-                                               "REQUESTS_CA_BUNDLE=" BUNDLE,
-                                               "GIT_SSL_CAINFO=" BUNDLE,
-                                               "PIP_CERT=" BUNDLE,
-                                               "AWS_CA_BUNDLE=" BUNDLE,
-                                               "CARGO_HTTP_CAINFO=" BUNDLE,
-                                               "NODE_EXTRA_CA_CERTS=" AUTHORITY,
-                                               "DENO_CERT=" AUTHORITY,
-                                               NULL};
+    static const char *const certificates[] = {
+        "SSL_CERT_FILE=" BUNDLE,      "CURL_CA_BUNDLE=" BUNDLE,
+        "REQUESTS_CA_BUNDLE=" BUNDLE, "GIT_SSL_CAINFO=" BUNDLE,
+        "PIP_CERT=" BUNDLE,           "AWS_CA_BUNDLE=" BUNDLE,
+        "CARGO_HTTP_CAINFO=" BUNDLE,  "NODE_EXTRA_CA_CERTS=" AUTHORITY,
+        "DENO_CERT=" AUTHORITY,       NULL};
     for (const char *const *line = certificates; secrets->len > 0 && *line; line++)
         g_ptr_array_add(env, g_strdup(*line));
     for (guint i = 0; i < secrets->len; i++) {

@@ -19,10 +19,11 @@ GPtrArray *tb_secrets_choose(const TbSettings *settings, const TbRunOptions *opt
 /* Lets the policy reach their hosts. */
 bool tb_secrets_allow(const GPtrArray *chosen, TbNetPolicy *policy, GError **error);
 
-/* Reads the values. From here on this process leaves no core and cannot be looked into, and the
+/* Reads the values into a sealed memory file, *sealed (-1 when there are none), and keeps none of
+ * them: while it does, this process cannot be looked into, afterwards it leaves no core, and the
  * variables that values came from are overwritten and gone, so that no program started later has
- * them. Array of TbSecret *. */
-GPtrArray *tb_secrets_read(const GPtrArray *chosen, GError **error);
+ * them. Array of TbSecret * without values. */
+GPtrArray *tb_secrets_read(const GPtrArray *chosen, int *sealed, GError **error);
 /* What the box's environment gets, "K=V" each: placeholders, addresses of the gateway, and where
  * the task's certificate is. */
 void tb_secrets_env(const GPtrArray *chosen, const GPtrArray *secrets, GPtrArray *env);

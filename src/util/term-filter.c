@@ -160,8 +160,10 @@ static bool plain_passes(TbTermFilter *filter, const Sequence *s)
     case 'J': /* not: the scrollback */
         return all_in(s, 0, 2);
     case 'n': /* where the cursor is: numbers only */
+        filter->asked |= all_in(s, 5, 6);
         return all_in(s, 5, 6);
     case 'c': /* what the terminal is: numbers only */
+        filter->asked |= all_in(s, 0, 0);
         return all_in(s, 0, 0);
     case 'r':
         note(filter, MARGINS, s->n_parameters > 0);
@@ -193,7 +195,9 @@ static bool csi_passes(TbTermFilter *filter)
         return set_modes(filter, &s);
     if (s.prefix == '?' && (s.final == 'J' || s.final == 'K'))
         return all_in(&s, 0, 2);
-    return s.prefix == '>' && s.final == 'c' && all_in(&s, 0, 0);
+    bool kind = s.prefix == '>' && s.final == 'c' && all_in(&s, 0, 0);
+    filter->asked |= kind;
+    return kind;
 }
 
 /* ESC and one byte, or ESC, an intermediate and one byte. */

@@ -22,6 +22,7 @@ typedef struct {
     size_t length;    /* of the sequence so far, from its ESC on */
     unsigned missing; /* bytes of a character that are still to come */
     size_t n_character;
+    bool asked;      /* something passed that the terminal answers */
     bool ascii;      /* the terminal is not known to read UTF-8 */
     uint32_t modes;  /* private modes that are not as they were */
     unsigned others; /* further settings that are not as they were */

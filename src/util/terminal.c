@@ -102,15 +102,18 @@ static void write_out(int fd, const char *text, size_t length)
     }
 }
 
-/* What the terminal was asked last it may answer a moment later, to whoever reads then. */
+/* What the terminal was asked last it may answer a moment later, to whoever reads then. Where it
+ * was asked nothing, what the user has typed ahead stays. */
 static void settle(int fd, TbTermFilter *filter, const struct termios *before, int wait_ms)
 {
     char text[TB_TERM_RESTORE];
+    bool asked = filter->asked;
     write_out(fd, text, tb_term_filter_restore(filter, text));
-    if (wait_ms > 0)
+    if (asked && wait_ms > 0)
         poll(NULL, 0, wait_ms);
     tcsetattr(fd, TCSANOW, before);
-    tcflush(fd, TCIFLUSH);
+    if (asked)
+        tcflush(fd, TCIFLUSH);
 }
 
 _Noreturn static void keep(int fd, int pipe_fd, TbTermFilter *filter, const struct termios *before)

@@ -29,13 +29,14 @@ bool tb_session_breach(TbSession *session, GError **error, const char *format, .
     if (tb_hole("protocol"))
         return true;
     session->broken = true;
-    return tb_error_set(error, TB_ERROR_GUEST, "guest: broke the protocol: %s", text);
+    return tb_error_set(error, TB_ERROR_GUEST, "%s: broke the protocol: %s", session->peer, text);
 }
 
 bool tb_session_usable(TbSession *session, GError **error)
 {
     if (session->broken)
-        return tb_error_set(error, TB_ERROR_GUEST, "guest: the connection is no longer usable");
+        return tb_error_set(error, TB_ERROR_GUEST, "%s: the connection is no longer usable",
+                            session->peer);
     if (!session->greeted)
         return tb_error_set(error, TB_ERROR_INTERNAL, "a request before the guest's hello");
     return true;
@@ -60,9 +61,10 @@ size_t tb_session_queued(const TbSession *session)
 static bool lost(TbSession *session, GError **error, const char *what, int err)
 {
     session->broken = true;
-    return err == 0 ? tb_error_set(error, TB_ERROR_GUEST, "guest: the connection was closed")
-                    : tb_error_set(error, TB_ERROR_GUEST, "guest: cannot %s the connection: %s",
-                                   what, g_strerror(err));
+    return err == 0
+               ? tb_error_set(error, TB_ERROR_GUEST, "%s: the connection was closed", session->peer)
+               : tb_error_set(error, TB_ERROR_GUEST, "%s: cannot %s the connection: %s",
+                              session->peer, what, g_strerror(err));
 }
 
 static bool would_wait(void)
@@ -154,11 +156,11 @@ bool tb_session_move(TbSession *session, TbSessionWait *wait, GError **error)
 }
 
 /* The guest's words for an error, made safe to show. */
-static bool guest_error(const TbFrame *frame, GError **error)
+static bool guest_error(const TbSession *session, const TbFrame *frame, GError **error)
 {
     g_autofree char *text =
         tb_escape_terminal(frame->payload, MIN(frame->length, TB_ERROR_TEXT_LIMIT), false);
-    return tb_error_set(error, TB_ERROR_GUEST, "guest: %s", text);
+    return tb_error_set(error, TB_ERROR_GUEST, "%s: %s", session->peer, text);
 }
 
 bool tb_session_poll_frame(TbSession *session, TbFrame *frame, bool *have, GError **error)
@@ -177,7 +179,7 @@ bool tb_session_poll_frame(TbSession *session, TbFrame *frame, bool *have, GErro
         return tb_error_set(error, TB_ERROR_GUEST, "guest: its program died and was started anew");
     }
     bool of_side = tb_stream_process(frame->stream) != 0;
-    return frame->type != TB_MSG_ERROR || of_side || guest_error(frame, error);
+    return frame->type != TB_MSG_ERROR || of_side || guest_error(session, frame, error);
 }
 
 /* What lost side processes still say. */

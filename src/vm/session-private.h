@@ -11,6 +11,7 @@
 
 struct TbSession {
     int fd;
+    char *peer;
     int watch_fd;
     TbWatchFn watch;
     void *watch_data;

@@ -18,6 +18,7 @@ TbSession *tb_session_new(int fd)
 {
     TbSession *session = g_new0(TbSession, 1);
     session->fd = fd;
+    session->peer = g_strdup("guest");
     session->watch_fd = -1;
     session->out = g_byte_array_new();
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
@@ -31,7 +32,14 @@ void tb_session_free(TbSession *session)
         return;
     tb_clear_fd(&session->fd);
     g_byte_array_unref(session->out);
+    g_free(session->peer);
     g_free(session);
+}
+
+void tb_session_set_peer(TbSession *session, const char *name)
+{
+    g_free(session->peer);
+    session->peer = g_strdup(name);
 }
 
 void tb_session_begin_clean(TbSession *session)

@@ -24,6 +24,8 @@ typedef struct TbSession TbSession;
 /* Takes the descriptor. Free closes it. */
 TbSession *tb_session_new(int fd);
 void tb_session_free(TbSession *session);
+/* Who is at the other end, for errors; "guest" if nothing is said. */
+void tb_session_set_peer(TbSession *session, const char *name);
 /* The guest is known to wait for a whole frame (it was frozen so): the first HELLO goes without the
  * padding that ends a half one. */
 void tb_session_begin_clean(TbSession *session);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Any bytes of a guest as the answer to any request: an error or success, never a fault, and never
- * more handed on than was sent. The first byte chooses the request. */
+ * more handed on than was sent. The first byte chooses the request, and whether side processes run
+ * or are still to end. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 typedef struct {
     size_t bytes;
+    size_t of_side[1 + TB_SIDES];
+    bool ended[1 + TB_SIDES];
 } Taken;
+
+/* Of processes that were started, before their end, within their window. */
+static bool on_side(unsigned process, const TbFrame *frame, void *user_data, GError **error)
+{
+    Taken *taken = user_data;
+    if (process < 1 || process > 2 || taken->ended[process])
+        abort();
+    taken->bytes += frame->length;
+    if (frame->type == TB_MSG_OUTPUT)
+        taken->of_side[process] += frame->length;
+    taken->ended[process] = frame->type == TB_MSG_EXIT || frame->type == TB_MSG_ERROR;
+    return taken->of_side[process] <= TB_SIDE_WINDOW || (abort(), false);
+}
 
 static bool on_output(int fd, const uint8_t *data, size_t length, void *user_data, GError **error)
 {
@@ -49,7 +65,7 @@ static bool ask(TbSession *session, unsigned which, Taken *taken, GError **error
     static const uint32_t indices[] = {0, 3, 9};
     static const char *const argv[] = {"x", NULL};
     const TbExec exec = {.argv = argv, .cwd = "/", .pty = which & 8, .stdin_fd = -1};
-    const TbExecHandlers handlers = {.output = on_output, .data = taken};
+    const TbExecHandlers handlers = {.output = on_output, .side = on_side, .data = taken};
     const TbFileSink sink = {on_begin, on_bytes, on_end, taken};
     const TbMount mount = {.name = "x", .filesystem = "none"};
     TbExecResult result;
@@ -81,6 +97,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     TbSession *session = tb_session_new(fds[0]);
     session->greeted = true;
     session->stale = data[0] & 16;
+    for (unsigned i = 0; i < 2 && data[0] & 32; i++)
+        tb_session_side_start(session, "x", 1);
+    session->lost_sides = data[0] & 64 ? 1u << 3 | 1u << TB_SIDES : 0;
     bool ok = ask(session, data[0], &taken, &error);
     if (ok == (error != NULL) || taken.bytes > size)
         abort();

@@ -15,7 +15,7 @@ import time
 class Terminal:
     def __init__(self, argv, rows=30, columns=100, env=None):
         self.master, self.slave = pty.openpty()
-        self.shown = b""
+        self.shown = bytearray()
         self.taken = 0  # of what was shown, by `until`
         self.resize(rows, columns, tell=False)
         self.before = termios.tcgetattr(self.slave)
@@ -44,14 +44,16 @@ class Terminal:
         self.shown += data
         return bool(data)
 
-    def until(self, pattern, seconds=120):
+    def until(self, pattern, seconds=400):
         """Waits until what was shown since the last call matches; the match."""
         end = time.monotonic() + seconds
+        start = self.taken
         while True:
-            match = re.search(pattern.encode(), self.shown[self.taken:])
+            match = re.compile(pattern.encode()).search(self.shown, start)
             if match:
-                self.taken += match.end()
-                return match
+                self.taken = match.end()
+                return match.group()
+            start = max(start, len(self.shown) - 4096)  # what matches is shorter
             if time.monotonic() > end:
                 self.fail(f"{pattern!r} was not shown")
             self.read(min(1, max(0, end - time.monotonic())))

@@ -55,6 +55,7 @@ tb exec "$id" -- cat <"$T/random" >"$T/back" || fail "exec with much input faile
 cmp "$T/random" "$T/back" || fail "what went through exec has changed"
 expect 127 tb exec "$id" -- no-such-program
 expect 130 tb exec "$id" -- sh -c 'kill -INT $$'
+# shellcheck disable=SC2016
 printf 'echo from-$((40 + 2))\n' | tb exec "$id" >"$T/out" 2>"$T/err" || fail "exec without a command"
 holds "$T/out" '^from-42$' "a shell by exec"
 for number in 1 2 3 4 5 6 7 8; do
@@ -90,7 +91,7 @@ exec 8<>"$T/never-read"
 sleep 1
 expect 0 tb exec "$id" -- echo fine
 kill -9 "$stuck"
-wait "$stuck" || true
+wait "$stuck" 2>/dev/null || true
 exec 8>&-
 expect 0 tb exec "$id" -- sh -c 'sleep 0.3; ! pgrep -x yes'
 
@@ -102,6 +103,7 @@ expect 1 tb cp "$id:by-exec" "$T/to"
 one_error_line 'is there already'
 expect 0 tb cp --force "$id:/etc/hostname" "$T/to/by-exec"
 equal "$id" "$(cat "$T/to/by-exec")" "a file that was replaced"
+# shellcheck disable=SC2016
 tb exec "$id" -- sh -c 'mkdir -p hostile/.git/hooks hostile/sub && cd hostile && echo bad >.git/config &&
     ln -s ../../../../etc/passwd out && ln -s /etc/passwd root && ln -s sub/../../.. odd && ln -s ../ok sub/in &&
     echo ok >ok && chmod 4755 ok && mkfifo pipe && : >"sub/$(printf "\033[31m")"' </dev/null ||
@@ -130,7 +132,7 @@ leaver=$!
 set +m
 "$TASKBOX" wait "$id" &
 waiter=$!
-wait_for 10 grep -q begun "$T/left" || fail "attach did not show the log"
+wait_for 10 grep -qs begun "$T/left" || fail "attach did not show the log"
 kill -INT "$leaver"
 code=0
 wait "$leaver" || code=$?
@@ -138,16 +140,32 @@ equal 130 "$code" "exit code of an attach that was left"
 holds "$T/left.err" 'goes on' "what attach says when it is left"
 equal running "$(state)" "state after an attach was left"
 tb exec "$id" -- touch go </dev/null
-for job in watcher waiter; do
+ended_with() { # CODE PID WHAT
     code=0
-    wait "${!job}" || code=$?
-    equal 6 "$code" "exit code of the $job"
-done
+    wait "$2" || code=$?
+    equal "$1" "$code" "exit code of $3"
+}
+ended_with 6 "$watcher" "attach"
+ended_with 6 "$waiter" "wait"
 equal begun "$(cat "$T/watched")" "what was watched"
 equal ready "$(state)" "state at the end"
 expect 0 tb diff "$id" --name-only
 equal "by-exec go text" "$(LC_ALL=C sort "$T/out" | tr '\n' ' ' | sed 's/ $//')" "the patch"
 check_nothing_left
+say "cp out of a task that has ended"
+expect 0 tb cp "$id:text" "$T/to/text"
+equal gone "$(cat "$T/to/text")" "a file that the task has changed"
+expect 0 tb cp "$id:/workspace/left-alone" "$T/to/all"
+files=$(cd "$T/to/all" && find . ! -type d | wc -l)
+equal $(($(git -C "$project" ls-files | wc -l) + 2)) "$files" "files of the project as the task left it"
+equal 755 "$(stat -c %a "$T/to/all/tool")" "mode of a file of it"
+equal text "$(readlink "$T/to/all/link")" "a link in it"
+expect 0 tb cp "$id:src" "$T/to"
+[ -e "$T/to/src/deep/main.c" ] || fail "a directory of it"
+expect 1 tb cp "$id:/etc/passwd" "$T/to"
+one_error_line 'is gone'
+expect 1 tb cp "$id:nothing" "$T/to"
+one_error_line "there is no 'nothing'"
 expect 125 tb exec "$id" -- true
 one_error_line 'does not run: it is ready'
 expect 0 tb stop "$id"
@@ -210,11 +228,8 @@ further=$!
 waiter=$!
 sleep 1
 kill -9 "$(supervisor)"
-for job in further waiter; do
-    code=0
-    wait "${!job}" || code=$?
-    equal 125 "$code" "exit code of the $job"
-done
+ended_with 125 "$further" "exec in a task that was killed"
+ended_with 125 "$waiter" "wait for a task that was killed"
 wait_for 5 no_processes || fail "processes left: $(processes_of_test | tr '\n' ';')"
 expect 0 tb ls
 equal failed "$(state)" "state of a task that was killed"

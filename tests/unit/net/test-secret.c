@@ -55,8 +55,13 @@ END_TEST
 
 START_TEST(what_is_a_secret)
 {
-    static const char *const bad_values[] = {"",          "Qwe-1",         "with a blank in it",
-                                             "a\nline's", "\xc3\xa4" "aaaaaaaaaaaaaaa", "twelve\tbytes or so"};
+    static const char *const bad_values[] = {"",
+                                             "Qwe-1",
+                                             "with a blank in it",
+                                             "a\nline's",
+                                             "\xc3\xa4"
+                                             "aaaaaaaaaaaaaaa",
+                                             "twelve\tbytes or so"};
     static const char *const bad_names[] = {"", "1A", "A B", "A=B", "A-B", "\xc3\xa4"};
     static const char *const bad_hosts[] = {"",           "*.test",  "127.0.0.1", "localhost",
                                             "api.test:0", "a.test:", "api.test:x"};
@@ -151,7 +156,8 @@ START_TEST(over_borders)
         g_autofree char *stopped = push_all(needles, text, size, false, &seen);
         ck_assert_str_eq(stopped, "sk-R3alV/aluX");
         ck_assert_str_eq(seen, "data");
-        g_autofree char *other = push_all(needles, "sk-R3alV/alu of nothing sk-", size, false, &seen);
+        g_autofree char *other =
+            push_all(needles, "sk-R3alV/alu of nothing sk-", size, false, &seen);
         ck_assert_str_eq(other, "sk-R3alV/alu of nothing sk-");
         ck_assert_ptr_null(seen);
     }
@@ -195,7 +201,8 @@ START_TEST(encodings)
                                          "sk-R3alV%2falue%2bofAtLeast30Bytes0",
                                          "{\"sk-R3alV\\/alue+ofAtLeast30Bytes0\"}"};
     for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
-        ck_assert_msg(tb_needles_find(needles, others[i], strlen(others[i])) != NULL, "%s", others[i]);
+        ck_assert_msg(tb_needles_find(needles, others[i], strlen(others[i])) != NULL, "%s",
+                      others[i]);
     ck_assert_ptr_null(tb_needles_find(needles, VALUE, strlen(VALUE) - 1));
     ck_assert_ptr_null(tb_needles_find(needles, "", 0));
 }
@@ -204,7 +211,7 @@ END_TEST
 /* ---- heads */
 
 static TbVault *vault;
-static const TbSecret *secret;
+static const TbSecret *secret, *other;
 
 static void open_vault(void)
 {
@@ -212,6 +219,10 @@ static void open_vault(void)
     g_autoptr(GError) error = NULL;
     g_ptr_array_add(secrets, make(VALUE));
     secret = secrets->pdata[0];
+    static const char *const elsewhere[] = {"elsewhere.test", NULL};
+    g_ptr_array_add(secrets,
+                    tb_secret_new("OTHER", "ghp_another-key-of-the-user", elsewhere, NULL));
+    other = secrets->pdata[1];
     vault = tb_vault_new(secrets, &error);
     ck_assert_msg(vault != NULL, "%s", error ? error->message : "");
 }
@@ -303,8 +314,8 @@ START_TEST(placeholders_go_nowhere)
             ck_assert_ptr_null(head.why);
             continue;
         }
-        ck_assert_msg(head.why && g_str_has_prefix(head.why, TB_NET_PLACEHOLDER "KEY "),
-                      "%zu: %s", i, head.why ? head.why : "nothing");
+        ck_assert_msg(head.why && g_str_has_prefix(head.why, TB_NET_PLACEHOLDER "KEY "), "%zu: %s",
+                      i, head.why ? head.why : "nothing");
         ck_assert_ptr_null(strstr(head.query ? head.query : "", VALUE));
     }
     static const char *const foreign[] = {"Authorization: Bearer mine", "X-Api-Key: mine",
@@ -315,6 +326,15 @@ START_TEST(placeholders_go_nowhere)
         g_auto(Head) free_host = give("", 80, foreign[i], NULL);
         ck_assert_ptr_null(free_host.why);
     }
+    g_autofree char *two =
+        g_strdup_printf("Authorization: Bearer %s %s", secret->placeholder, other->placeholder);
+    g_auto(Head) beside = give(HOST, 443, two, NULL);
+    ck_assert(g_str_has_prefix(beside.why, TB_NET_PLACEHOLDER "OTHER "));
+    g_autofree char *pair = g_strdup_printf("user:%s:%s", secret->placeholder, other->placeholder);
+    g_autofree char *pair_coded = g_base64_encode((const guchar *)pair, strlen(pair));
+    g_autofree char *basic = g_strconcat("Authorization: Basic ", pair_coded, NULL);
+    g_auto(Head) coded = give(HOST, 443, basic, NULL);
+    ck_assert(g_str_has_prefix(coded.why, TB_NET_PLACEHOLDER "OTHER "));
     g_auto(Head) fine = give(HOST, 443, "Accept: */*", "q=sk-");
     ck_assert_ptr_null(fine.why);
 }
@@ -325,7 +345,10 @@ START_TEST(answers)
     SoupMessageHeaders *from = soup_message_headers_new(SOUP_MESSAGE_HEADERS_RESPONSE);
     SoupMessageHeaders *to = soup_message_headers_new(SOUP_MESSAGE_HEADERS_RESPONSE);
     soup_message_headers_append(from, "X-Said", "<" VALUE ">");
-    soup_message_headers_append(from, "X-" "sk-R3alV%2Falue%2BofAtLeast30Bytes0", "name");
+    soup_message_headers_append(from,
+                                "X-"
+                                "sk-R3alV%2Falue%2BofAtLeast30Bytes0",
+                                "name");
     soup_message_headers_append(from, "Connection", "close");
     soup_message_headers_append(from, "X-Fine", "yes");
     tb_vault_receive(vault, from, to);
@@ -403,10 +426,10 @@ START_TEST(certificates)
     /* Another task's is another. */
     TbVault *first = vault;
     open_vault();
-    gnutls_x509_crt_t other = read_pem(tb_authority_pem(vault->authority));
-    ck_assert_int_eq(gnutls_x509_crt_equals(root, other), 0);
+    gnutls_x509_crt_t another = read_pem(tb_authority_pem(vault->authority));
+    ck_assert_int_eq(gnutls_x509_crt_equals(root, another), 0);
     tb_vault_free(first);
-    gnutls_x509_crt_deinit(other);
+    gnutls_x509_crt_deinit(another);
     gnutls_x509_crt_deinit(root);
 }
 END_TEST

@@ -99,7 +99,7 @@ static TbEgress *egress;
 static int port = -1, log_fd = -1;
 
 /* Started, with a port of which we have the other end. */
-static void begin(void)
+static void begin_with(int secrets)
 {
     GError *error = NULL;
     int ends[2];
@@ -107,11 +107,16 @@ static void begin(void)
     ck_assert(tb_net_policy_add(policy, "a.test", NULL));
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     log_fd = openat(AT_FDCWD, "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    egress = tb_egress_start("test", policy, NULL, log_fd, &error);
+    egress = tb_egress_start("test", policy, secrets, log_fd, &error);
     ck_assert_msg(egress != NULL, "%s", error ? error->message : "");
     port = ends[0];
     bool ok = tb_egress_attach(egress, ends[1], &error);
     ck_assert_msg(ok, "%s", error ? error->message : "");
+}
+
+static void begin(void)
+{
+    begin_with(-1);
 }
 
 static void end(void)
@@ -148,6 +153,30 @@ START_TEST(asked_and_written_down)
     ck_assert(!counts.lost);
     ck_assert_int_gt(pread(log_fd, text, sizeof text - 1, 0), 0);
     ck_assert_msg(strstr(text, "\tGET\tb.test\t80\trefused\t") != NULL, "%s", text);
+    end();
+}
+END_TEST
+
+START_TEST(with_secrets)
+{
+    static const char *const hosts[] = {"a.test", NULL};
+    g_autoptr(GPtrArray) secrets = tb_secrets_new();
+    TbSecret *secret = tb_secret_new("KEY", "sk-0123456789abcdef", hosts, NULL);
+    g_ptr_array_add(secrets, secret);
+    tb_autofd sealed = tb_egress_seal(secrets, NULL);
+    ck_assert_int_ge(sealed, 0);
+    begin_with(sealed);
+    ck_assert(g_str_has_prefix(tb_egress_authority(egress), "-----BEGIN CERTIFICATE-----\n"));
+    g_autofree char *request = g_strdup_printf(
+        "GET http://b.test/ HTTP/1.1\r\nHost: b.test\r\nX: %s\r\n\r\n", secret->placeholder);
+    ask(request);
+    tb_egress_stop(egress, NULL);
+    g_autoptr(GPtrArray) refusals = tb_egress_refusals(egress);
+    ck_assert_uint_eq(refusals->len, 1);
+    const TbRefusal *refusal = refusals->pdata[0];
+    ck_assert_int_eq(refusal->kind, TB_REFUSED_PLACEHOLDER);
+    ck_assert_str_eq(refusal->host, "b.test");
+    ck_assert_uint_eq(refusal->count, 1);
     end();
 }
 END_TEST
@@ -274,6 +303,7 @@ int main(void)
     tcase_add_loop_test(tests, decided, 0, (int)G_N_ELEMENTS(cases));
     tcase_add_test(tests, refused);
     tcase_add_test(tests, asked_and_written_down);
+    tcase_add_test(tests, with_secrets);
     tcase_add_test(tests, what_it_sees);
     tcase_add_test(tests, killed);
     tcase_add_test(tests, liar);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "task/network.h"
+#include "util/auto.h"
 
 #define VALUE "sk-a-value-of-some-length"
 
@@ -19,6 +20,15 @@ static const char settings_text[] =
     "      BOTH: {hosts: [one.test], base_url: {env: URL, path: /v1}}\n";
 
 static TbSettings *settings;
+static int sealed_fd = -1;
+
+/* What the sealed file holds. g_free. */
+static char *sealed_text(void)
+{
+    char *text = g_malloc0(65536);
+    ck_assert_int_gt(pread(sealed_fd, text, 65535, 0), 0);
+    return text;
+}
 
 static void begin(void)
 {
@@ -30,6 +40,7 @@ static void begin(void)
 
 static void end(void)
 {
+    tb_clear_fd(&sealed_fd);
     g_clear_pointer(&settings, tb_settings_free);
 }
 
@@ -37,8 +48,8 @@ static void end(void)
 static char *chosen_text(const TbRunOptions *options, bool agent)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) chosen = tb_secrets_choose(
-        settings, options, agent ? settings->agents->pdata[0] : NULL, &error);
+    g_autoptr(GPtrArray) chosen =
+        tb_secrets_choose(settings, options, agent ? settings->agents->pdata[0] : NULL, &error);
     ck_assert_msg(chosen != NULL, "%s", error ? error->message : "");
     GString *text = g_string_new(NULL);
     for (guint i = 0; i < chosen->len; i++) {
@@ -65,8 +76,8 @@ START_TEST(chosen)
     g_autofree char *without = chosen_text(&none, false), *with = chosen_text(&none, true);
     ck_assert_str_eq(without, "");
     ck_assert_str_eq(with, "BOTH@one.test");
-    static const char *const wrong[] = {"A", "A@", "@a.test", "A@*.test", "A@a.test,", "A B@a.test",
-                                        "A@a.test@b.test"};
+    static const char *const wrong[] = {"A",         "A@",         "@a.test",        "A@*.test",
+                                        "A@a.test,", "A B@a.test", "A@a.test@b.test"};
     for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
         g_autoptr(GError) error = NULL;
         const char *one[] = {wrong[i], NULL};
@@ -90,7 +101,7 @@ START_TEST(allowed_and_in_the_box)
     ck_assert_str_eq(text, "flag.test:443, x.test:8443, one.test:443, all.test:443");
     g_autoptr(GPtrArray) list =
         tb_secrets_choose(settings, &options, settings->agents->pdata[0], &error);
-    g_autoptr(GPtrArray) secrets = tb_secrets_read(list, &error);
+    g_autoptr(GPtrArray) secrets = tb_secrets_read(list, &sealed_fd, &error);
     ck_assert_msg(secrets != NULL, "%s", error ? error->message : "");
     g_autoptr(GPtrArray) env = g_ptr_array_new_with_free_func(g_free);
     tb_secrets_env(list, secrets, env);
@@ -111,7 +122,7 @@ static GPtrArray *read_setting(const char *source, GError **error)
 {
     g_autofree char *text = g_strdup_printf("secrets:\n  S: {hosts: [a.test], %s}\n", source);
     g_autoptr(TbSettings) own = tb_settings_parse("c", text, strlen(text), error);
-    return own ? tb_secrets_read(own->secrets, error) : NULL;
+    return own ? tb_secrets_read(own->secrets, &sealed_fd, error) : NULL;
 }
 
 START_TEST(sources)
@@ -125,12 +136,19 @@ START_TEST(sources)
         g_autoptr(GError) error = NULL;
         g_autoptr(GPtrArray) secrets = read_setting(good[i], &error);
         ck_assert_msg(secrets != NULL, "%s: %s", good[i], error ? error->message : "");
-        ck_assert_str_eq(((TbSecret *)secrets->pdata[0])->value, VALUE);
+        ck_assert_ptr_null(((TbSecret *)secrets->pdata[0])->value);
+        g_autofree char *text = sealed_text();
+        ck_assert_ptr_nonnull(strstr(text, "\t" VALUE "\ta.test:443\n"));
+        tb_clear_fd(&sealed_fd);
     }
     ck_assert_int_eq(fchmod(fd, 0644), 0);
-    static const char *const bad[] = {"env: NOT_SET", "file: /nonexistent", "file: /dev/zero",
-                                      "command: ['false']", "command: [no-such-program]",
-                                      "command: [seq, '100000']", "command: [printf, 'a\\0b']",
+    static const char *const bad[] = {"env: NOT_SET",
+                                      "file: /nonexistent",
+                                      "file: /dev/zero",
+                                      "command: ['false']",
+                                      "command: [no-such-program]",
+                                      "command: [seq, '100000']",
+                                      "command: [printf, 'a\\0b']",
                                       "command: [printf, 'two\\nlines of it']"};
     for (size_t i = 0; i <= G_N_ELEMENTS(bad); i++) {
         g_autoptr(GError) error = NULL;
@@ -156,7 +174,8 @@ START_TEST(left_nowhere)
     ck_assert_ptr_null(g_getenv("PLACED"));
     ck_assert_int_eq(place[strlen("PLACED=")], '\0');
     ck_assert_int_eq(place[sizeof place - 2], '\0');
-    ck_assert_int_eq(prctl(PR_GET_DUMPABLE), 0);
+    ck_assert_int_eq(prctl(PR_GET_DUMPABLE), 1);
+    ck_assert_int_eq(write(sealed_fd, "x", 1), -1);
     getrlimit(RLIMIT_CORE, &core);
     ck_assert_uint_eq(core.rlim_cur, 0);
 }
