@@ -35,6 +35,8 @@
 #define BOX_OPTIONS                                                                                \
     {'C', "directory", "DIR", "the project is found from here (default: the current directory)"},  \
         SHAPE_OPTIONS, {'\0', "cold", NULL, "boot the box instead of forking it from a template"}, \
+        {'\0', "require-kvm", NULL,                                                                \
+         "refuse to run by emulation, which is no boundary of its own"},                           \
         {'\0', "timeout", "DURATION",                                                              \
          "stop the command after this time, like 30m; its changes are kept"},                      \
         {'\0', "limit", "NAME=VALUE", "like requests=100; docs/limits.md has the names"},          \

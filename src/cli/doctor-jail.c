@@ -11,6 +11,7 @@
 #include "cli/doctor.h"
 #include "util/command.h"
 #include "util/error.h"
+#include "util/landlock.h"
 #include "vm/box.h"
 #include "vm/capabilities.h"
 #include "vm/jail.h"
@@ -101,6 +102,16 @@ static bool check_kvm(GPtrArray *checks)
     return works;
 }
 
+static void check_landlock(GPtrArray *checks)
+{
+    unsigned version = tb_landlock_version();
+    tb_check_add(
+        checks, "landlock", TB_CHECK_OK,
+        version ? g_strdup_printf("version %u, a second fence for the network's process", version)
+                : g_strdup("not in this kernel; the jails hold without it"),
+        NULL);
+}
+
 static void check_libvirt(GPtrArray *checks, bool kvm)
 {
     g_autoptr(GError) error = NULL;
@@ -115,5 +126,6 @@ static void check_libvirt(GPtrArray *checks, bool kvm)
 void tb_doctor_jail(GPtrArray *checks)
 {
     check_namespaces(checks);
+    check_landlock(checks);
     check_libvirt(checks, check_kvm(checks));
 }

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "cli/command.h"
@@ -35,8 +36,9 @@ typedef struct {
 } Case;
 
 typedef struct {
-    char *root;  /* of all that the cases make; gone at the end */
-    char *cache; /* what is known of QEMU stays for the next time */
+    char *root;   /* of all that the cases make; gone at the end */
+    char *cache;  /* what is known of QEMU and images stays for the next time */
+    int cache_fd; /* locked: in use */
     unsigned held, broken, untried;
 } Suite;
 
@@ -44,10 +46,12 @@ static void suite_clear(Suite *suite)
 {
     if (suite->root)
         (void)tb_remove_tree(AT_FDCWD, suite->root, NULL);
-    if (suite->cache) {
+    /* The last one of several suites clears up; the others may be using it. */
+    if (suite->cache_fd >= 0 && flock(suite->cache_fd, LOCK_EX | LOCK_NB) == 0) {
         g_autofree char *projects = g_build_filename(suite->cache, "taskbox", "projects", NULL);
         (void)tb_remove_tree(AT_FDCWD, projects, NULL);
     }
+    tb_clear_fd(&suite->cache_fd);
     g_free(suite->root);
     g_free(suite->cache);
 }
@@ -240,6 +244,9 @@ static bool run_cases(Suite *suite, const GPtrArray *cases, const char *const *w
     suite->cache = g_build_filename(cache, "redteam", NULL);
     if (!tb_make_dirs(suite->cache, 0700, error))
         return false;
+    suite->cache_fd = open(suite->cache, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (suite->cache_fd < 0 || flock(suite->cache_fd, LOCK_SH) < 0)
+        return tb_error_set_errno(error, errno, "cannot use '%s'", suite->cache);
     for (guint i = 0; i < cases->len; i++)
         if (is_asked_for(cases->pdata[i], words) &&
             !run_case(suite, cases->pdata[i], program, error))
@@ -257,7 +264,7 @@ bool tb_cli_redteam(TbCli *cli, int *status, GError **error)
         return false;
     if (tb_arguments_flag(cli->arguments, "list"))
         return list_cases(cases, words, error);
-    g_auto(Suite) suite = {0};
+    g_auto(Suite) suite = {.cache_fd = -1};
     if (!run_cases(&suite, cases, words, error))
         return false;
     *status = suite.broken || suite.untried ? 1 : 0;

@@ -112,6 +112,7 @@ bool tb_cli_read_box(const TbArguments *arguments, TbRunOptions *options, GError
     options->allow_hosts = tb_arguments_all(arguments, "allow-host");
     options->secrets = tb_arguments_all(arguments, "secret");
     options->cold = tb_arguments_flag(arguments, "cold");
+    options->require_kvm = tb_arguments_flag(arguments, "require-kvm");
     return tb_cli_read_shape(arguments, options, error);
 }
 

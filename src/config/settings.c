@@ -211,6 +211,16 @@ static bool read_net(TbYaml *yaml, const yaml_node_t *node, void *field, GError 
     return true;
 }
 
+static bool read_yes_no(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
+{
+    static const char *const words[] = {"false", "true", NULL};
+    unsigned index = 0;
+    if (!tb_yaml_word(yaml, node, words, &index, error))
+        return false;
+    *(bool *)field = index == 1;
+    return true;
+}
+
 static const TbYamlKey settings_keys[] = {
     {"image", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbSettings, image)},
     {"cpus", YAML_SCALAR_NODE, tb_yaml_count, offsetof(TbSettings, cpus)},
@@ -225,6 +235,7 @@ static const TbYamlKey settings_keys[] = {
     {"history", YAML_SCALAR_NODE, read_history, 0},
     {"limits", YAML_MAPPING_NODE, read_limits, offsetof(TbSettings, limits)},
     {"capacity", YAML_MAPPING_NODE, read_capacity, offsetof(TbSettings, capacity)},
+    {"require_kvm", YAML_SCALAR_NODE, read_yes_no, offsetof(TbSettings, require_kvm)},
     {"net", YAML_SCALAR_NODE, read_net, offsetof(TbSettings, net)},
     {"allow_hosts", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbSettings, allow_hosts)},
     {"secrets", YAML_MAPPING_NODE, tb_yaml_secrets, offsetof(TbSettings, secrets)},

@@ -69,6 +69,7 @@ struct TbSettings {
     char **exclude, **include; /* patterns; NULL: none */
     bool has_history;
     unsigned history; /* commits that go into the box */
+    bool require_kvm; /* no box by emulation */
     TbNet net;
     char **allow_hosts; /* of every task with a network; may be NULL */
     GPtrArray *secrets; /* likewise; of TbSecretSetting * */

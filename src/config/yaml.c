@@ -14,6 +14,7 @@
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/fs.h"
+#include "util/hole.h"
 #include "util/units.h"
 
 #define FILE_LIMIT (1024 * 1024)
@@ -226,7 +227,7 @@ static bool map_pair(TbYaml *yaml, const yaml_node_t *key, const yaml_node_t *va
                (k->handler(yaml, value, (char *)object + k->offset, error) ||
                 name_key(k->key, value, error));
     }
-    return unknown_key(yaml, key, keys, error);
+    return tb_hole("config-unknown") || unknown_key(yaml, key, keys, error);
 }
 
 bool tb_yaml_map(TbYaml *yaml, const yaml_node_t *node, const TbYamlKey *keys, void *object,

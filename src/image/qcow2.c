@@ -9,6 +9,7 @@
 #include "image/build-private.h"
 #include "util/auto.h"
 #include "util/error.h"
+#include "util/hole.h"
 
 #define HEADER_SIZE        104
 #define BACKING_OFFSET_AT  8
@@ -34,6 +35,8 @@ bool tb_qcow2_check_header(const void *data, size_t length, const char *name, GE
     uint64_t version = big_endian(p + 4, 4);
     if (version != 2 && version != 3)
         return tb_error_set(error, TB_ERROR_IMAGE, "cannot use '%s': unknown qcow2 version", name);
+    if (tb_hole("image-backing"))
+        return true;
     if (big_endian(p + BACKING_OFFSET_AT, 8) != 0)
         return tb_error_set(error, TB_ERROR_IMAGE,
                             "cannot use '%s': it has a backing file (flatten it with 'qemu-img "

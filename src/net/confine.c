@@ -4,6 +4,9 @@
  * takes this process over by a bug in a parser is the network of the host, so he gets little to
  * work with: the calls below are refused, and no other process is there.
  *
+ * It shares the host's network, and with it the sockets that have no path (an X server's, a message
+ * bus's): landlock closes those where the kernel has it, and says once more that no file changes.
+ *
  * Calls whose arguments lie in memory cannot be judged; they are answered with "not there", and
  * the C library takes the older call.
  */
@@ -18,6 +21,8 @@
 
 #include "util/error.h"
 #include "util/filter.h"
+#include "util/hole.h"
+#include "util/landlock.h"
 
 #define MAX_FILES 1024
 
@@ -70,6 +75,8 @@ bool tb_confine(GError **error)
     if (prctl(PR_SET_DUMPABLE, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
         setrlimit(RLIMIT_FSIZE, &none) < 0 || setrlimit(RLIMIT_NOFILE, &files) < 0)
         return tb_error_set_errno(error, errno, "cannot limit the egress process");
+    if (!tb_hole("egress-landlock") && !tb_landlock_only_read(tb_landlock_version(), error))
+        return false;
     scmp_filter_ctx context = seccomp_init(SCMP_ACT_ALLOW);
     int result = context ? add_rules(context) : -ENOMEM;
     if (result == 0)

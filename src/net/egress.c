@@ -28,6 +28,7 @@
 #include "util/error.h"
 #include "util/escape.h"
 #include "util/fs.h"
+#include "util/hole.h"
 #include "util/jail-user.h"
 #include "util/log.h"
 #include "util/paths.h"
@@ -215,10 +216,8 @@ static TbCommand *make_command(void)
                    "ALL", "--hostname", "taskbox", "--clearenv", "--setenv", "PATH", "/usr/bin",
                    "--setenv", "LC_ALL", "C", "--setenv", "GIO_USE_VFS", "local", "--setenv",
                    "GIO_USE_PROXY_RESOLVER", "dummy", "--proc", "/proc", "--dev", "/dev", NULL);
-#ifdef TB_HOLES
-    if (g_getenv("TASKBOX_HOLE"))
-        tb_command_add(command, "--setenv", "TASKBOX_HOLE", g_getenv("TASKBOX_HOLE"), NULL);
-#endif
+    if (tb_hole_open())
+        tb_command_add(command, "--setenv", "TASKBOX_HOLE", tb_hole_open(), NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(shown); i++)
         tb_command_add(command, "--ro-bind-try", shown[i], shown[i], NULL);
     tb_command_add(command, "--file", G_STRINGIFY(FD_NAMES), "/etc/nsswitch.conf", "--perms",

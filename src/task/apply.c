@@ -17,6 +17,8 @@
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/escape.h"
+#include "util/command.h"
+#include "util/hole.h"
 
 typedef struct {
     TbTask *task;
@@ -227,6 +229,12 @@ bool tb_task_apply_with(TbStore *store, TbTask *task, const TbTaskApply *how,
                 (there                          ? true
                  : how->to == TB_APPLY_TO_FILES ? try_all(&apply, &found, error)
                                                 : to_repository(&apply, &found, error));
+    if (tb_hole("apply-git")) {
+        g_autoptr(TbCommand) command = tb_command_new("git");
+        tb_command_add(command, "diff", NULL);
+        tb_command_set_cwd(command, task->project_root);
+        (void)!tb_command_run(command, NULL, NULL);
+    }
     if (lines)
         *lines = g_steal_pointer(&found);
     return done && (how->check || tb_task_save(task, TB_TASK_APPLIED, error));

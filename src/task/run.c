@@ -69,6 +69,25 @@ static void add_notes(Run *run, const GPtrArray *lines, const char *prefix)
     }
 }
 
+/* Emulation is slow, and QEMU's developers promise no boundary by it: then the jail is the one. */
+static bool choose_accel(Run *run, GError **error)
+{
+    g_autofree char *why = NULL;
+    run->accel = tb_accel_probe(&why);
+    run->task->accel = g_strdup(tb_accel_name(run->accel));
+    if (run->accel == TB_ACCEL_KVM)
+        return true;
+    const char *reason = why ? why : "KVM does not work here";
+    if (run->options->require_kvm || run->settings->require_kvm)
+        return tb_error_set(error, TB_ERROR_UNSUPPORTED,
+                            "cannot run the box by KVM, which %s asks for: %s ('taskbox doctor' "
+                            "says what to mend; without it the box is emulated, and its jail is "
+                            "the only boundary)",
+                            run->options->require_kvm ? "--require-kvm" : "'require_kvm'", reason);
+    tb_info("running by emulation, slower: %s", reason);
+    return true;
+}
+
 /* What was asked for, resolved: agent, project, image. Nothing has been started yet. */
 static bool prepare(Run *run, GError **error)
 {
@@ -78,6 +97,8 @@ static bool prepare(Run *run, GError **error)
     task->prompt = g_strdup(options->prompt);
     task->tty = options->tty;
     task->command = g_strdupv((char **)options->argv);
+    if (!choose_accel(run, error))
+        return false;
     if (options->argv) {
         run->argv = g_strdupv((char **)options->argv);
     } else if (options->shell) {
@@ -106,11 +127,6 @@ static bool prepare(Run *run, GError **error)
         return false;
     task->image_name = g_strdup(run->image->name);
     task->image_digest = g_strdup(run->image->digest);
-    g_autofree char *why = NULL;
-    run->accel = tb_accel_probe(&why);
-    task->accel = g_strdup(tb_accel_name(run->accel));
-    if (run->accel == TB_ACCEL_TCG)
-        tb_info("running by emulation, slower: %s", why ? why : "KVM does not work here");
     run_phase_end(run, "prepare");
     return tb_task_save(task, TB_TASK_STARTING, error);
 }
@@ -257,7 +273,7 @@ static bool enter_box(Run *run, GError **error)
     run->task->start = g_strdup(tb_start_how(&run->start));
     run_phase_end(run, run->task->start);
     TbSetup setup = {
-        .hostname = run->task->id,
+        .hostname = tb_hole("fork-identity") ? "same" : run->task->id,
         .uid = tb_project_uid(run->project),
         .gid = tb_project_gid(run->project),
         .proxy = run->network.policy != NULL,
@@ -392,6 +408,8 @@ bool tb_task_run(TbStore *store, TbSettings *settings, const TbRunOptions *optio
               start_box(&run, &why) && read_project(&run, &why) && enter_box(&run, &why) &&
               run_command(&run, &why) &&
               (options->no_patch || (export_changes(&run, &why) && write_patch(&run, &why)));
+    if (!ok && run.box && run.session)
+        tb_box_explain(run.box, &why);
     if (ok && !options->no_patch)
         take_commits(&run);
     if (!ok && run.task->state == TB_TASK_CREATED) {

@@ -31,6 +31,7 @@ typedef struct {
     TbNet net;                      /* TB_NET_UNSET: from the settings, else by what is run */
     const char *const *allow_hosts; /* besides; may be NULL */
     const char *const *secrets;     /* "NAME@HOST[,HOST]" (task/secrets.h); may be NULL */
+    bool require_kvm;               /* refuse where the box would be emulated */
     bool cold;                      /* boot the box, even where it could be forked */
 } TbRunOptions;
 

@@ -6,16 +6,25 @@
  */
 #pragma once
 
+#include <stddef.h>
+
 #ifdef TB_HOLES
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* The one that is open, NULL: none. A jail has to be told. */
+static inline const char *tb_hole_open(void)
+{
+    return getenv("TASKBOX_HOLE");
+}
+
 static inline bool tb_hole(const char *name)
 {
-    const char *open = getenv("TASKBOX_HOLE");
+    const char *open = tb_hole_open();
     return open && strcmp(open, name) == 0;
 }
 #else
-#define tb_hole(name) false
+#define tb_hole_open() ((const char *)NULL)
+#define tb_hole(name)  false
 #endif

@@ -140,6 +140,16 @@ static bool await_reason(TbBox *box, GError **error)
     return box->state == BOX_OFF ? switched_off(box, error) : check_failure(box, error);
 }
 
+void tb_box_explain(TbBox *box, GError **why)
+{
+    g_autoptr(GError) reason = NULL;
+    if (!g_error_matches(*why, TB_ERROR, TB_ERROR_GUEST) || !box->jail ||
+        await_reason(box, &reason) || !reason)
+        return;
+    g_error_free(*why);
+    *why = g_steal_pointer(&reason);
+}
+
 static bool timed_out(int64_t deadline)
 {
     return deadline != 0 && g_get_monotonic_time() >= deadline;

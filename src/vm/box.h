@@ -72,6 +72,10 @@ bool tb_box_template_overlay(int to, const char *name, uint64_t size, GError **e
  */
 char *tb_box_machine(TbAccel accel, GError **error);
 
+/* When `why` is that the connection to the guest was lost: waits a moment for word of what has
+ * become of the VM, and says that instead. */
+void tb_box_explain(TbBox *box, GError **why);
+
 /* Leaves the box directory (overlay, console log) in place when the box is freed; with a fork also
  * a copy of the template's disk, which the overlay lies on and which may go away. */
 void tb_box_keep(TbBox *box);

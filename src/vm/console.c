@@ -10,6 +10,7 @@
 #include "util/auto.h"
 #include "util/escape.h"
 #include "util/fs.h"
+#include "util/hole.h"
 #include "vm/layout.h"
 
 #define TAIL       4096
@@ -25,7 +26,9 @@ static size_t trimmed(const char *text, size_t length)
 
 char *tb_console_last_line(int dir_fd)
 {
-    tb_autofd fd = tb_open_beneath(dir_fd, TB_BOX_CONSOLE, O_RDONLY | O_NONBLOCK, 0);
+    bool follow = tb_hole("box-follow");
+    tb_autofd fd = follow ? openat(dir_fd, TB_BOX_CONSOLE, O_RDONLY | O_CLOEXEC)
+                          : tb_open_beneath(dir_fd, TB_BOX_CONSOLE, O_RDONLY | O_NONBLOCK, 0);
     struct stat st;
     char text[TAIL];
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1)

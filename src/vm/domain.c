@@ -140,7 +140,7 @@ static void write_life(xmlTextWriter *w)
     empty(w, "timer", "name", "hpet", "present", "no", NULL);
     end(w);
     text(w, "on_poweroff", "destroy");
-    text(w, "on_reboot", "destroy");
+    text(w, "on_reboot", tb_hole("reset") ? "restart" : "destroy");
     text(w, "on_crash", "destroy");
     begin(w, "pm");
     empty(w, "suspend-to-mem", "enabled", "no", NULL);

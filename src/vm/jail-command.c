@@ -61,8 +61,8 @@ TbCommand *tb_jail_command(const TbJailPlan *plan)
     TbCommand *command = tb_command_new("bwrap");
     tb_command_env_clear(command);
     tb_command_add_strv(command, namespaces);
-    if (tb_hole("project-disk"))
-        tb_command_add(command, "--setenv", "TASKBOX_HOLE", "project-disk", NULL);
+    if (tb_hole_open())
+        tb_command_add(command, "--setenv", "TASKBOX_HOLE", tb_hole_open(), NULL);
     if (!spec->network)
         tb_command_add(command, "--unshare-net", NULL);
     tb_command_add_strv(command, system_files);

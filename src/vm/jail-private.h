@@ -37,7 +37,8 @@ typedef struct {
     gid_t gid;
     gid_t kvm_group;
     bool has_kvm_group;
-    pid_t host; /* the process that forks */
+    pid_t host;      /* the process that forks */
+    char **detached; /* mount points that the child lets go of, in the order of mountinfo */
     unsigned n;
     struct {
         const char *source;

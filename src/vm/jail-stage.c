@@ -5,7 +5,9 @@
  * A jail without a user namespace is none (root in it changes its own mounts back), so the child
  * becomes a uid that owns nothing on this host before bwrap starts. That uid could not walk root's
  * home, so what the jail shows is first laid out under /tmp, in a mount namespace of the child's
- * own: the rest of the host never sees these mounts and the kernel drops them with the child.
+ * own: the rest of the host never sees these mounts and the kernel drops them with the child. That
+ * namespace starts as a copy of the host's; what no jail is made of is let go of there at once, or
+ * a disk that somebody unmounts while a box runs would stay busy until the box is gone.
  *
  * A file the uid could not read by its mode is shown through an idmapped mount that gives it to
  * the uid, read-only. Only the box directory and the disk of an image build are writable; they
@@ -75,11 +77,51 @@ static bool add_item(TbStage *stage, const TbJailUser *user, const char *source,
     return true;
 }
 
+/* What bwrap is started from and makes the jail of. */
+static bool is_needed(const char *mount_point, const char *bwrap)
+{
+    static const char *const needed[] = {"/usr", "/bin",  "/sbin", "/lib", "/lib64",
+                                         "/etc", "/proc", "/sys",  "/dev", "/nix"};
+    size_t length = strlen(mount_point);
+    bool root = length == 1;
+    if (root || (bwrap && strncmp(bwrap, mount_point, length) == 0 && bwrap[length] == '/'))
+        return true;
+    for (size_t i = 0; i < G_N_ELEMENTS(needed); i++) {
+        size_t stem = strlen(needed[i]);
+        if (strncmp(mount_point, needed[i], stem) == 0 &&
+            (mount_point[stem] == '/' || mount_point[stem] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* NULL-terminated, g_strfreev; empty when it cannot be known, which costs nobody's safety. */
+static char **find_detached(void)
+{
+    enum { MOUNT_POINT = 4 };
+    g_autofree char *bwrap = g_find_program_in_path("bwrap");
+    g_autofree char *text = NULL;
+    GPtrArray *list = g_ptr_array_new();
+    g_file_get_contents("/proc/self/mountinfo", &text, NULL, NULL);
+    g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
+    for (char **line = lines; *line; line++) {
+        g_auto(GStrv) fields = g_strsplit(*line, " ", MOUNT_POINT + 2);
+        if (g_strv_length(fields) <= MOUNT_POINT)
+            continue;
+        g_autofree char *path = g_strcompress(fields[MOUNT_POINT]); /* \040 is a space */
+        if (!is_needed(path, bwrap))
+            g_ptr_array_add(list, g_steal_pointer(&path));
+    }
+    g_ptr_array_add(list, NULL);
+    return (char **)g_ptr_array_free(list, FALSE);
+}
+
 bool tb_stage_prepare(TbStage *stage, const TbJailUser *user, const TbJailPlan *plan,
                       GError **error)
 {
     const TbJailSpec *spec = plan->spec;
     *stage = (TbStage){.uid = user->uid, .gid = user->gid, .host = getpid()};
+    stage->detached = find_detached();
     struct stat kvm;
     if (spec->kvm && stat("/dev/kvm", &kvm) == 0 && kvm.st_gid != 0) {
         stage->kvm_group = kvm.st_gid;
@@ -101,6 +143,7 @@ void tb_stage_clear(TbStage *stage)
 {
     for (unsigned i = 0; i < stage->n; i++)
         tb_clear_fd(&stage->items[i].map);
+    g_clear_pointer(&stage->detached, g_strfreev);
 }
 
 /* ---- after it */
@@ -124,6 +167,13 @@ static int open_items(TbStage *stage)
         stage->items[i].tree = tree;
     }
     return 0;
+}
+
+/* One that is below another is gone with it: what fails here was done. */
+static void detach_others(const TbStage *stage)
+{
+    for (char **path = stage->detached; *path; path++)
+        umount2(*path, MNT_DETACH | UMOUNT_NOFOLLOW);
 }
 
 static int place_items(const TbStage *stage)
@@ -200,6 +250,7 @@ int tb_stage_enter(void *data)
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
         open_items(stage) < 0)
         return -1;
+    detach_others(stage);
     umask(022);
     if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0 ||
         place_items(stage) < 0 || chdir("/") < 0)

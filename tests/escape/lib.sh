@@ -55,9 +55,109 @@ try() {
 box() {
     local dir=$1 script=$2
     shift 2
-    try timeout --foreground -k 20 "${BOX_SECONDS:-300}" "$TASKBOX" run -C "$dir" "$@" -- sh -c "$script"
+    try timeout --foreground -k 20 "${BOX_SECONDS:-300}" "$TASKBOX" run -C "$dir" "$@" -- "${BOX_SHELL:-sh}" -c "$script"
     if grep -q 'cannot find.*image\|no image' "$err"; then cannot "there is no golden image (taskbox image build)"; fi
 }
+
+# live_box DIR SCRIPT [FLAG...]: the same, and comes back as soon as SCRIPT runs: $box_pid is its taskbox.
+# end_box stops it and waits: $code.
+live_box() {
+    local dir=$1 script=$2
+    shift 2
+    end_box
+    "$TASKBOX" run -C "$dir" "$@" -- "${BOX_SHELL:-sh}" -c "echo up; $script" >"$out.live" 2>"$err.live" </dev/null &
+    box_pid=$!
+    for _ in $(seq 3000); do
+        if grep -q '^up$' "$out.live"; then return; fi
+        kill -0 "$box_pid" 2>/dev/null || break
+        sleep 0.1
+    done
+    cp "$err.live" "$err"
+    broken "the box did not run"
+}
+end_box() {
+    code=0
+    [ -n "${box_pid:-}" ] || return 0
+    kill "$box_pid" 2>/dev/null || :
+    wait "$box_pid" || code=$?
+    box_pid=
+}
+# wait_box SECONDS: false when it has not ended by itself till then: $code.
+# shellcheck disable=SC2034 # cases use it
+wait_box() {
+    local i
+    code=0
+    for ((i = 0; i < $1 * 10; i++)); do
+        if ! kill -0 "$box_pid" 2>/dev/null; then
+            wait "$box_pid" || code=$?
+            box_pid=
+            return
+        fi
+        sleep 0.1
+    done
+    return 1
+}
+# await WORD: until the live box says it.
+await() {
+    for _ in $(seq 300); do
+        if grep -q "^$1\$" "$out.live"; then return; fi
+        sleep 0.1
+    done
+    broken "the box does not say '$1': $(tail -n 3 "$out.live")"
+}
+# of_box PROGRAM: its numbers, of those below the live box's taskbox.
+of_box() {
+    local below=$box_pid
+    for _ in 1 2 3 4 5 6; do
+        below=$(pgrep -d, -P "$below" || :)
+        [ -n "$below" ] || break
+        pgrep -x "${1:0:15}" -P "$below" || :
+    done
+    pgrep -x "${1:0:15}" -P "$box_pid" || :
+}
+# opened FILE start; opened FILE stop: false when anybody has opened the file in between.
+opened() {
+    if [ "$2" = start ]; then
+        "$lib/opened" "$1" >"$PLACE/opened" 2>&1 &
+        opened_pid=$!
+        for _ in $(seq 100); do
+            if grep -q watching "$PLACE/opened"; then return; fi
+            sleep 0.05
+        done
+        cannot "nobody may watch a file here: $(cat "$PLACE/opened")"
+    fi
+    kill "$opened_pid" 2>/dev/null || :
+    wait "$opened_pid" 2>/dev/null || :
+    opened_pid=
+    [ "$(cat "$PLACE/opened")" = watching ]
+}
+# A server on the host that notes in $PLACE/reached whom it hears; its $port.
+trap_server() {
+    needs python3
+    python3 "$lib/trap-server.py" "$PLACE" &
+    trap_pid=$!
+    for _ in $(seq 100); do [ -e "$PLACE/port" ] || sleep 0.05; done
+    port=$(cat "$PLACE/port")
+    (exec 3<>"/dev/tcp/127.0.0.1/$port") || cannot "the server does not answer the host"
+    for _ in $(seq 100); do [ -s "$PLACE/reached" ] || sleep 0.05; done
+    rm "$PLACE/reached" || cannot "the server does not notice"
+}
+# A function for the box (of BOX_SHELL=bash): ask REQUEST HEADERS says what the proxy answers, "answer "
+# before its first line. Nothing is started for it: that takes long in a box that is emulated.
+asking() {
+    cat <<'BOX'
+ask() {
+    if exec 3<>/dev/tcp/127.0.0.1/3128; then
+        printf '%s\r\n%s\r\n\r\n' "$1" "$2" >&3
+        if IFS= read -r -t 20 line <&3; then echo "answer $line"; else echo nothing; fi
+        exec 3>&-
+    else
+        echo nothing
+    fi 2>/dev/null
+}
+BOX
+}
+trap 'kill -9 ${box_pid:-} ${trap_pid:-} ${opened_pid:-} 2>/dev/null || :' EXIT
 
 tb() { "$TASKBOX" "$@"; }
 task_dir() { find "$XDG_STATE_HOME/taskbox/tasks" -mindepth 1 -maxdepth 1 -type d | head -n 1; }

@@ -28,6 +28,19 @@ holds "$T/out" '42' "exit code in 'show'"
 expect 0 tb ls
 holds "$T/out" "$id" "the task in 'ls'"
 
+say "where KVM is asked for, nothing runs without it"
+if [ "$(json "$(record_of "$id")" accel)" != kvm ]; then
+    before=$(find "$XDG_STATE_HOME/taskbox/tasks" | wc -l)
+    expect 125 tb run --require-kvm -C "$project" -- true
+    one_error_line 'cannot run the box by KVM, which --require-kvm asks for: .*doctor'
+    mkdir -p "$XDG_CONFIG_HOME/taskbox"
+    printf 'require_kvm: true\n' >"$XDG_CONFIG_HOME/taskbox/config.yaml"
+    expect 125 tb run -C "$project" -- true
+    one_error_line "which 'require_kvm' asks for"
+    rm "$XDG_CONFIG_HOME/taskbox/config.yaml"
+    equal "$before" "$(find "$XDG_STATE_HOME/taskbox/tasks" | wc -l)" "records of what was refused"
+fi
+
 say "--json is one object"
 try tb run --json -C "$project" -- sh -c 'echo noise; printf "a\nb\n" >added; rm text; exit 3'
 equal 3 "$code" "exit code with --json"

@@ -121,6 +121,10 @@ key=$(sed -n '2s/ .*//p' "$T/out")
 expect 0 tb_as_user template rm "$key"
 equal '' "$(find "$T/u/data/taskbox/templates" -name "$key*")" "a template that was removed"
 
+say "calls made in its own QEMU are refused as for root"
+expect 0 tb_as_user redteam V4
+holds "$T/out" '^V4 +held' "the drill"
+
 say "what it keeps is nobody else's"
 equal '' "$(find "$T/u/state" "$T/u/cache" -maxdepth 1 -mindepth 1 -type d -perm /077)" \
     "directories that others can enter"

@@ -15,13 +15,14 @@ static TbSettings *parse(const char *text, GError **error)
 START_TEST(reads_all_keys)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(TbSettings) s = parse(
-        "image: ubuntu-24.04\ncpus: 3\nmemory: 4G\ndisk: 30GiB\ntimeout: 2h\nkeep: failed\n"
-        "agent: two\nagents:\n"
-        "  one: {command: [one, -p, '{prompt}']}\n"
-        "  two:\n    command: [two]\n    stdin: prompt\n    env: {KEY: v=w, EMPTY: ''}\n"
-        "capacity: {cpus: 12, memory: 20GiB}\nnet: agent\nallow_hosts: [a.test, '*.b.test']\n",
-        &error);
+    g_autoptr(TbSettings) s =
+        parse("image: ubuntu-24.04\ncpus: 3\nmemory: 4G\ndisk: 30GiB\ntimeout: 2h\nkeep: failed\n"
+              "agent: two\nagents:\n"
+              "  one: {command: [one, -p, '{prompt}']}\n"
+              "  two:\n    command: [two]\n    stdin: prompt\n    env: {KEY: v=w, EMPTY: ''}\n"
+              "require_kvm: true\ncapacity: {cpus: 12, memory: 20GiB}\nnet: agent\nallow_hosts: "
+              "[a.test, '*.b.test']\n",
+              &error);
     ck_assert_msg(s != NULL, "%s", error ? error->message : "");
     ck_assert_str_eq(s->image, "ubuntu-24.04");
     ck_assert_uint_eq(s->cpus, 3);
@@ -32,6 +33,7 @@ START_TEST(reads_all_keys)
     ck_assert_uint_eq(s->capacity.memory, 20ULL << 30);
     ck_assert_int_eq(s->keep, TB_KEEP_FAILED);
     ck_assert_int_eq(s->net, TB_NET_AGENT);
+    ck_assert(s->require_kvm);
     ck_assert_str_eq(s->allow_hosts[1], "*.b.test");
     const TbAgent *agent = tb_settings_agent(s, NULL, &error);
     ck_assert_ptr_nonnull(agent);

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -306,6 +307,38 @@ START_TEST(sigkill_of_the_owner_takes_everything)
 }
 END_TEST
 
+/* Whether a process that has to do with a jail of this test still has a mount at `where`. */
+static bool is_mounted_in_a_jail(const char *where)
+{
+    g_autoptr(GDir) proc = g_dir_open("/proc", 0, NULL);
+    for (const char *name; (name = g_dir_read_name(proc));) {
+        g_autofree char *path = g_build_filename("/proc", name, "mountinfo", NULL);
+        g_autofree char *text = NULL;
+        if (g_ascii_isdigit(*name) && g_file_get_contents(path, &text, NULL, NULL) &&
+            strstr(text, where))
+            return true;
+    }
+    return false;
+}
+
+/* A disk that is unmounted while a box runs is free then. */
+START_TEST(holds_no_mount_of_the_host)
+{
+    g_autofree char *where = g_build_filename(top, "other disk", NULL);
+    g_autofree char *shown = g_build_filename(top, "other\\040disk", NULL);
+    if (mkdir(where, 0755) < 0 || mount("tmpfs", where, "tmpfs", 0, "size=64k") < 0)
+        return; /* not root, or root that may not mount: then the jail has not copied it either */
+    ck_assert(is_mounted_in_a_jail(shown));
+    g_autoptr(GError) error = NULL;
+    g_autoptr(TbJail) jail = start("mounts", &error);
+    bool running = jail != NULL;
+    g_autoptr(GHashTable) results = running ? hear_out(jail) : NULL;
+    ck_assert_int_eq(umount(where), 0);
+    ck_assert_msg(running, "%s", error ? error->message : "");
+    ck_assert(!is_mounted_in_a_jail(shown));
+}
+END_TEST
+
 START_TEST(program_that_is_not_there)
 {
     g_autoptr(GError) error = NULL;
@@ -347,6 +380,7 @@ int main(int argc, char **argv)
         tcase_add_test(tests, no_way_out);
         tcase_add_test(tests, free_takes_everything);
         tcase_add_test(tests, sigkill_of_the_owner_takes_everything);
+        tcase_add_test(tests, holds_no_mount_of_the_host);
         tcase_add_test(tests, program_that_is_not_there);
         suite_add_tcase(suite, tests);
         status = run_suite(suite);

@@ -1,0 +1,27 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# attack: a box looks for what an earlier box and one beside it have written: disk blocks, shared memory, sockets
+# promise: P7
+# hole: box-left
+# shellcheck source=tests/escape/lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+P=$PLACE/project
+project "$P"
+mark=MARK-$(head -c 12 /dev/urandom | od -An -tx1 | tr -d ' \n')
+half=${mark#MARK-}
+write="m=MARK-; m=\$m$half; for i in \$(seq 2000); do echo \$m \$i; done >/tmp/m; sudo cp /tmp/m /var/tmp/mark; cp /tmp/m /dev/shm/mark; sync"
+box "$P" "$write"
+[ "$code" -eq 0 ] || broken "the first box ended with $code"
+live_box "$P" "$write; echo written; sleep 300"
+await written
+# The mark itself must not get in with the script: it is put together in the box.
+box "$P" "s=MARK-; s=\${s}$(printf %s "$half" | cut -c1-12); t=$(printf %s "$half" | cut -c13-)
+find_it() { grep -a -c -F \"\$s\$t\" 2>/dev/null; }
+for d in /dev/vd?; do echo disk-\$d \$(sudo dd if=\$d bs=4M count=64 iflag=direct 2>/dev/null | find_it); done
+echo \"\$s\$t\" >~/mark # sudo writes down what it is asked for
+echo files \$(sudo grep -rsl -F -f ~/mark /dev/shm /var/tmp /run /tmp 2>/dev/null | wc -l)
+echo sockets \$(sudo grep -c mark /proc/net/unix); echo done"
+grep -q '^done$' "$out" || broken "the box did not run ($code)"
+if grep -qE '^(disk-[a-z/]*|files|sockets) [1-9]' "$out"; then broken "found of another box: $(grep -E ' [1-9]' "$out" | tr '\n' ';')"; fi
+held
