@@ -138,6 +138,18 @@ void tb_screen_free(TbScreen *screen)
     g_free(screen);
 }
 
+bool tb_screens_write(TbScreens *screens, int fd, const void *data, size_t length, GError **error)
+{
+    bool out = fd != STDERR_FILENO && screens->out;
+    return tb_screen_write(out ? screens->out : screens->err, data, length, error);
+}
+
+void tb_screens_clear(TbScreens *screens)
+{
+    g_clear_pointer(&screens->out, tb_screen_free);
+    g_clear_pointer(&screens->err, tb_screen_free);
+}
+
 bool tb_print(const char *text, GError **error)
 {
     tb_status_done();

@@ -19,6 +19,13 @@ bool tb_screen_colour(TbScreen *screen, const char *sequence, GError **error);
 /* Writes what is held back of a character that never got complete, too. */
 void tb_screen_free(TbScreen *screen);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbScreen, tb_screen_free)
+/* Both of a command's streams; `out` may be NULL: its stdout then goes where stderr goes. */
+typedef struct {
+    TbScreen *out, *err;
+} TbScreens;
+bool tb_screens_write(TbScreens *screens, int fd, const void *data, size_t length, GError **error);
+void tb_screens_clear(TbScreens *screens);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(TbScreens, tb_screens_clear)
 /* The same for tests: escapes whatever `fd` is. */
 TbScreen *tb_screen_new_escaping(int fd);
 

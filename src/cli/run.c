@@ -25,28 +25,20 @@
 #define NOTES_SHOWN 5
 
 typedef struct {
-    TbScreen *out, *err;
+    TbScreens *screens;
     TbDetach detach;
-} Screens;
-
-static void screens_clear(Screens *screens)
-{
-    g_clear_pointer(&screens->out, tb_screen_free);
-    g_clear_pointer(&screens->err, tb_screen_free);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Screens, screens_clear)
+} Shown;
 
 static bool on_output(int fd, const uint8_t *data, size_t length, void *user_data, GError **error)
 {
-    Screens *screens = user_data;
-    return tb_screen_write(fd == STDERR_FILENO || !screens->out ? screens->err : screens->out, data,
-                           length, error);
+    Shown *shown = user_data;
+    return tb_screens_write(shown->screens, fd, data, length, error);
 }
 
 static bool on_started(const TbTask *task, void *user_data, GError **error)
 {
-    Screens *screens = user_data;
-    return tb_detach_started(&screens->detach, task, error);
+    Shown *shown = user_data;
+    return tb_detach_started(&shown->detach, task, error);
 }
 
 /* Values of options are checked before anything is begun. */
@@ -217,19 +209,19 @@ bool tb_cli_run(TbCli *cli, int *status, GError **error)
     if (options.tty && json)
         return tb_error_set(error, TB_ERROR_USAGE, "--tty and --json do not go together");
     options.pass_stdin |= options.tty;
-    g_auto(Screens) screens = {.detach = TB_DETACH_INIT,
-                               .out = json ? NULL : tb_screen_new(STDOUT_FILENO),
-                               .err = tb_screen_new(STDERR_FILENO)};
+    g_auto(TbScreens) screens = {.out = json ? NULL : tb_screen_new(STDOUT_FILENO),
+                                 .err = tb_screen_new(STDERR_FILENO)};
+    Shown shown = {.screens = &screens, .detach = TB_DETACH_INIT};
     if (tb_arguments_flag(cli->arguments, "detach")) {
         bool left_behind = false;
         options.pass_stdin = false;
-        if (!tb_detach_begin(&screens.detach, &left_behind, status, error) || left_behind)
+        if (!tb_detach_begin(&shown.detach, &left_behind, status, error) || left_behind)
             return !error || !*error;
     }
-    TbRunOutput output = {.output = on_output, .started = on_started, .user_data = &screens};
+    TbRunOutput output = {.output = on_output, .started = on_started, .user_data = &shown};
     g_autoptr(TbTask) task = NULL;
     bool ok = tb_task_run(cli->store, settings, &options, &output, &task, error);
-    screens_clear(&screens);
+    tb_screens_clear(&screens);
     if (task && json && !print_record(cli, task, ok ? error : NULL))
         return false;
     if (task && tb_arguments_flag(cli->arguments, "timings"))

@@ -23,21 +23,9 @@
 
 typedef enum { ASK, KEEP, THROW_AWAY } Wish;
 
-typedef struct {
-    TbScreen *out, *err;
-} Screens;
-
-static void screens_clear(Screens *screens)
-{
-    g_clear_pointer(&screens->out, tb_screen_free);
-    g_clear_pointer(&screens->err, tb_screen_free);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Screens, screens_clear)
-
 static bool on_output(int fd, const uint8_t *data, size_t length, void *user_data, GError **error)
 {
-    Screens *screens = user_data;
-    return tb_screen_write(fd == STDERR_FILENO ? screens->err : screens->out, data, length, error);
+    return tb_screens_write(user_data, fd, data, length, error);
 }
 
 static bool on_started(const TbTask *task, void *user_data, GError **error)
@@ -161,12 +149,12 @@ bool tb_cli_shell(TbCli *cli, int *status, GError **error)
     options.no_patch = wish == THROW_AWAY;
     if (!tb_cli_read_box(cli->arguments, &options, error))
         return false;
-    g_auto(Screens)
+    g_auto(TbScreens)
         screens = {.out = tb_screen_new(STDOUT_FILENO), .err = tb_screen_new(STDERR_FILENO)};
     TbRunOutput output = {.output = on_output, .started = on_started, .user_data = &screens};
     g_autoptr(TbTask) task = NULL;
     bool ok = tb_task_run(cli->store, settings, &options, &output, &task, error);
-    screens_clear(&screens);
+    tb_screens_clear(&screens);
     if (task && tb_arguments_flag(cli->arguments, "timings"))
         tb_cli_print_timings(task);
     if (!ok) {
