@@ -69,9 +69,9 @@ static void show_patch(const TbTask *task)
         continue;
 }
 
-/* 'y', 'n' or 'd'; '\0' when a signal came instead. Enter and the end of input mean no; whatever
- * else is hit is no answer. */
-static char read_answer(TbKeys *keys)
+/* 'y', 'n' or 'd'; '\0' when a signal came instead. The end of input means no, and so does Enter
+ * unless it may belong to the 'd' before; whatever else is hit is no answer. */
+static char read_answer(TbKeys *keys, bool enter)
 {
     for (;;) {
         char key = '\0';
@@ -79,7 +79,8 @@ static char read_answer(TbKeys *keys)
             return '\0';
         if (strchr("yYdDnN", key) && key)
             return g_ascii_tolower(key);
-        if (strchr("\r\n\004", key)) /* '\0', too */
+        bool end = !key || key == '\004';
+        if (end || (enter && strchr("\r\n", key)))
             return 'n';
     }
 }
@@ -88,12 +89,12 @@ static char read_answer(TbKeys *keys)
 static bool ask(const TbTask *task)
 {
     g_autofree char *stat = tb_stat_format(&task->stat);
-    g_auto(TbKeys) keys = {.fd = -1};
-    if (!tb_keys_begin(&keys, STDIN_FILENO, NULL))
-        return true;
-    for (;;) {
-        fprintf(stderr, "%s: keep as a patch? [y/N/d(iff)] ", stat);
-        char answer = read_answer(&keys);
+    for (bool first = true;; first = false) {
+        g_auto(TbKeys) keys = {.fd = -1};
+        if (!tb_keys_begin(&keys, STDIN_FILENO, NULL))
+            return true;
+        fprintf(stderr, "%s: keep as a patch? [y/%c/d(iff)] ", stat, first ? 'N' : 'n');
+        char answer = read_answer(&keys, first);
         fprintf(stderr, "%s\n", answer == '\0' ? "" : (char[]){answer, '\0'});
         if (answer != 'd') {
             tb_interrupt_acknowledge();
