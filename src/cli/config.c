@@ -106,6 +106,7 @@ NUMBER(memory)
 NUMBER(disk)
 NUMBER(timeout)
 NUMBER(net)
+NUMBER(require_kvm)
 LIMIT(free_space)
 LIMIT(log)
 LIMIT(changes)
@@ -117,6 +118,7 @@ LIMIT(net_bytes)
 TEXT(image, g_strdup(settings->image))
 TEXT(agent, g_strdup(settings->agent))
 TEXT(agents, agents_text(settings))
+TEXT(require_kvm, settings->require_kvm ? g_strdup("true") : NULL)
 TEXT(keep, settings->has_keep ? g_strdup(tb_keep_name(settings->keep)) : NULL)
 TEXT(history, settings->has_history ? history_text(settings->history) : NULL)
 TEXT(exclude, list_text(settings->exclude))
@@ -158,6 +160,8 @@ static const Key keys[] = {
      "hosts that any box with a network may reach"},
     {"secrets", USER_ONLY, NULL, NULL, text_secrets, "none",
      "keys that any box with a network may use, and their hosts"},
+    {"require_kvm", LARGEST, number_require_kvm, NULL, text_require_kvm, "false",
+     "no box by emulation"},
     {"history", LOWEST, number_history, NULL, text_history,
      "full, none where a masked file is tracked", "how many commits go into a box"},
     {"exclude", LARGEST, NULL, NULL, text_exclude, "none",

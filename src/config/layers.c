@@ -103,6 +103,7 @@ static void take_project(TbSettings *settings)
     const TbSettings *said = settings->project, *above = settings->environment;
     if (said->image && !(above && above->image))
         replace(&settings->image, said->image);
+    settings->require_kvm |= said->require_kvm;
     if (!(above && above->timeout))
         settings->timeout =
             tb_settings_lower(settings->timeout, said->timeout, "timeout", seconds_format);

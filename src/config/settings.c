@@ -306,6 +306,7 @@ static const TbYamlKey project_keys[] = {
     {"history", YAML_SCALAR_NODE, read_history, 0},
     {"limits", YAML_MAPPING_NODE, read_limits, offsetof(TbSettings, limits)},
     {"net", YAML_SCALAR_NODE, read_net, offsetof(TbSettings, net)},
+    {"require_kvm", YAML_SCALAR_NODE, read_yes_no, offsetof(TbSettings, require_kvm)},
     {"keep", YAML_NO_NODE, refuse, 0},
     {"agent", YAML_NO_NODE, refuse, 0},
     {"agents", YAML_NO_NODE, refuse, 0},

@@ -76,7 +76,8 @@ struct TbSettings {
 
     /* What the layers above the file say, each by itself; NULL: nothing. */
     TbSettings *environment; /* has been taken in above, but for `net`: that can only lower */
-    TbSettings *project;     /* image and timeout have been taken in, the rest is for the askers */
+    TbSettings *
+        project; /* image, timeout and require_kvm have been taken in, the rest is for the askers */
 };
 
 /* The user's file alone, tb_path_config ()/config.yaml; no file: all unset. */

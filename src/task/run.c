@@ -97,8 +97,6 @@ static bool prepare(Run *run, GError **error)
     task->prompt = g_strdup(options->prompt);
     task->tty = options->tty;
     task->command = g_strdupv((char **)options->argv);
-    if (!choose_accel(run, error))
-        return false;
     if (options->argv) {
         run->argv = g_strdupv((char **)options->argv);
     } else if (options->shell) {
@@ -116,6 +114,7 @@ static bool prepare(Run *run, GError **error)
     run->project = tb_project_open(options->dir ? options->dir : ".", error);
     if (!run->project ||
         !tb_settings_add_project(run->settings, tb_project_root(run->project), error) ||
+        !choose_accel(run, error) ||
         !tb_network_decide(&run->network, run->settings, options, run->agent, task, error) ||
         !tb_task_set_masking(run->project, run->settings, options, error))
         return false;

@@ -103,6 +103,18 @@ START_TEST(net_is_only_lowered)
 }
 END_TEST
 
+START_TEST(kvm_can_be_required)
+{
+    put(project_file, "require_kvm: true\n");
+    g_autoptr(TbSettings) asked = load(NULL);
+    ck_assert(asked->require_kvm);
+    put(user_file, "require_kvm: true\n");
+    put(project_file, "require_kvm: false\n");
+    g_autoptr(TbSettings) kept = load(NULL);
+    ck_assert(kept->require_kvm);
+}
+END_TEST
+
 START_TEST(numbers_are_lowered)
 {
     ck_assert_uint_eq(tb_settings_lower(4, 2, "cpus", tb_size_format), 2);
@@ -197,6 +209,7 @@ int main(void)
     tcase_add_test(tests, image_by_rank);
     tcase_add_test(tests, timeout_only_shrinks);
     tcase_add_test(tests, net_is_only_lowered);
+    tcase_add_test(tests, kvm_can_be_required);
     tcase_add_test(tests, numbers_are_lowered);
     tcase_add_loop_test(tests, projects_may_not_widen, 0, G_N_ELEMENTS(widening));
     tcase_add_test(tests, only_a_plain_small_file);
