@@ -9,6 +9,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include "cli/arguments.h"
+#include "cli/detach.h"
 #include "task/run.h"
 #include "cli/output.h"
 #include "cli/patch-view.h"
@@ -70,6 +71,16 @@ bool tb_cli_print_log(TbTask *task, bool follow, uint64_t tail, int *status, GEr
 bool tb_cli_await(TbTask *task, int64_t deadline, GError **error);
 /* wait.c: says how a task that has ended did, and what its exit status is. */
 int tb_cli_outcome(const TbTask *task);
+/* compare.c: tasks side by side, TB_MOST_COMPARED at most. */
+#define TB_MOST_COMPARED 20
+bool tb_cli_compare_tasks(TbStore *store, const char *const *names, GError **error);
+/* candidates.c: the same task so many times, with the agents in turn (NULL: as the options say),
+ * each a process and a task of its own. True with *child: this is one of them, and `options` says
+ * with which agent; go on and run it. Else all have ended, are compared, and *status is said. */
+bool tb_cli_candidates(TbCli *cli, TbRunOptions *options, TbDetach *detach, unsigned count,
+                       const char *const *agents, bool *child, int *status, GError **error);
+/* wait.c: asks a running task to stop, or ends it now, and waits for that. */
+bool tb_cli_stop_task(TbTask *task, bool now, GError **error);
 /* diff.c: the patch file of a task, to be closed; -1 and TB_ERROR_NOT_FOUND when it has none. */
 int tb_open_patch(const TbTask *task, GError **error);
 /* What there is to be read in `fd`. */

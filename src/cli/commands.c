@@ -57,7 +57,9 @@
 
 static const TbOption run_options[] = {
     BOX_OPTIONS,
-    {'\0', "agent", "NAME", "the agent that gets the prompt"},
+    {'\0', "agent", "NAME,...",
+     "the agent that gets the prompt; of several each makes a candidate"},
+    {'n', "candidates", "N", "do it N times at once, and show what came of it side by side"},
     {'t', "tty", NULL, "give the command a terminal: yours, where there is one"},
     {'d', "detach", NULL, "print the task's id once its box runs, and leave it running"},
     {'\0', "json", NULL, "print one JSON object at the end; the command's output goes to stderr"},

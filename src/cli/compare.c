@@ -11,8 +11,6 @@
 #include "util/table.h"
 #include "util/units.h"
 
-#define MOST_TASKS 20
-
 typedef struct {
     GPtrArray *tasks;  /* TbTask */
     GPtrArray *files;  /* of each: array of TbPatchFile, NULL without a patch */
@@ -197,25 +195,20 @@ static bool same_base(const Comparison *comparison)
 /* A column for each task, behind one for the labels. */
 static TbTable *table_for(const Comparison *comparison)
 {
-    const char *titles[MOST_TASKS + 2] = {""};
+    const char *titles[TB_MOST_COMPARED + 2] = {""};
     for (guint i = 0; i < comparison->tasks->len; i++)
         titles[i + 1] = ((TbTask *)comparison->tasks->pdata[i])->id;
     return tb_table_new_strv(titles);
 }
 
-bool tb_cli_compare(TbCli *cli, int *status, GError **error)
+bool tb_cli_compare_tasks(TbStore *store, const char *const *names, GError **error)
 {
-    const char *const *words = tb_arguments_words(cli->arguments);
-    guint count = g_strv_length((char **)words);
-    if (count < 2 || count > MOST_TASKS)
-        return tb_error_set(error, TB_ERROR_USAGE, "compare needs two tasks or more (%d at most)",
-                            MOST_TASKS);
     g_auto(Comparison)
         comparison = {.tasks = g_ptr_array_new_with_free_func((GDestroyNotify)tb_task_free),
                       .files = g_ptr_array_new_with_free_func(files_free),
                       .counts = g_ptr_array_new_with_free_func(g_free)};
-    for (guint i = 0; i < count; i++)
-        if (!add_task(&comparison, cli->store, words[i], error))
+    for (; *names; names++)
+        if (!add_task(&comparison, store, *names, error))
             return false;
     g_autoptr(TbTable) table = table_for(&comparison);
     add_facts(table, &comparison);
@@ -223,4 +216,14 @@ bool tb_cli_compare(TbCli *cli, int *status, GError **error)
     tb_table_print(table, stdout);
     fflush(stdout);
     return same_base(&comparison) || tb_print("\nthe tasks began from different trees\n", error);
+}
+
+bool tb_cli_compare(TbCli *cli, int *status, GError **error)
+{
+    const char *const *words = tb_arguments_words(cli->arguments);
+    guint count = g_strv_length((char **)words);
+    if (count < 2 || count > TB_MOST_COMPARED)
+        return tb_error_set(error, TB_ERROR_USAGE, "compare needs two tasks or more (%d at most)",
+                            TB_MOST_COMPARED);
+    return tb_cli_compare_tasks(cli->store, words, error);
 }

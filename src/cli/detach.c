@@ -30,7 +30,7 @@ static bool to_null(int first, int last, GError **error)
 }
 
 /* Until then a Ctrl-C is meant for both. */
-static bool await_id(pid_t child, int fd, int *status, GError **error)
+static char *await_id(pid_t child, int fd, int *status)
 {
     char id[128];
     size_t length = 0;
@@ -45,15 +45,15 @@ static bool await_id(pid_t child, int fd, int *status, GError **error)
     }
     id[length] = '\0';
     if (length > 0)
-        return tb_print_format(error, "%s\n", id);
+        return g_strdup(id);
     int how = 0;
     while (waitpid(child, &how, 0) < 0 && errno == EINTR)
         continue;
     *status = WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
-    return true;
+    return NULL;
 }
 
-bool tb_detach_begin(TbDetach *detach, bool *left_behind, int *status, GError **error)
+bool tb_detach_begin(TbDetach *detach, bool *left_behind, char **id, int *status, GError **error)
 {
     int fds[2];
     fflush(NULL);
@@ -64,7 +64,8 @@ bool tb_detach_begin(TbDetach *detach, bool *left_behind, int *status, GError **
     if (*left_behind) {
         tb_autofd reader = fds[0];
         close(fds[1]);
-        return await_id(child, reader, status, error);
+        *id = await_id(child, reader, status);
+        return true;
     }
     close(fds[0]);
     detach->told = fds[1];

@@ -12,8 +12,8 @@ typedef struct {
 #define TB_DETACH_INIT ((TbDetach){-1})
 
 /* Becomes two processes. In the one that was there before this waits until the other one's box
- * runs, prints the task's id, and *left_behind is true; when the other one fails it has said why,
- * and its exit status is *status. */
-bool tb_detach_begin(TbDetach *detach, bool *left_behind, int *status, GError **error);
+ * runs; *left_behind is true and *id (g_free) the task's. When the other one fails it has said why,
+ * *id is NULL and its exit status *status. */
+bool tb_detach_begin(TbDetach *detach, bool *left_behind, char **id, int *status, GError **error);
 /* The box runs: tells the id and lets go of the terminal. Nothing when not detached. */
 bool tb_detach_started(TbDetach *detach, const TbTask *task, GError **error);

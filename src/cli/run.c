@@ -192,6 +192,23 @@ static bool print_record(TbCli *cli, const TbTask *task, GError **error)
     return tb_print_format(error, "%s\n", json);
 }
 
+/* How many candidates: -n, else one for each agent. */
+static bool read_count(const TbArguments *arguments, const char *const *agents, unsigned *count,
+                       GError **error)
+{
+    static const char *const alone[] = {"json", "tty", "detach"};
+    uint64_t number = agents ? g_strv_length((char **)agents) : 1;
+    const char *text = tb_arguments_value(arguments, "candidates");
+    if (text && !tb_number_parse(text, "number of candidates", 1, TB_MOST_COMPARED, &number, error))
+        return false;
+    *count = (unsigned)number;
+    for (size_t i = 0; i < G_N_ELEMENTS(alone) && *count > 1; i++)
+        if (tb_arguments_flag(arguments, alone[i]))
+            return tb_error_set(error, TB_ERROR_USAGE, "--%s goes with one task, not with %u",
+                                alone[i], *count);
+    return true;
+}
+
 bool tb_cli_run(TbCli *cli, int *status, GError **error)
 {
     g_autoptr(TbSettings) settings = NULL;
@@ -209,14 +226,30 @@ bool tb_cli_run(TbCli *cli, int *status, GError **error)
     if (options.tty && json)
         return tb_error_set(error, TB_ERROR_USAGE, "--tty and --json do not go together");
     options.pass_stdin |= options.tty;
+    unsigned count = 1;
+    g_auto(GStrv) agents = options.agent ? g_strsplit(options.agent, ",", -1) : NULL;
+    if (!read_count(cli->arguments, (const char *const *)agents, &count, error))
+        return false;
     g_auto(TbScreens) screens = {.out = json ? NULL : tb_screen_new(STDOUT_FILENO),
                                  .err = tb_screen_new(STDERR_FILENO)};
     Shown shown = {.screens = &screens, .detach = TB_DETACH_INIT};
+    bool child = count == 1;
+    for (char **agent = agents; agent && *agent; agent++)
+        if (!tb_settings_agent(settings, *agent, error))
+            return false;
+    if (!child && !tb_cli_candidates(cli, &options, &shown.detach, count,
+                                     (const char *const *)agents, &child, status, error))
+        return false;
+    if (!child)
+        return true;
     if (tb_arguments_flag(cli->arguments, "detach")) {
         bool left_behind = false;
+        g_autofree char *id = NULL;
         options.pass_stdin = false;
-        if (!tb_detach_begin(&shown.detach, &left_behind, status, error) || left_behind)
-            return !error || !*error;
+        if (!tb_detach_begin(&shown.detach, &left_behind, &id, status, error))
+            return false;
+        if (left_behind)
+            return !id || tb_print_format(error, "%s\n", id);
     }
     TbRunOutput output = {.output = on_output, .started = on_started, .user_data = &shown};
     g_autoptr(TbTask) task = NULL;

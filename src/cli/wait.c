@@ -63,7 +63,7 @@ static bool ask_to_stop(TbTask *task, bool now, GError **error)
     return session && tb_session_stop(session, now, g_get_monotonic_time() + STOP_DEADLINE, error);
 }
 
-static bool stop(TbTask *task, bool now, GError **error)
+bool tb_cli_stop_task(TbTask *task, bool now, GError **error)
 {
     g_autoptr(GError) why = NULL;
     if (!tb_task_is_alive(task)) {
@@ -104,7 +104,7 @@ bool tb_cli_stop(TbCli *cli, int *status, GError **error)
         return tb_error_set(error, TB_ERROR_USAGE, "a task is missing");
     for (; *names; names++) {
         g_autoptr(TbTask) task = tb_task_open(cli->store, *names, error);
-        if (!task || !stop(task, now, error))
+        if (!task || !tb_cli_stop_task(task, now, error))
             return false;
     }
     return true;
