@@ -23,6 +23,7 @@ box_processes() { processes_of_test | grep -v ' taskbox$'; }
 # background ARG...: taskbox itself (no shell in between) as $pid, in a process group of its own, for
 # what a shell starts in the background without job control has SIGINT ignored.
 background() {
+    rm -f "$T/out" "$T/err" # what the last one said must not be taken for this one's
     set -m
     "$TASKBOX" "$@" >"$T/out" 2>"$T/err" &
     pid=$!
