@@ -10,15 +10,19 @@ need_image
 say "what there is"
 cases=$(find "$source_dir/tests/escape/cases" -name '*.sh' | wc -l)
 expect 0 tb redteam --list
-equal "$cases" "$(wc -l <"$T/out")" "cases in the list"
+cp "$T/out" "$T/list"
+equal "$cases" "$(wc -l <"$T/list")" "cases in the list"
 holds "$T/out" '^M4 +P1 +root in the box' "a line of the list"
 expect 2 tb redteam X9
 one_error_line "no case 'X9'"
 
-say "all cases"
-expect 0 tb redteam
+say "all cases, but V9, which takes minutes, only when all is asked for"
+slow=V9
+[ -z "${TASKBOX_TESTS_ALL:-}" ] || slow=none
+mapfile -t names < <(sed 's/ .*//' "$T/list" | grep -vx "$slow")
+expect 0 tb redteam "${names[@]}"
 cat "$T/out"
-equal "$cases held, 0 broken, 0 not tried" "$(tail -n 1 "$T/out")" "the sum"
+equal "${#names[@]} held, 0 broken, 0 not tried" "$(tail -n 1 "$T/out")" "the sum"
 equal '' "$(find "$XDG_CACHE_HOME/taskbox/redteam" -name 'image-*')" "project images left"
 
 say "what cannot be tried is not called held"
