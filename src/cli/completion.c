@@ -70,6 +70,10 @@ static const char fish_script[] =
     "end\n"
     "complete -c taskbox -f -a '(__taskbox_complete)'\n";
 
+static const struct {
+    const char *name, *script;
+} shells[] = {{"bash", bash_script}, {"zsh", zsh_script}, {"fish", fish_script}};
+
 /* ---- candidates */
 
 typedef struct {
@@ -135,12 +139,11 @@ static void offer_rules(Answer *answer)
 
 static void offer_shells(Answer *answer)
 {
-    static const char *const shells[] = {"bash", "zsh", "fish"};
     for (size_t i = 0; i < G_N_ELEMENTS(shells); i++)
-        offer(answer, shells[i], "the script for this shell");
+        offer(answer, shells[i].name, "the script for this shell");
 }
 
-/* `start`: what stands before the word, of names of two words. */
+/* The first words; with `group` the second words of its commands. */
 static void offer_commands(Answer *answer, const char *group)
 {
     for (const TbSubcommand *command = tb_subcommands; command->name; command++) {
@@ -256,12 +259,14 @@ static void complete(Answer *answer, const char *const *words, size_t count)
             return;
         }
     const TbOption *option = count ? open_option(command, words[count - 1]) : NULL;
-    if (option)
+    if (option) {
         offer_values(answer, option);
-    else if (*answer->start == '-')
-        offer_options(answer, command->options), offer_options(answer, tb_global_options);
-    else
+    } else if (*answer->start != '-') {
         offer_positional(answer, command);
+    } else {
+        offer_options(answer, command->options);
+        offer_options(answer, tb_global_options);
+    }
     if (count == 1)
         offer_commands(answer, words[0]); /* 'patch' is one, 'patch verify' another */
 }
@@ -286,9 +291,6 @@ static bool print_words(const char *const *words, GError **error)
 
 bool tb_cli_completion(TbCli *cli, int *status, GError **error)
 {
-    static const struct {
-        const char *name, *script;
-    } shells[] = {{"bash", bash_script}, {"zsh", zsh_script}, {"fish", fish_script}};
     const char *what = tb_arguments_sole(cli->arguments, "bash, zsh or fish", error);
     if (!what)
         return false;

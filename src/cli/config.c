@@ -59,17 +59,7 @@ static char *history_text(uint64_t commits)
 
 static char *net_text(uint64_t net)
 {
-    static const char *const names[] = {NULL, "none", "agent", "open"};
-    return g_strdup(names[net]);
-}
-
-static char *agents_text(const TbSettings *settings)
-{
-    g_autoptr(GString) names = g_string_new(NULL);
-    for (guint i = 0; i < settings->agents->len; i++)
-        g_string_append_printf(names, "%s%s", i ? ", " : "",
-                               ((const TbAgent *)settings->agents->pdata[i])->name);
-    return names->len ? g_strdup(names->str) : NULL;
+    return g_strdup(tb_net_name((TbNet)net));
 }
 
 /* Which and where to, never what. */
@@ -117,7 +107,7 @@ LIMIT(requests)
 LIMIT(net_bytes)
 TEXT(image, g_strdup(settings->image))
 TEXT(agent, g_strdup(settings->agent))
-TEXT(agents, agents_text(settings))
+TEXT(agents, tb_settings_agent_names(settings))
 TEXT(require_kvm, settings->require_kvm ? g_strdup("true") : NULL)
 TEXT(keep, settings->has_keep ? g_strdup(tb_keep_name(settings->keep)) : NULL)
 TEXT(history, settings->has_history ? history_text(settings->history) : NULL)

@@ -127,7 +127,7 @@ bool settings_read_agents(TbYaml *yaml, const yaml_node_t *node, void *field, GE
                              error);
 }
 
-static const TbAgent *find_agent(const TbSettings *settings, const char *name)
+const TbAgent *settings_find_agent(const TbSettings *settings, const char *name)
 {
     for (unsigned i = 0; i < settings->agents->len; i++) {
         const TbAgent *agent = g_ptr_array_index(settings->agents, i);
@@ -152,24 +152,25 @@ static const TbAgent *sole_agent(const TbSettings *settings)
     return sole;
 }
 
-static char *agent_names(const TbSettings *settings)
+char *tb_settings_agent_names(const TbSettings *settings)
 {
     g_autoptr(GString) names = g_string_new(NULL);
     for (guint i = 0; i < settings->agents->len; i++)
         g_string_append_printf(names, "%s%s", i ? ", " : "",
                                ((const TbAgent *)settings->agents->pdata[i])->name);
-    return g_strdup(names->len ? names->str : "none");
+    return names->len ? g_strdup(names->str) : NULL;
 }
 
 const TbAgent *tb_settings_agent(const TbSettings *settings, const char *name, GError **error)
 {
     if (!name)
         name = settings->agent;
-    const TbAgent *agent = name ? find_agent(settings, name) : sole_agent(settings);
+    const TbAgent *agent = name ? settings_find_agent(settings, name) : sole_agent(settings);
     if (agent)
         return agent;
     g_autofree char *dir = tb_path_config();
-    g_autofree char *names = agent_names(settings);
+    g_autofree char *all = tb_settings_agent_names(settings);
+    const char *names = all ? all : "none";
     if (name)
         tb_error_set(error, TB_ERROR_CONFIG,
                      "there is no agent '%s' (there are: %s; yours are in %s/config.yaml and "

@@ -72,18 +72,11 @@ static void say_no_more(const char *key, const char *asked, const char *held)
 uint64_t tb_settings_lower(uint64_t held, uint64_t asked, const char *key,
                            char *(*format)(uint64_t value))
 {
-    if (!asked || (held && asked > held)) {
-        g_autofree char *more = asked ? format(asked) : NULL, *less = format(held);
-        if (more)
-            say_no_more(key, more, less);
-        return held;
-    }
-    return asked;
-}
-
-static const char *net_name(TbNet net)
-{
-    return net == TB_NET_OPEN ? "open" : net == TB_NET_AGENT ? "agent" : "none";
+    if (!asked || !held || asked <= held)
+        return asked ? asked : held;
+    g_autofree char *more = format(asked), *less = format(held);
+    say_no_more(key, more, less);
+    return held;
 }
 
 TbNet tb_settings_net_cap(const TbSettings *settings)
@@ -109,7 +102,7 @@ static void take_project(TbSettings *settings)
             tb_settings_lower(settings->timeout, said->timeout, "timeout", seconds_format);
     TbNet net = settings->net ? settings->net : TB_NET_AGENT; /* at most, when nobody says */
     if (said->net > net)
-        say_no_more("net", net_name(said->net), net_name(net));
+        say_no_more("net", tb_net_name(said->net), tb_net_name(net));
 }
 
 bool tb_settings_add_project(TbSettings *settings, const char *root, GError **error)

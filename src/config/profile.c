@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "config/settings-private.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -12,19 +13,11 @@
 #define PROFILE_LIMIT ((size_t)64 << 10)
 #define SUFFIX        ".yaml"
 
-static bool has_agent(const GPtrArray *agents, const char *name)
-{
-    for (guint i = 0; i < agents->len; i++)
-        if (strcmp(((const TbAgent *)agents->pdata[i])->name, name) == 0)
-            return true;
-    return false;
-}
-
-static bool add_one(GPtrArray *agents, const char *dir, const char *file, bool shipped,
+static bool add_one(TbSettings *settings, const char *dir, const char *file, bool shipped,
                     GError **error)
 {
     g_autofree char *name = g_strndup(file, strlen(file) - strlen(SUFFIX));
-    if (has_agent(agents, name))
+    if (settings_find_agent(settings, name))
         return true;
     g_autofree char *path = g_build_filename(dir, file, NULL);
     g_autoptr(GBytes) text = tb_read_file_at(AT_FDCWD, path, PROFILE_LIMIT, error);
@@ -36,7 +29,7 @@ static bool add_one(GPtrArray *agents, const char *dir, const char *file, bool s
     if (!agent)
         return false;
     agent->shipped = shipped;
-    g_ptr_array_add(agents, agent);
+    g_ptr_array_add(settings->agents, agent);
     return true;
 }
 
@@ -46,7 +39,7 @@ static gint compare_names(gconstpointer a, gconstpointer b)
 }
 
 /* All of a directory that need not be there, by name. */
-static bool add_dir(GPtrArray *agents, const char *dir, bool shipped, GError **error)
+static bool add_dir(TbSettings *settings, const char *dir, bool shipped, GError **error)
 {
     g_autoptr(GDir) listing = g_dir_open(dir, 0, NULL);
     g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(g_free);
@@ -56,7 +49,7 @@ static bool add_dir(GPtrArray *agents, const char *dir, bool shipped, GError **e
             g_ptr_array_add(files, g_strdup(entry));
     g_ptr_array_sort(files, compare_names);
     for (guint i = 0; i < files->len; i++)
-        if (!add_one(agents, dir, files->pdata[i], shipped, error))
+        if (!add_one(settings, dir, files->pdata[i], shipped, error))
             return false;
     return true;
 }
@@ -65,11 +58,11 @@ bool tb_profiles_add(TbSettings *settings, GError **error)
 {
     g_autofree char *config = tb_path_config();
     g_autofree char *own = g_build_filename(config, "agents", NULL);
-    if (!add_dir(settings->agents, own, false, error))
+    if (!add_dir(settings, own, false, error))
         return false;
     g_autofree char *recipes = tb_path_recipes(NULL);
     g_autofree char *shipped = recipes ? g_build_filename(recipes, "agents", NULL) : NULL;
-    return !shipped || add_dir(settings->agents, shipped, true, error);
+    return !shipped || add_dir(settings, shipped, true, error);
 }
 
 TbAgent *tb_profile_find(const char *name, GError **error)
@@ -77,14 +70,11 @@ TbAgent *tb_profile_find(const char *name, GError **error)
     g_autoptr(TbSettings) settings = tb_settings_new();
     if (!tb_profiles_add(settings, error))
         return NULL;
-    g_autoptr(GString) names = g_string_new(NULL);
-    for (guint i = 0; i < settings->agents->len; i++) {
-        const TbAgent *agent = settings->agents->pdata[i];
-        if (strcmp(agent->name, name) == 0)
+    for (guint i = 0; i < settings->agents->len; i++)
+        if (strcmp(((const TbAgent *)settings->agents->pdata[i])->name, name) == 0)
             return g_ptr_array_steal_index(settings->agents, i);
-        g_string_append_printf(names, "%s%s", i ? ", " : "", agent->name);
-    }
+    g_autofree char *names = tb_settings_agent_names(settings);
     tb_error_set(error, TB_ERROR_NOT_FOUND, "there is no profile of an agent '%s' (there are: %s)",
-                 name, names->str);
+                 name, names ? names : "");
     return NULL;
 }

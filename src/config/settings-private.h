@@ -6,5 +6,7 @@
 #include "config/settings.h"
 #include "config/yaml.h"
 
+/* The agent of that name, or NULL. */
+const TbAgent *settings_find_agent(const TbSettings *settings, const char *name);
 /* The mapping `agents`, into a GPtrArray of TbAgent. */
 bool settings_read_agents(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error);

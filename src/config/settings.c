@@ -239,6 +239,11 @@ bool tb_net_parse(const char *text, TbNet *net, GError **error)
     return true;
 }
 
+const char *tb_net_name(TbNet net)
+{
+    return net == TB_NET_UNSET ? NULL : net_words[net - TB_NET_NONE];
+}
+
 const char *tb_keep_name(TbKeep keep)
 {
     return keep_words[keep];

@@ -100,10 +100,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbSettings, tb_settings_free)
 /* The agent called `name`, or the default one when `name` is NULL (a sole agent is the default,
  * too). TB_ERROR_CONFIG that says how to configure one when there is none. */
 const TbAgent *tb_settings_agent(const TbSettings *settings, const char *name, GError **error);
+/* "a, b", NULL when there are none. g_free. */
+char *tb_settings_agent_names(const TbSettings *settings);
 /* The agent's command line for this prompt: "{prompt}" replaced. g_strfreev. */
 char **tb_agent_argv(const TbAgent *agent, const char *prompt);
 
-/* "none", "agent", "open". TB_ERROR_USAGE on anything else. */
+/* "none", "agent", "open" and back; of TB_NET_UNSET the name is NULL. TB_ERROR_USAGE on anything
+ * else. */
+const char *tb_net_name(TbNet net);
 bool tb_net_parse(const char *text, TbNet *net, GError **error);
 /* "never", "failed", "always" and back. TB_ERROR_USAGE on anything else. */
 const char *tb_keep_name(TbKeep keep);
