@@ -14,43 +14,6 @@
 
 #define MOST_LINES 100000000
 
-typedef struct {
-    TbSession *session;
-    TbFront front;
-} Attach;
-
-static void attach_clear(Attach *attach)
-{
-    tb_front_clear(&attach->front);
-    g_clear_pointer(&attach->session, tb_session_free);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Attach, attach_clear)
-
-static bool on_output(int fd, const uint8_t *data, size_t length, void *user_data, GError **error)
-{
-    Attach *attach = user_data;
-    return tb_front_output(&attach->front, data, length, error);
-}
-
-static bool on_input(uint8_t *bytes, size_t *length, void *user_data, GError **error)
-{
-    Attach *attach = user_data;
-    return tb_front_input(&attach->front, bytes, length, error);
-}
-
-static size_t on_poll(struct pollfd *fds, void *user_data)
-{
-    Attach *attach = user_data;
-    return tb_front_poll(&attach->front, fds);
-}
-
-static bool on_polled(const struct pollfd *fds, size_t count, void *user_data, GError **error)
-{
-    Attach *attach = user_data;
-    tb_front_polled(&attach->front, fds, attach->session);
-    return true;
-}
-
 /* The box comes up; a moment more. */
 static bool await_start(TbTask *task, GError **error)
 {
@@ -66,21 +29,18 @@ static bool await_start(TbTask *task, GError **error)
 /* Until the task's process ends, or the user leaves: *left. */
 static bool take_terminal(TbTask *task, bool *left, GError **error)
 {
-    g_auto(Attach) attach = {.session = tb_control_connect(task, error)};
-    if (!attach.session)
+    g_auto(TbVisit) visit = {.session = tb_control_connect(task, error)};
+    if (!visit.session)
         return false;
     tb_info("the terminal of task %s; Enter ~ . gives it back", task->id);
     TbExec what = {.attach = true, .pty = true, .stdin_fd = STDIN_FILENO};
-    TbExecHandlers handlers = {.output = on_output,
-                               .input = on_input,
-                               .poll = on_poll,
-                               .polled = on_polled,
-                               .data = &attach};
-    if (!tb_front_begin(&attach.front, &what, error))
+    TbExecHandlers handlers = {0};
+    tb_visit_handle(&visit, &handlers);
+    if (!tb_front_begin(&visit.front, &what, error))
         return false;
     TbExecResult result;
-    bool ok = tb_session_exec(attach.session, &what, &handlers, 0, &result, error);
-    *left = attach.front.left;
+    bool ok = tb_session_exec(visit.session, &what, &handlers, 0, &result, error);
+    *left = visit.front.left;
     if (*left)
         g_clear_error(error);
     return ok || *left;

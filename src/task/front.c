@@ -66,3 +66,44 @@ void tb_front_clear(TbFront *front)
     g_clear_pointer(&front->terminal, tb_terminal_give_back);
     g_clear_pointer(&front->env, g_strfreev);
 }
+
+static bool visit_output(int fd, const uint8_t *data, size_t length, void *user_data,
+                         GError **error)
+{
+    TbVisit *visit = user_data;
+    return tb_front_output(&visit->front, data, length, error);
+}
+
+static bool visit_input(uint8_t *bytes, size_t *length, void *user_data, GError **error)
+{
+    TbVisit *visit = user_data;
+    return tb_front_input(&visit->front, bytes, length, error);
+}
+
+static size_t visit_poll(struct pollfd *fds, void *user_data)
+{
+    TbVisit *visit = user_data;
+    return tb_front_poll(&visit->front, fds);
+}
+
+static bool visit_polled(const struct pollfd *fds, size_t count, void *user_data, GError **error)
+{
+    TbVisit *visit = user_data;
+    tb_front_polled(&visit->front, fds, visit->session);
+    return true;
+}
+
+void tb_visit_handle(TbVisit *visit, TbExecHandlers *handlers)
+{
+    handlers->output = visit_output;
+    handlers->input = visit_input;
+    handlers->poll = visit_poll;
+    handlers->polled = visit_polled;
+    handlers->data = visit;
+}
+
+void tb_visit_clear(TbVisit *visit)
+{
+    tb_front_clear(&visit->front);
+    g_clear_pointer(&visit->session, tb_session_free);
+}

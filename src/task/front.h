@@ -30,3 +30,13 @@ void tb_front_polled(const TbFront *front, const struct pollfd *fds, TbSession *
 /* Gives the terminal back. */
 void tb_front_clear(TbFront *front);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(TbFront, tb_front_clear)
+
+/* A session with a front, for those who come to a process from outside of its task. */
+typedef struct {
+    TbSession *session;
+    TbFront front;
+} TbVisit;
+/* The handlers that carry one to the other. Their `data` is the visit, or what begins with it. */
+void tb_visit_handle(TbVisit *visit, TbExecHandlers *handlers);
+void tb_visit_clear(TbVisit *visit);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(TbVisit, tb_visit_clear)

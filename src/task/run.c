@@ -88,6 +88,8 @@ static bool choose_accel(Run *run, GError **error)
     return true;
 }
 
+const char *const tb_login_shell[] = {"/bin/sh", "-c", "exec \"$SHELL\" -l", NULL};
+
 /* What was asked for, resolved: agent, project, image. Nothing has been started yet. */
 static bool prepare(Run *run, GError **error)
 {
@@ -101,9 +103,8 @@ static bool prepare(Run *run, GError **error)
         run->argv = g_strdupv((char **)options->argv);
     } else if (options->shell) {
         static const char *const command[] = {"taskbox", "shell", NULL};
-        static const char *const login[] = {"/bin/sh", "-c", "exec \"$SHELL\" -l", NULL};
         task->command = g_strdupv((char **)(uintptr_t)command);
-        run->argv = g_strdupv((char **)(uintptr_t)login);
+        run->argv = g_strdupv((char **)(uintptr_t)tb_login_shell);
     } else {
         run->agent = tb_settings_agent(run->settings, options->agent, error);
         if (!run->agent)

@@ -49,6 +49,9 @@ typedef struct {
 TbTemplate *tb_task_template(const TbSettings *settings, const TbRunOptions *options, bool *made,
                              GError **error);
 
+/* The login shell of the box's user, as a command. */
+extern const char *const tb_login_shell[];
+
 /* Runs one task. *out is the task as soon as it has an id, on failure too (NULL before); free with
  * tb_task_free. True: the export is done and the patch is there, whatever the command's exit code
  * (task->exit_code); with `no_patch` there is none. False: taskbox failed; the record says so, and
