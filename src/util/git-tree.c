@@ -17,18 +17,6 @@
 #define ANSWER    "040000 tree "
 #define ANSWER_OF "\t\n"
 
-static void append_path(GString *out, const char *path)
-{
-    g_string_append_c(out, '"');
-    for (const unsigned char *p = (const unsigned char *)path; *p; p++) {
-        if (*p < 0x20 || *p >= 0x7f || *p == '"' || *p == '\\')
-            g_string_append_printf(out, "\\%03o", *p);
-        else
-            g_string_append_c(out, (char)*p);
-    }
-    g_string_append(out, "\"\n");
-}
-
 /* The commit is there because fast-import changes trees in commits only; nothing names it. */
 static GString *make_stream(const TbGit *git, const char *tree, const TbTreeEntry *entries,
                             size_t count)
@@ -40,13 +28,13 @@ static GString *make_stream(const TbGit *git, const char *tree, const TbTreeEntr
         if (entries[i].mode)
             continue;
         g_string_append(out, "D ");
-        append_path(out, entries[i].path);
+        tb_git_quote(out, entries[i].path);
     }
     for (size_t i = 0; i < count; i++) {
         if (!entries[i].mode)
             continue;
         g_string_append_printf(out, "M %o %s ", entries[i].mode, entries[i].oid);
-        append_path(out, entries[i].path);
+        tb_git_quote(out, entries[i].path);
     }
     g_autofree char *none = g_strnfill(tb_git_oid_length(git), '0');
     g_string_append_printf(out, "ls \"\"\nreset " REF "\nfrom %s\n\ndone\n", none);

@@ -124,14 +124,11 @@ static char *find_program(const char *search, const char *name)
     return NULL;
 }
 
-/* One line of an alternates file, always in git's C-style quotes: a path may hold any byte. */
-static void append_alternate(GString *out, const char *path)
+void tb_git_quote(GString *out, const char *path)
 {
     g_string_append_c(out, '"');
     for (const unsigned char *p = (const unsigned char *)path; *p; p++) {
-        if (*p == '"' || *p == '\\')
-            g_string_append_printf(out, "\\%c", *p);
-        else if (*p < 0x20 || *p == 0x7f)
+        if (*p < 0x20 || *p >= 0x7f || *p == '"' || *p == '\\')
             g_string_append_printf(out, "\\%03o", *p);
         else
             g_string_append_c(out, (char)*p);
@@ -139,7 +136,7 @@ static void append_alternate(GString *out, const char *path)
     g_string_append(out, "\"\n");
 }
 
-/* Reads back what append_alternate wrote. */
+/* Reads back what write_alternates wrote. */
 static GStrv parse_alternates(const char *text)
 {
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
@@ -167,7 +164,7 @@ static bool write_alternates(const char *git_dir, const char *const *alternates,
         return tb_error_set_errno(error, errno, "cannot open '%s'", info);
     g_autoptr(GString) text = g_string_new(NULL);
     for (const char *const *path = alternates; *path; path++)
-        append_alternate(text, *path);
+        tb_git_quote(text, *path);
     return tb_write_atomic(fd, "alternates", text->str, text->len, 0600, error);
 }
 

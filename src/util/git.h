@@ -43,6 +43,9 @@ TbCommand *tb_git_command(TbGit *git, const char *subcommand, const char *worktr
 /* Runs a command whose stdout is one object id and gives it back without the newline (g_free). */
 char *tb_git_run_oid(TbGit *git, TbCommand *command, GError **error);
 
+/* A line that is a path, always in git's C-style quotes, since it may hold any byte. */
+void tb_git_quote(GString *out, const char *path);
+
 /* A path of a tree with what it is to become. */
 typedef struct {
     const char *path;
