@@ -7,6 +7,7 @@
 #include "image/build.h"
 #include "image/store.h"
 #include "util/error.h"
+#include "util/escape.h"
 #include "util/log.h"
 #include "util/table.h"
 #include "util/units.h"
@@ -29,6 +30,19 @@ bool tb_cli_image_build(TbCli *cli, int *status, GError **error)
     return tb_print_format(error, "%s\n", image->digest);
 }
 
+/* What an image lies on: the name where that still means it, else the digest, too. */
+static char *origin(const GPtrArray *images, const TbImage *image)
+{
+    if (!image->base_digest)
+        return g_strdup(image->imported ? "import" : "-");
+    for (guint i = 0; i < images->len; i++) {
+        const TbImage *other = images->pdata[i];
+        if (g_str_equal(other->digest, image->base_digest) && other->name)
+            return g_strdup(other->name);
+    }
+    return g_strdup_printf("%s, older (%.*s)", image->base_name, DIGEST_SHOWN, image->base_digest);
+}
+
 bool tb_cli_image_ls(TbCli *cli, int *status, GError **error)
 {
     if (!tb_arguments_none(cli->arguments, error))
@@ -40,15 +54,17 @@ bool tb_cli_image_ls(TbCli *cli, int *status, GError **error)
         tb_info("no images yet (make one with 'taskbox image build')");
         return true;
     }
-    g_autoptr(TbTable) table = tb_table_new("NAME", "DIGEST", "AGE", "SIZE", "KERNEL", NULL);
+    g_autoptr(TbTable) table =
+        tb_table_new("NAME", "DIGEST", "AGE", "SIZE", "FROM", "KERNEL", NULL);
     for (guint i = 0; i < images->len; i++) {
         const TbImage *image = images->pdata[i];
         g_autofree char *digest = g_strndup(image->digest, DIGEST_SHOWN);
         g_autofree char *age = image->created ? tb_age_format(image->created * 1000) : NULL;
         g_autofree char *size = image->bytes ? tb_size_format(image->bytes) : NULL;
-        const char *cells[] = {image->name ? image->name : "-", digest, age, size,
-                               image->kernel_release ? image->kernel_release
-                                                     : "unreadable manifest"};
+        g_autofree char *from = origin(images, image);
+        g_autofree char *kernel = image->kernel_release ? tb_escape_name(image->kernel_release)
+                                                        : g_strdup("unreadable manifest");
+        const char *cells[] = {image->name ? image->name : "-", digest, age, size, from, kernel};
         tb_table_add_row(table, cells);
     }
     tb_table_print(table, stdout);

@@ -20,6 +20,7 @@
 #include "util/interrupt.h"
 #include "util/log.h"
 #include "util/units.h"
+#include "vm/box.h"
 
 #define SPACE_NEEDED (4ULL * 1024 * 1024 * 1024)
 
@@ -78,17 +79,20 @@ static bool make_staging(Staging *staging, TbBuild *build, GError **error)
 static bool check_disk(const TbBuild *build, GError **error)
 {
     g_autofree char *disk = g_build_filename(build->staging, TB_IMAGE_DISK, NULL);
-    if (!tb_qcow2_check(disk, error))
+    if (!(build->base ? tb_qcow2_check_layer(disk, tb_box_layer_backing, error)
+                      : tb_qcow2_check(disk, error)))
         return false;
+    g_autofree char *alone = tb_disk_description(disk, NULL);
     g_autoptr(TbCommand) command = tb_command_new("qemu-img");
-    tb_command_add(command, "check", "-q", "-f", "qcow2", disk, NULL);
+    tb_command_add(command, "check", "-q", alone, NULL);
     return tb_command_run(command, NULL, error);
 }
 
-/* After scripts have run the file holds what they deleted, too: write it anew without. */
+/* After scripts have run the file holds what they deleted, too: write it anew without. (Of a layer
+ * that would be a copy of all; what is deleted there leaves holes in the file.) */
 static bool compact(const TbBuild *build, GError **error)
 {
-    if (build->recipe->provision->len == 0)
+    if (build->base || !tb_recipe_has_steps(build->recipe))
         return true;
     g_autofree char *disk = g_build_filename(build->staging, TB_IMAGE_DISK, NULL);
     g_autofree char *small = g_build_filename(build->work, "compact.qcow2", NULL);
@@ -133,6 +137,14 @@ static TbImage *describe(const TbBuild *build)
     image->arch = g_strdup(tb_host_arch());
     image->taskbox = g_strdup(TB_VERSION);
     image->created = g_get_real_time() / G_USEC_PER_SEC;
+    image->own_initrd = build->own_initrd;
+    image->env = g_strdupv(build->recipe->env);
+    image->warm = g_strdupv(build->recipe->warm);
+    if (build->base) {
+        image->base_name = g_strdup(build->recipe->from);
+        image->base_digest = g_strdup(build->base->digest);
+        image->base_sum = g_strdup(build->base_sum);
+    }
     return image;
 }
 
@@ -146,7 +158,6 @@ static char *manifest_text(const TbBuild *build, const char *const sums[3])
         .location_digest = build->cloud_digest,
         .guest_digest = build->guest_digest,
         .packages = build->packages,
-        .own_initrd = build->own_initrd,
     };
     return tb_image_manifest_write(image, &sources, sums);
 }
@@ -179,7 +190,7 @@ static bool publish(Staging *staging, const TbBuild *build, GError **error)
         return false;
     if (fchmod(fd, 0555) < 0 || fsync(fd) < 0)
         return tb_error_set_errno(error, errno, "cannot finish '%s'", build->staging);
-    if (tb_store_has(build->digest) && !tb_store_drop(build->digest, error))
+    if (tb_store_has(build->digest) && !tb_store_drop(build->digest, true, error))
         return false;
     /* Against a gc between the rename and the name. */
     tb_autofd lock = tb_store_lock_shared(build->digest, error);
@@ -211,8 +222,8 @@ static bool do_build(TbBuild *build, GError **error)
     tb_info("building image '%s' (%.12s)", build->recipe->name, build->digest);
     bool ok = make_staging(&staging, build, error) &&
               (!build->recipe->suite || tb_build_bootstrap(build, error)) &&
-              tb_build_disk(build, error) && tb_build_provision(build, error) &&
-              finish(&staging, build, error);
+              (build->base ? tb_build_layer(build, error) : tb_build_disk(build, error)) &&
+              tb_build_provision(build, error) && finish(&staging, build, error);
     tb_status_done();
     return ok;
 }
@@ -270,15 +281,38 @@ static TbImage *build_locked(TbBuild *build, bool *built, GError **error)
     return tb_image_open(build->recipe->name, error);
 }
 
-TbImage *tb_image_build(const char *recipe, bool *built, GError **error)
+/* "a, b, a": each on the next. */
+static bool note_recipe(GPtrArray *chain, const GPtrArray *above, const char *path, GError **error)
 {
-    bool ignored;
-    built = built ? built : &ignored;
-    *built = false;
+    bool twice = false;
+    for (guint i = 0; above && i < above->len; i++) {
+        twice = twice || g_str_equal(above->pdata[i], path);
+        g_ptr_array_add(chain, above->pdata[i]);
+    }
+    g_ptr_array_add(chain, (char *)path);
+    if (!twice && chain->len > TB_LAYERS_MAX + 1)
+        return tb_error_set(error, TB_ERROR_CONFIG,
+                            "cannot build '%s': more than %d layers would lie on each other (put "
+                            "what two of them do into one)",
+                            (const char *)chain->pdata[0], TB_LAYERS_MAX);
+    if (!twice)
+        return true;
+    g_ptr_array_add(chain, NULL);
+    g_autofree char *list = g_strjoinv(" from ", (char **)chain->pdata);
+    return tb_error_set(error, TB_ERROR_CONFIG, "a recipe cannot lie on itself: %s", list);
+}
+
+static TbImage *build_image(const char *recipe, const GPtrArray *above, bool *built, GError **error)
+{
+    g_autoptr(GPtrArray) chain = g_ptr_array_new();
     g_autoptr(TbBuild) build = g_new0(TbBuild, 1);
     build->tar_lock = -1;
     build->recipe = tb_recipe_load(recipe, error);
-    if (!build->recipe || !tb_build_inputs(build, error))
+    if (!build->recipe || !note_recipe(chain, above, build->recipe->path, error))
+        return NULL;
+    for (guint i = 0; i < build->recipe->ignored->len; i++)
+        tb_warn("%s", (const char *)build->recipe->ignored->pdata[i]);
+    if (!tb_build_open_base(build, chain, error) || !tb_build_inputs(build, error))
         return NULL;
     tb_autofd locks = tb_store_dir("locks", NULL, error);
     if (locks < 0)
@@ -290,4 +324,18 @@ TbImage *tb_image_build(const char *recipe, bool *built, GError **error)
     TbImage *image = build_locked(build, built, error);
     unlinkat(locks, name, 0); /* while we hold it: who waits for it looks again */
     return image;
+}
+
+TbImage *tb_image_build_below(const char *recipe, const GPtrArray *above, GError **error)
+{
+    bool built = false;
+    return build_image(recipe, above, &built, error);
+}
+
+TbImage *tb_image_build(const char *recipe, bool *built, GError **error)
+{
+    bool ignored;
+    built = built ? built : &ignored;
+    *built = false;
+    return build_image(recipe, NULL, built, error);
 }

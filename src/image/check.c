@@ -66,6 +66,19 @@ static bool parse_sums(GBytes *data, char *sums[4])
     return lines[i] && !lines[i][0];
 }
 
+char *tb_image_disk_sum(const char *dir, GError **error)
+{
+    tb_autofd fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    g_autoptr(GBytes) data = fd < 0 ? NULL : tb_read_file_at(fd, TB_IMAGE_SUMS, SMALL_LIMIT, NULL);
+    char *sums[5] = {0};
+    bool ok = data && parse_sums(data, sums);
+    for (unsigned i = ok ? 1 : 0; i < 4; i++)
+        g_free(sums[i]);
+    if (!ok)
+        tb_error_set(error, TB_ERROR_IMAGE, "cannot read '%s/%s'", dir, TB_IMAGE_SUMS);
+    return ok ? sums[0] : NULL;
+}
+
 static bool check_file(int dirfd, const char *file, const char *sum, const char *name,
                        GError **error)
 {

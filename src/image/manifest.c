@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <json-glib/json-glib.h>
+#include "image/store-private.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -32,6 +33,15 @@ static void set_number(JsonBuilder *json, const char *key, uint64_t value)
     json_builder_add_int_value(json, (gint64)value);
 }
 
+static void set_strv(JsonBuilder *json, const char *key, char *const *texts)
+{
+    json_builder_set_member_name(json, key);
+    json_builder_begin_array(json);
+    for (; texts && *texts; texts++)
+        json_builder_add_string_value(json, *texts);
+    json_builder_end_array(json);
+}
+
 static void set_list(JsonBuilder *json, const char *key, const GPtrArray *list)
 {
     json_builder_set_member_name(json, key);
@@ -48,11 +58,24 @@ static void set_sources(JsonBuilder *json, const TbManifestSources *sources)
     if (sources->suite) {
         set_text(json, "suite", sources->suite);
         set_list(json, "packageSources", sources->sources);
-    } else {
+    } else if (sources->location) {
         set_text(json, "location", sources->location);
         set_text(json, "sha256", sources->location_digest);
     }
     set_text(json, "guestProgramSha256", sources->guest_digest);
+    json_builder_end_object(json);
+}
+
+/* What a layer lies on. */
+static void set_base(JsonBuilder *json, const TbImage *image)
+{
+    if (!image->base_digest)
+        return;
+    json_builder_set_member_name(json, "from");
+    json_builder_begin_object(json);
+    set_text(json, "name", image->base_name);
+    set_text(json, "digest", image->base_digest);
+    set_text(json, "diskSha256", image->base_sum);
     json_builder_end_object(json);
 }
 
@@ -104,7 +127,12 @@ char *tb_image_manifest_write(const TbImage *image, const TbManifestSources *sou
     g_autoptr(JsonBuilder) json = json_builder_new();
     json_builder_begin_object(json);
     set_facts(json, image);
-    set_text(json, "initrd", sources->own_initrd ? "taskbox" : "distribution");
+    set_text(json, "initrd", image->own_initrd ? "taskbox" : "distribution");
+    set_strv(json, "env", image->env);
+    set_strv(json, "warm", image->warm);
+    json_builder_set_member_name(json, "imported");
+    json_builder_add_boolean_value(json, image->imported);
+    set_base(json, image);
     set_sources(json, sources);
     set_files(json, sums);
     set_packages(json, sources->packages);
@@ -132,6 +160,39 @@ static uint64_t get_number(JsonObject *object, const char *key)
     return value > 0 ? (uint64_t)value : 0;
 }
 
+/* Texts only; what is none is left out. */
+static char **get_list(JsonObject *object, const char *key)
+{
+    JsonNode *node = json_object_get_member(object, key);
+    JsonArray *array = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+    g_autoptr(GPtrArray) list = g_ptr_array_new();
+    for (guint i = 0; array && i < json_array_get_length(array); i++) {
+        JsonNode *item = json_array_get_element(array, i);
+        if (JSON_NODE_HOLDS_VALUE(item) && json_node_get_value_type(item) == G_TYPE_STRING)
+            g_ptr_array_add(list, g_strdup(json_node_get_string(item)));
+    }
+    g_ptr_array_add(list, NULL);
+    return (char **)g_ptr_array_steal(list, NULL);
+}
+
+static bool get_flag(JsonObject *object, const char *key)
+{
+    JsonNode *node = json_object_get_member(object, key);
+    return node && JSON_NODE_HOLDS_VALUE(node) &&
+           json_node_get_value_type(node) == G_TYPE_BOOLEAN && json_node_get_boolean(node);
+}
+
+static void get_base(TbImage *image, JsonObject *object)
+{
+    JsonNode *node = json_object_get_member(object, "from");
+    if (!node || !JSON_NODE_HOLDS_OBJECT(node))
+        return;
+    JsonObject *base = json_node_get_object(node);
+    image->base_name = get_text(base, "name");
+    image->base_digest = get_text(base, "digest");
+    image->base_sum = get_text(base, "diskSha256");
+}
+
 static TbImage *image_from(JsonObject *object, const char *dir)
 {
     TbImage *image = g_new0(TbImage, 1);
@@ -155,6 +216,12 @@ static TbImage *image_from(JsonObject *object, const char *dir)
     g_autofree char *created = get_text(object, "created");
     g_autoptr(GDateTime) time = created ? g_date_time_new_from_iso8601(created, NULL) : NULL;
     image->created = time ? g_date_time_to_unix(time) : 0;
+    g_autofree char *initrd = get_text(object, "initrd");
+    image->own_initrd = g_strcmp0(initrd, "taskbox") == 0;
+    image->env = get_list(object, "env");
+    image->warm = get_list(object, "warm");
+    image->imported = get_flag(object, "imported");
+    get_base(image, object);
     return image;
 }
 
@@ -168,11 +235,21 @@ static void count_bytes(TbImage *image)
     }
 }
 
+static bool base_complete(const TbImage *image)
+{
+    if (!image->base_name && !image->base_digest && !image->base_sum)
+        return true;
+    return image->base_name && image->base_digest && image->base_sum &&
+           tb_image_name_valid(image->base_name) && tb_digest_valid(image->base_digest) &&
+           tb_digest_valid(image->base_sum);
+}
+
 static bool complete(const TbImage *image, const char *digest)
 {
-    return image->name && image->cmdline && image->filesystems && image->kernel_release &&
-           image->arch && image->cpus > 0 && image->memory > 0 && image->disk_size > 0 &&
-           g_strcmp0(image->digest, digest) == 0 && tb_image_name_valid(image->name);
+    return base_complete(image) && image->name && image->cmdline && image->filesystems &&
+           image->kernel_release && image->arch && image->cpus > 0 && image->memory > 0 &&
+           image->disk_size > 0 && g_strcmp0(image->digest, digest) == 0 &&
+           tb_image_name_valid(image->name);
 }
 
 TbImage *tb_image_manifest_read(const char *dir, const char *digest, GError **error)

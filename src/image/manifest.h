@@ -25,7 +25,6 @@ typedef struct {
     const char *location_digest; /* hex */
     const char *guest_digest;    /* hex, of the guest program */
     const GPtrArray *packages;   /* "NAME VERSION" */
-    bool own_initrd;             /* false: the distribution's */
 } TbManifestSources;
 
 /* The JSON text. `sums` are the hex digests of disk, kernel and initrd. */
@@ -33,6 +32,9 @@ char *tb_image_manifest_write(const TbImage *image, const TbManifestSources *sou
                               const char *const sums[3]);
 /* Reads the manifest in `dir` (of image `digest`) into a TbImage without lock. */
 TbImage *tb_image_manifest_read(const char *dir, const char *digest, GError **error);
+
+/* What SHA256SUMS in `dir` says of the disk. g_free; NULL with TB_ERROR_IMAGE. */
+char *tb_image_disk_sum(const char *dir, GError **error);
 
 /* Hashes all of the image's files and compares them with SHA256SUMS; notes their state for
  * tb_image_check. TB_ERROR_IMAGE names the first that differs. `name` is for the message. */

@@ -57,6 +57,51 @@ START_TEST(reads_images_and_takes_the_host_s)
 }
 END_TEST
 
+START_TEST(reads_a_layer)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(TbRecipe) r =
+        parse("from: debian\nmemory: 1GiB\nenv: {A: '1', B: two words}\n"
+              "packages: [gcc, g++]\nfiles:\n"
+              "- {path: /etc/x, content: hello, mode: 0600, owner: 'agent:adm'}\n"
+              "- {path: /opt/y, content: ''}\nwarm: [cc --version, 'true']\n",
+              &error);
+    ck_assert_msg(r != NULL, "%s", error ? error->message : "");
+    ck_assert_str_eq(r->from, "debian");
+    ck_assert_str_eq(r->env[1], "B=two words");
+    ck_assert_str_eq(r->install[1], "g++");
+    ck_assert_str_eq(r->warm[0], "cc --version");
+    const TbRecipeFile *x = g_ptr_array_index(r->files, 0), *y = g_ptr_array_index(r->files, 1);
+    ck_assert_uint_eq(x->mode, 0600);
+    ck_assert_str_eq(x->owner, "agent:adm");
+    ck_assert_uint_eq(y->mode, 0644);
+    ck_assert_ptr_null(y->owner);
+    ck_assert_str_eq(y->content, "");
+    ck_assert(tb_recipe_has_steps(r));
+    /* The rest is what it lies on. */
+    char *env[] = {(char *)"B=other", (char *)"C=3", NULL};
+    tb_recipe_inherit(r, &(TbRecipeDefaults){3, 5ULL << 30, 7ULL << 30, TB_MOUNT_9P, env});
+    ck_assert_uint_eq(r->cpus, 3);
+    ck_assert_uint_eq(r->memory, 1ULL << 30);
+    ck_assert_uint_eq(r->disk, 7ULL << 30);
+    ck_assert_int_eq(r->mount_type, TB_MOUNT_9P);
+    g_autofree char *all = g_strjoinv(";", r->env);
+    ck_assert_str_eq(all, "A=1;B=two words;C=3");
+    g_autoptr(TbRecipe) bare = parse("from: x", NULL);
+    ck_assert(!tb_recipe_has_steps(bare));
+}
+END_TEST
+
+/* mmdebstrap does it, without a network in the box. */
+START_TEST(packages_of_a_bootstrap_are_the_bootstraps)
+{
+    g_autoptr(TbRecipe) r = parse("packages: [c]\nbootstrap: {suite: s, packages: [a, b]}\n", NULL);
+    g_autofree char *all = g_strjoinv(" ", r->packages);
+    ck_assert_str_eq(all, "a b c");
+    ck_assert(!tb_recipe_has_steps(r));
+}
+END_TEST
+
 START_TEST(fills_in_sensible_defaults)
 {
     g_autoptr(TbRecipe) r = parse("bootstrap: {suite: sid}", NULL);
@@ -73,8 +118,8 @@ END_TEST
 static const struct {
     const char *text, *message;
 } bad[] = {
-    {"", "/r/thing.yaml:1:1: neither 'images' nor 'bootstrap'"},
-    {"bootstrap: {suite: a}\nimages: [{location: x}]\n", "/r/thing.yaml:1:1: both 'images' and"},
+    {"", "/r/thing.yaml:1:1: none of 'images', 'bootstrap' and 'from'"},
+    {"bootstrap: {suite: a}\nimages: [{location: x}]\n", "/r/thing.yaml:1:1: more than one of"},
     {"bootstrap: {packages: [git]}\n", "/r/thing.yaml:1:12: 'suite' is missing"},
     {"bootstrap: {suite: a}\ncpu: 1\n",
      "/r/thing.yaml:2:1: unknown key 'cpu' (did you mean 'cpus'?)"},
@@ -98,6 +143,28 @@ static const struct {
     {"disk: 1MiB\n", "/r/thing.yaml:1:7: bad disk size"},
     {"disk: lots\n", "/r/thing.yaml:1:7: "},
     {"cpus: 1000\n", "/r/thing.yaml:1:7: too many cpus"},
+    {"from: ./x.yaml\n", "/r/thing.yaml:1:7: bad name of an image"},
+    {"from: a\nbootstrap: {suite: s}\n", "/r/thing.yaml:1:1: more than one of"},
+    {"env: [A]\n", "/r/thing.yaml:1:6: 'env' must be a mapping"},
+    {"env: {'A B': c}\n", "/r/thing.yaml:1:7: bad variable name"},
+    {"files: [{path: etc/x, content: a}]\n", "/r/thing.yaml:1:16: bad path"},
+    {"files: [{path: /etc/../x, content: a}]\n", "/r/thing.yaml:1:16: bad path"},
+    {"files: [{path: /etc//x, content: a}]\n", "/r/thing.yaml:1:16: bad path"},
+    {"files: [{path: /etc/, content: a}]\n", "/r/thing.yaml:1:16: bad path"},
+    {"files: [{path: /tmp/x, content: a}]\n", "/r/thing.yaml:1:16: a file there would not be"},
+    {"files: [{path: /workspace/x, content: a}]\n", "/r/thing.yaml:1:16: a file there would"},
+    {"files: [{path: /x, content: a, mode: 4755}]\n", "/r/thing.yaml:1:38: bad mode"},
+    {"files: [{path: /x, content: a, mode: 9}]\n", "/r/thing.yaml:1:38: bad mode"},
+    {"files: [{path: /x, content: a, owner: '-R'}]\n", "/r/thing.yaml:1:39: bad owner"},
+    {"files: [{path: /x, content: a, owner: 'a:b:c'}]\n", "/r/thing.yaml:1:39: bad owner"},
+    {"files: [{path: /x}]\n", "/r/thing.yaml:1:9: 'content' is missing"},
+    {"files: [{content: x}]\n", "/r/thing.yaml:1:9: 'path' is missing"},
+    {"packages: ['a;b']\n", "/r/thing.yaml:1:12: bad package name"},
+    {"warm: ['']\n", "/r/thing.yaml:1:8: empty value"},
+    {"warm: cc\n", "/r/thing.yaml:1:7: 'warm' must be a list"},
+    {"base: template:x\n", "/r/thing.yaml:1:7: Lima's 'base' is not supported"},
+    {"arch: vax\n", "/r/thing.yaml:1:7: bad value 'vax'"},
+    {"portForward: []\n", "/r/thing.yaml:1:1: unknown key 'portForward' (valid keys: images, "},
     {"cpus: 1\ncpus: 1\n", "/r/thing.yaml:2:1: duplicate key 'cpus'"},
 };
 
@@ -143,6 +210,17 @@ START_TEST(the_canonical_form_tells_recipes_apart)
         "provision: [{mode: system, script: \"a\\nuser 1:b\"}]\n",
         "bootstrap: {suite: s}\ncpus: 1\nmemory: 1G\n"
         "provision: [{mode: system, script: a}, {mode: user, script: b}]\n",
+        "bootstrap: {suite: s}\ncpus: 1\nmemory: 1G\nenv: {A: b}\n",
+        "bootstrap: {suite: s}\ncpus: 1\nmemory: 1G\nenv: {A: c}\n",
+        "bootstrap: {suite: s}\ncpus: 1\nmemory: 1G\nwarm: [A=b]\n",
+        "bootstrap: {suite: s}\ncpus: 1\nmemory: 1G\nfiles: [{path: /a, content: b}]\n",
+        "bootstrap: {suite: s}\ncpus: 1\nmemory: 1G\nfiles: [{path: /a, content: c}]\n",
+        "bootstrap: {suite: s}\ncpus: 1\nmemory: 1G\n"
+        "files: [{path: /a, content: b, mode: 755}]\n",
+        "bootstrap: {suite: s}\ncpus: 1\nmemory: 1G\n"
+        "files: [{path: /a, content: b, owner: agent}]\n",
+        "from: a\ncpus: 1\nmemory: 1G\npackages: [a]\n",
+        "from: a\ncpus: 1\nmemory: 1G\npackages: [b]\n",
     };
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
@@ -207,6 +285,8 @@ int main(void)
     TCase *tcase = tcase_create("all");
     tcase_add_test(tcase, reads_a_bootstrap);
     tcase_add_test(tcase, reads_images_and_takes_the_host_s);
+    tcase_add_test(tcase, reads_a_layer);
+    tcase_add_test(tcase, packages_of_a_bootstrap_are_the_bootstraps);
     tcase_add_test(tcase, fills_in_sensible_defaults);
     tcase_add_test(tcase, the_canonical_form_is_stable);
     tcase_add_test(tcase, the_canonical_form_tells_recipes_apart);
