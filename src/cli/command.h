@@ -94,6 +94,8 @@ bool tb_cli_image_ls(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_show(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_verify(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_rm(TbCli *cli, int *status, GError **error);
+bool tb_cli_image_export(TbCli *cli, int *status, GError **error);
+bool tb_cli_image_import(TbCli *cli, int *status, GError **error);
 bool tb_cli_template_build(TbCli *cli, int *status, GError **error);
 bool tb_cli_template_ls(TbCli *cli, int *status, GError **error);
 bool tb_cli_template_show(TbCli *cli, int *status, GError **error);

@@ -231,7 +231,7 @@ static bool map_pair(TbYaml *yaml, const yaml_node_t *key, const yaml_node_t *va
     for (const TbYamlKey *k = keys; k->key; k++) {
         if (!g_str_equal(k->key, scalar_text(key)))
             continue;
-        if (k->unused)
+        if (k->unused && !k->handler)
             return note_unused(yaml, key, k, (char *)object + k->offset);
         g_autofree char *what = g_strdup_printf("'%s'", k->key);
         return check_type(yaml, value, k->type, what, error) &&

@@ -33,8 +33,8 @@ typedef struct {
     yaml_node_type_t type; /* what the value must be; YAML_NO_NODE: anything */
     TbYamlHandler handler;
     size_t offset; /* of the field in the object */
-    /* Set when there is no handler: why the key means nothing here. It is accepted, and a line that
-     * says so is added to the field, a GPtrArray * of char *. */
+    /* Why the key means nothing here; it is not offered. Without a handler it is accepted, and a
+     * line that says so is added to the field, a GPtrArray * of char *. */
     const char *unused;
 } TbYamlKey;
 

@@ -42,6 +42,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbBuild, tb_build_free)
  * and it is not there; the recipe takes from it what it does not say. `above` holds the paths of
  * the recipes that are being built for each other. Nothing to do for other recipes. */
 bool tb_build_open_base(TbBuild *build, const GPtrArray *above, GError **error);
+/* layer-build.c: whether a layer on `name` lies on what a recipe makes, not on an image that is
+ * there by that name. */
+bool tb_build_has_recipe(const char *name);
 /* layer-build.c: disk, kernel and initrd in staging; the command line. */
 bool tb_build_layer(TbBuild *build, GError **error);
 /* layer-build.c: a name by which qemu-img opens `disk` and what it is to lie on (NULL-terminated,
@@ -67,6 +70,9 @@ bool tb_build_bootstrap(TbBuild *build, GError **error);
 bool tb_qcow2_check(const char *path, GError **error);
 /* The same for a layer: it must name just `backing` as what is behind it. */
 bool tb_qcow2_check_layer(const char *path, const char *backing, GError **error);
+/* The first for a disk that somebody else has made: of just this virtual size (bytes), and in a
+ * state in which QEMU uses it as it is. */
+bool tb_qcow2_check_import(const char *path, uint64_t size, GError **error);
 /* The first on the header's bytes. */
 bool tb_qcow2_check_header(const void *data, size_t length, const char *name, GError **error);
 

@@ -18,7 +18,7 @@
 #include "vm/box.h"
 
 /* An image that was imported, or made of a recipe that lies elsewhere, has its name only. */
-static bool is_recipe(const char *name)
+bool tb_build_has_recipe(const char *name)
 {
     g_autofree char *path = tb_recipe_find(name, NULL);
     g_autoptr(TbImage) there = path ? tb_image_open(name, NULL) : NULL;
@@ -30,8 +30,9 @@ bool tb_build_open_base(TbBuild *build, const GPtrArray *above, GError **error)
     TbRecipe *recipe = build->recipe;
     if (!recipe->from)
         return true;
-    build->base = is_recipe(recipe->from) ? tb_image_build_below(recipe->from, above, error)
-                                          : tb_image_open(recipe->from, error);
+    build->base = tb_build_has_recipe(recipe->from)
+                      ? tb_image_build_below(recipe->from, above, error)
+                      : tb_image_open(recipe->from, error);
     if (!build->base) {
         g_prefix_error(error, "cannot build on '%s': ", recipe->from);
         return false;

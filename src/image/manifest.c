@@ -62,6 +62,8 @@ static void set_sources(JsonBuilder *json, const TbManifestSources *sources)
         set_text(json, "location", sources->location);
         set_text(json, "sha256", sources->location_digest);
     }
+    if (sources->import_of)
+        set_text(json, "importOf", sources->import_of);
     set_text(json, "guestProgramSha256", sources->guest_digest);
     json_builder_end_object(json);
 }
@@ -252,6 +254,60 @@ static bool complete(const TbImage *image, const char *digest)
            tb_image_name_valid(image->name);
 }
 
+static GPtrArray *get_packages(JsonObject *object)
+{
+    JsonNode *node = json_object_get_member(object, "packages");
+    JsonArray *array = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+    GPtrArray *packages = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; array && i < json_array_get_length(array); i++) {
+        JsonNode *item = json_array_get_element(array, i);
+        if (!JSON_NODE_HOLDS_OBJECT(item))
+            continue;
+        g_autofree char *name = get_text(json_node_get_object(item), "name");
+        g_autofree char *version = get_text(json_node_get_object(item), "version");
+        if (name && version)
+            g_ptr_array_add(packages, g_strdup_printf("%s %s", name, version));
+    }
+    return packages;
+}
+
+static char *get_guest(JsonObject *object)
+{
+    JsonNode *node = json_object_get_member(object, "source");
+    return node && JSON_NODE_HOLDS_OBJECT(node)
+               ? get_text(json_node_get_object(node), "guestProgramSha256")
+               : NULL;
+}
+
+/* The top object, which lives as long as the parser; NULL with why. */
+static JsonObject *parse_object(JsonParser *parser, const char *text, size_t length, GError **why)
+{
+    JsonNode *root = json_parser_load_from_data(parser, text, (gssize)length, why)
+                         ? json_parser_get_root(parser)
+                         : NULL;
+    return root && JSON_NODE_HOLDS_OBJECT(root) ? json_node_get_object(root) : NULL;
+}
+
+TbImage *tb_image_manifest_parse(const char *text, size_t length, const char *dir,
+                                 GPtrArray **packages, char **guest, GError **error)
+{
+    g_autoptr(JsonParser) parser = json_parser_new_immutable();
+    g_autoptr(GError) why = NULL;
+    JsonObject *object = parse_object(parser, text, length, &why);
+    g_autoptr(TbImage) image = object ? image_from(object, dir) : NULL;
+    if (!image || !image->digest || !tb_digest_valid(image->digest) ||
+        !complete(image, image->digest) || get_number(object, "format") != TB_IMAGE_FORMAT) {
+        tb_error_set(error, TB_ERROR_IMAGE, "cannot read the image's manifest: %s",
+                     why ? why->message : "something is missing in it");
+        return NULL;
+    }
+    if (packages)
+        *packages = get_packages(object);
+    if (guest)
+        *guest = get_guest(object);
+    return g_steal_pointer(&image);
+}
+
 TbImage *tb_image_manifest_read(const char *dir, const char *digest, GError **error)
 {
     tb_autofd fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -261,12 +317,8 @@ TbImage *tb_image_manifest_read(const char *dir, const char *digest, GError **er
     g_autoptr(JsonParser) parser = json_parser_new_immutable();
     size_t length = 0;
     const char *text = data ? g_bytes_get_data(data, &length) : NULL;
-    JsonNode *root = NULL;
-    if (text && json_parser_load_from_data(parser, text, (gssize)length, &why))
-        root = json_parser_get_root(parser);
-    g_autoptr(TbImage) image = NULL;
-    if (root && JSON_NODE_HOLDS_OBJECT(root))
-        image = image_from(json_node_get_object(root), dir);
+    JsonObject *object = text ? parse_object(parser, text, length, &why) : NULL;
+    g_autoptr(TbImage) image = object ? image_from(object, dir) : NULL;
     if (!image || !complete(image, digest)) {
         tb_error_set(error, TB_ERROR_IMAGE,
                      "cannot read the manifest of image '%.12s': %s (run 'taskbox image rm %.12s' "
@@ -274,7 +326,7 @@ TbImage *tb_image_manifest_read(const char *dir, const char *digest, GError **er
                      digest, why ? why->message : "something is missing in it", digest);
         return NULL;
     }
-    if (get_number(json_node_get_object(root), "format") != TB_IMAGE_FORMAT) {
+    if (get_number(object, "format") != TB_IMAGE_FORMAT) {
         tb_error_set(error, TB_ERROR_IMAGE,
                      "image '%s' was made by another version of taskbox (run 'taskbox image build "
                      "%s')",

@@ -15,9 +15,11 @@
 #define BACKING_OFFSET_AT  8
 #define BACKING_LENGTH_AT  16
 #define BACKING_MAX        1024
+#define SIZE_AT            24
 #define CRYPT_AT           32
 #define INCOMPATIBLE_AT    72
 #define EXTERNAL_DATA_FLAG (1ULL << 2)
+#define KNOWN_FLAGS        (1ULL << 3 | 1ULL << 4) /* compression, extended L2; not: dirty, corrupt */
 
 static uint64_t big_endian(const uint8_t *p, size_t bytes)
 {
@@ -94,4 +96,18 @@ bool tb_qcow2_check_layer(const char *path, const char *backing, GError **error)
         return true;
     return tb_error_set(error, TB_ERROR_IMAGE,
                         "cannot use '%s': it does not lie on what it was made on", path);
+}
+
+bool tb_qcow2_check_import(const char *path, uint64_t size, GError **error)
+{
+    uint8_t header[HEADER_SIZE];
+    tb_autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    ssize_t got = read_header(fd, header, path, error);
+    if (got < 0 || !tb_qcow2_check_header(header, (size_t)got, path, error))
+        return false;
+    bool plain = header[7] == 2 || (big_endian(header + INCOMPATIBLE_AT, 8) & ~KNOWN_FLAGS) == 0;
+    return (plain && big_endian(header + SIZE_AT, 8) == size) ||
+           tb_error_set(error, TB_ERROR_IMAGE,
+                        "cannot use '%s': its size is not what the manifest says, or it is damaged",
+                        path);
 }

@@ -176,6 +176,12 @@ static bool read_bootstrap(TbYaml *yaml, const yaml_node_t *node, void *field, G
     return recipe->suite || tb_yaml_error(yaml, node, error, "'suite' is missing");
 }
 
+bool tb_recipe_shape_good(unsigned cpus, uint64_t memory, uint64_t disk)
+{
+    return cpus >= 1 && cpus <= CPUS_MAX && memory >= MEM_MIN && memory <= INT64_MAX &&
+           disk >= DISK_MIN && disk <= DISK_MAX;
+}
+
 static bool read_cpus(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
 {
     if (!tb_yaml_count(yaml, node, field, error))
@@ -261,7 +267,7 @@ static const TbYamlKey recipe_keys[] = {
     {"provision", YAML_SEQUENCE_NODE, read_provision, offsetof(TbRecipe, provision)},
     {"agents", YAML_SEQUENCE_NODE, read_agents, offsetof(TbRecipe, agents)},
     {"warm", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbRecipe, warm)},
-    {"base", YAML_NO_NODE, refuse_base, 0},
+    {"base", YAML_NO_NODE, refuse_base, 0, "it is refused"},
     LIMA("minimumLimaVersion", "taskbox is not Lima"),
     LIMA("vmType", "a box is always QEMU's"),
     LIMA("vmOpts", "a box is always QEMU's"),

@@ -85,5 +85,8 @@ bool tb_recipe_has_steps(const TbRecipe *recipe);
  * depend on the file's place, comments or the order of keys. g_free. */
 char *tb_recipe_canonical(const TbRecipe *recipe);
 
+/* Whether a box may be of this shape: what a recipe's cpus, memory and disk are held to. */
+bool tb_recipe_shape_good(unsigned cpus, uint64_t memory, uint64_t disk);
+
 /* Letters, digits, '.', '_', '-'; starts with a letter or digit; at most 64. */
 bool tb_image_name_valid(const char *name);

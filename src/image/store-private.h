@@ -15,11 +15,16 @@
 int tb_store_dir(const char *sub, char **path, GError **error);
 /* Entries of a directory of the store, sorted; what starts with a dot only with `hidden`. */
 GPtrArray *tb_store_entries(const char *sub, bool hidden, GError **error);
+/* The digest that a name means; NULL when there is no such name. g_free. */
+char *tb_store_digest_of(const char *name);
 /* digest -> first name that means it */
 GHashTable *tb_store_names_by_digest(GError **error);
 bool tb_digest_valid(const char *digest);
 /* Shared lock on an image; -1 with TB_ERROR_BUSY while somebody removes it. */
 int tb_store_lock_shared(const char *digest, GError **error);
+/* The exclusive lock "build-DIGEST" (`name`) in the directory of locks, waited for; `image` is for
+ * the message. -1 with error. */
+int tb_store_lock_build(int locks, const char *name, const char *image, GError **error);
 /* Whether the image's directory is there. */
 bool tb_store_has(const char *digest);
 /* Makes `name` mean `digest`. */

@@ -19,6 +19,7 @@
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/fs.h"
+#include "util/log.h"
 #include "util/paths.h"
 
 #define DIGEST_LENGTH 64
@@ -87,6 +88,12 @@ static char *read_name(int names, const char *name)
         return NULL;
     g_autofree char *digest = g_strstrip(g_strdup(g_bytes_get_data(data, NULL)));
     return tb_digest_valid(digest) ? g_steal_pointer(&digest) : NULL;
+}
+
+char *tb_store_digest_of(const char *name)
+{
+    tb_autofd names = tb_store_dir("names", NULL, NULL);
+    return names < 0 ? NULL : read_name(names, name);
 }
 
 bool tb_store_set_name(const char *name, const char *digest, GError **error)
@@ -200,6 +207,20 @@ int tb_store_lock_shared(const char *digest, GError **error)
             return tb_steal_fd(&fd);
     }
     return -1;
+}
+
+int tb_store_lock_build(int locks, const char *name, const char *image, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    int lock = tb_lock(locks, name, false, &why);
+    if (lock >= 0)
+        return lock;
+    if (!g_error_matches(why, TB_ERROR, TB_ERROR_BUSY)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return -1;
+    }
+    tb_info("another taskbox builds image '%s'; waiting for it", image);
+    return tb_lock(locks, name, true, error);
 }
 
 GHashTable *tb_store_names_by_digest(GError **error)

@@ -77,6 +77,23 @@ holds "$T/out" '^below 1$' "one from below"
 holds "$T/err" 'the last words' "what the warm command said"
 holds "$T/err" "booting the box: .*warm command 2 of image 'top-$tag'.*failed with exit code 3" "the reason"
 
+say "a layer as a file: it has all it lies on, wherever it is taken to"
+expect 0 tb image export -o "$T/sent.tar.zst" "top-$tag"
+try tb image export -o "$T/sent.tar.zst" "top-$tag"
+equal 1 "$code" "exit code of an export over a file"
+(
+    export XDG_DATA_HOME=$T/elsewhere
+    mkdir "$XDG_DATA_HOME"
+    expect 0 tb image import --name "taken" "$T/sent.tar.zst"
+    expect 0 tb image ls
+    holds "$T/out" '^taken .* import ' "where it is from, in 'image ls'"
+    # shellcheck disable=SC2016 # the box's
+    expect 0 tb run --cold --image taken -C "$T/project" -- sh -c '/opt/greet; echo "below $ONLY_BELOW"; git --version'
+    holds "$T/out" '^third from agent$' "its variable"
+    holds "$T/out" '^below 1$' "one from below"
+    holds "$T/out" '^git version' "what is below"
+)
+
 say "what layers lie on stays"
 try tb image rm "layer-$tag"
 equal 9 "$code" "exit code of removing what a layer lies on"

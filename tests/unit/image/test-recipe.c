@@ -102,6 +102,49 @@ START_TEST(packages_of_a_bootstrap_are_the_bootstraps)
 }
 END_TEST
 
+/* A whole template, as somebody wrote it for Lima. */
+START_TEST(a_template_of_limas_is_taken_as_it_is)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(TbRecipe) r = tb_recipe_load(TB_TEST_DATA "/dotnet-sandbox.yaml", &error);
+    ck_assert_msg(r != NULL, "%s", error ? error->message : "");
+    ck_assert_str_eq(r->name, "dotnet-sandbox");
+    ck_assert_uint_eq(r->images->len, 2);
+    const TbRecipeImage *image = g_ptr_array_index(r->images, 0);
+    ck_assert(g_str_has_prefix(image->location, "https://cloud-images.ubuntu.com/"));
+    ck_assert_str_eq(image->arch, "x86_64");
+    ck_assert_uint_eq(r->cpus, 4);
+    ck_assert_uint_eq(r->memory, 8ULL << 30);
+    ck_assert_uint_eq(r->disk, 40ULL << 30);
+    ck_assert_int_eq(r->mount_type, TB_MOUNT_9P);
+    ck_assert_uint_eq(r->provision->len, 1);
+    const TbProvision *step = g_ptr_array_index(r->provision, 0);
+    ck_assert(!step->user);
+    ck_assert(g_str_has_prefix(step->script, "#!/bin/bash\nset -eux"));
+    ck_assert_ptr_nonnull(strstr(step->script, "snap install --classic powershell\n"));
+    /* What means nothing here is said, with its place. */
+    ck_assert_uint_eq(r->ignored->len, 3);
+    ck_assert_str_eq(r->ignored->pdata[0],
+                     TB_TEST_DATA "/dotnet-sandbox.yaml:13:1: 'mounts' is left out: a box sees the "
+                                  "project and nothing else of this machine");
+    ck_assert_ptr_nonnull(strstr(r->ignored->pdata[1], ":19:1: 'containerd' is left out: "));
+    ck_assert_ptr_nonnull(strstr(r->ignored->pdata[2], ":23:1: 'ssh' is left out: "));
+}
+END_TEST
+
+START_TEST(a_recipe_for_another_machine_is_refused)
+{
+    g_autoptr(GError) error = NULL;
+    const char *other = g_str_equal(tb_host_arch(), "aarch64") ? "x86_64" : "aarch64";
+    g_autofree char *text = g_strdup_printf("arch: %s\nimages: [{location: /a}]\n", other);
+    g_autoptr(TbRecipe) r = parse(text, NULL);
+    ck_assert_ptr_null(tb_recipe_image(r, &error));
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_UNSUPPORTED);
+    g_autoptr(TbRecipe) any = parse("arch: default\nimages: [{location: /a}]\n", NULL);
+    ck_assert_ptr_nonnull(tb_recipe_image(any, NULL));
+}
+END_TEST
+
 START_TEST(fills_in_sensible_defaults)
 {
     g_autoptr(TbRecipe) r = parse("bootstrap: {suite: sid}", NULL);
@@ -287,6 +330,8 @@ int main(void)
     tcase_add_test(tcase, reads_images_and_takes_the_host_s);
     tcase_add_test(tcase, reads_a_layer);
     tcase_add_test(tcase, packages_of_a_bootstrap_are_the_bootstraps);
+    tcase_add_test(tcase, a_template_of_limas_is_taken_as_it_is);
+    tcase_add_test(tcase, a_recipe_for_another_machine_is_refused);
     tcase_add_test(tcase, fills_in_sensible_defaults);
     tcase_add_test(tcase, the_canonical_form_is_stable);
     tcase_add_test(tcase, the_canonical_form_tells_recipes_apart);
