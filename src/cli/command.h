@@ -89,6 +89,7 @@ bool tb_print_patch(int fd, TbPatchView *view, GError **error);
 bool tb_cli_completion(TbCli *cli, int *status, GError **error);
 bool tb_cli_config_show(TbCli *cli, int *status, GError **error);
 bool tb_cli_config_explain(TbCli *cli, int *status, GError **error);
+bool tb_cli_init(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_build(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_ls(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_show(TbCli *cli, int *status, GError **error);

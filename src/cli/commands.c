@@ -256,6 +256,17 @@ const TbSubcommand tb_subcommands[] = {
      .usage = FORMS("TASK..."),
      .details = "Its record, log and patch stay until 'taskbox gc --apply'.",
      .run = tb_cli_discard},
+    {.name = "init",
+     .group = "images",
+     .summary = "Look at the project and propose its settings and an image",
+     .usage = FORMS("[-C DIR] [--yes]"),
+     .details =
+         "Prints a .taskbox.yaml and, where no shipped image will do, a recipe; writes them\n"
+         "after a yes. What is there already is shown as it would change.",
+     .options = OPTIONS({'C', "directory", "DIR", "the project is found from here"},
+                        {'\0', "yes", NULL, "write without asking"}),
+     .no_store = true,
+     .run = tb_cli_init},
     {.name = "image build",
      .group = "images",
      .summary = "Build a golden image from a recipe",

@@ -12,7 +12,8 @@ recipes=$XDG_CONFIG_HOME/taskbox/images
 mkdir -p "$recipes"
 # Each run a name of its own: the store is shared, and a layer must be built here.
 tag=t$$
-on_exit eval 'for name in cold top layer; do tb image rm "$name-$tag" 2>/dev/null; done'
+# shellcheck disable=SC2016 # for the end
+on_exit eval 'for name in top layer; do tb image rm "$name-$tag" 2>/dev/null; done'
 
 say "a layer on the default image"
 cat >"$recipes/layer-$tag.yaml" <<YAML

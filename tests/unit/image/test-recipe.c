@@ -3,6 +3,7 @@
 #include <glib/gstdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "image/build.h"
 #include "image/recipe.h"
 #include "util/error.h"
 
@@ -312,12 +313,28 @@ END_TEST
 
 START_TEST(the_shipped_recipes_are_good)
 {
-    static const char *const names[] = {"debian", "ubuntu-24.04"};
-    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+    static const char *const must[] = {"agents", "c",    "debian", "dotnet",
+                                       "go",     "rust", "python", "ubuntu-24.04"};
+    g_autofree char *path = tb_recipe_find("debian", NULL);
+    g_autofree char *folder = g_path_get_dirname(path);
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    unsigned count = 0;
+    for (const char *entry; (entry = g_dir_read_name(dir));) {
+        if (!g_str_has_suffix(entry, ".yaml"))
+            continue;
         g_autoptr(GError) error = NULL;
-        g_autoptr(TbRecipe) r = tb_recipe_load(names[i], &error);
-        ck_assert_msg(r != NULL, "%s", error ? error->message : "");
-        ck_assert_str_eq(r->name, names[i]);
+        g_autofree char *name = g_strndup(entry, strlen(entry) - strlen(".yaml"));
+        g_autofree char *plan = tb_image_plan(name, &error); /* and what it lies on */
+        ck_assert_msg(plan != NULL, "%s", error ? error->message : "");
+        g_autoptr(TbRecipe) r = tb_recipe_load(name, NULL);
+        ck_assert_str_eq(r->name, name);
+        ck_assert_uint_eq(r->ignored->len, 0);
+        count++;
+    }
+    ck_assert_uint_eq(count, G_N_ELEMENTS(must));
+    for (size_t i = 0; i < G_N_ELEMENTS(must); i++) {
+        g_autoptr(TbRecipe) r = tb_recipe_load(must[i], NULL);
+        ck_assert_msg(r != NULL, "%s", must[i]);
     }
 }
 END_TEST
