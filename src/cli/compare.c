@@ -99,12 +99,19 @@ static char *time_of(const TbTask *task)
     return g_strdup("-");
 }
 
+static char *verdict_of(const TbTask *task)
+{
+    const char *word = tb_trial_word(&task->trial);
+    return g_strdup(word ? word : "-");
+}
+
 static const struct {
     const char *label;
     char *(*text)(const TbTask *task);
 } rows[] = {
-    {"outcome", outcome_of}, {"state", state_of},      {"files", files_of},   {"lines", lines_of},
-    {"patch", size_of},      {"command for", time_of}, {"made by", agent_of},
+    {"outcome", outcome_of},  {"state", state_of},   {"files", files_of},
+    {"lines", lines_of},      {"patch", size_of},    {"verify", verdict_of},
+    {"command for", time_of}, {"made by", agent_of},
 };
 
 static void add_row(TbTable *table, const char *label, const GPtrArray *cells)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* taskbox logs [-f|--net] */
+/* taskbox logs [-f|--net|--verify] */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -134,12 +134,28 @@ static bool print_network(TbTask *task, GError **error)
     return true;
 }
 
+static bool print_trial(TbTask *task, GError **error)
+{
+    tb_autofd fd = openat(task->dirfd, TB_TASK_TRIAL "/log", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno != ENOENT)
+        return tb_error_set_errno(error, errno, "cannot open the log of task '%s'", task->id);
+    if (fd < 0) {
+        tb_info("task %s: no command has tried its patch", task->id);
+        return true;
+    }
+    tb_pager_start();
+    g_autoptr(TbScreen) screen = tb_screen_new(STDOUT_FILENO);
+    return copy_rest(fd, screen, error);
+}
+
 bool tb_cli_logs(TbCli *cli, int *status, GError **error)
 {
     const char *name = tb_arguments_sole(cli->arguments, "a task", error);
     g_autoptr(TbTask) task = name ? tb_task_open(cli->store, name, error) : NULL;
     if (task && tb_arguments_flag(cli->arguments, "net"))
         return print_network(task, error);
+    if (task && tb_arguments_flag(cli->arguments, "verify"))
+        return print_trial(task, error);
     return task && tb_cli_print_log(task, tb_arguments_flag(cli->arguments, "follow"), UINT64_MAX,
                                     status, error);
 }

@@ -66,6 +66,8 @@ void tb_show_outcome(GString *text, const TbTask *task)
         tb_show_add(text, "verified",
                     task->verified ? "yes: on the base tree it gives the result tree"
                                    : "no (see 'taskbox patch verify')");
+        g_autofree char *verdict = tb_trial_text(&task->trial);
+        tb_show_add(text, "verify", verdict);
         g_autofree char *count = tb_findings_count_text(task->findings);
         tb_show_add(text, "findings", task->has_findings ? count : NULL);
     }
@@ -123,6 +125,9 @@ void tb_show_made(GString *text, const TbTask *task)
     tb_show_add(text, "prompt", task->prompt);
     tb_show_add(text, "agent", task->agent);
     add_command(text, task);
+    g_autofree char *from =
+        g_strdup_printf("the %s of task %s", task->on_top ? "result" : "base", task->from);
+    tb_show_add(text, "began with", task->from ? from : NULL);
     tb_show_add(text, "image", image);
     tb_show_add(text, "accelerator", task->accel);
     tb_show_add(text, "start", task->start);

@@ -63,6 +63,7 @@ struct TbSettings {
     bool has_keep;
     TbKeep keep;       /* TB_KEEP_NEVER when not set */
     char *agent;       /* default agent's name or NULL */
+    char *verify;      /* a shell command that tries a patch; NULL: none */
     GPtrArray *agents; /* of TbAgent * */
     TbCapacity capacity;
     TbLimits limits;

@@ -38,7 +38,8 @@ static int on_interrupt(void *user_data)
         return -1;
     tb_interrupt_acknowledge();
     if (!run->front.terminal)
-        tb_info("asking the command to stop; its changes will be kept (again: stop it now)");
+        tb_info("asking the command to stop%s (again: stop it now)",
+                run->trial ? "" : "; its changes will be kept");
     return SIGINT;
 }
 

@@ -8,6 +8,7 @@
  *     patch         the result, once it is ready
  *     findings.json what a reviewer should see first in it
  *     series        the commits made in the box, when there were any
+ *     verify/       the box in which the patch is tried, while that runs; log: its command's output
  *     git/          private git directory with the base and the result objects
  *     apply/        journal of an apply
  *     undo          what it takes to take the apply back
@@ -47,6 +48,21 @@ const char *tb_task_state_name(TbTaskState state);
 bool tb_task_state_unfinished(TbTaskState state);
 
 #define TB_TASK_NETWORK "network"
+#define TB_TASK_TRIAL   "verify"
+
+/* What came of the command that tries the patch. */
+typedef struct {
+    char *command; /* NULL: none was asked for */
+    bool running;  /* it is being tried, or its taskbox was killed meanwhile */
+    bool exited;   /* it came to an end: exit_code holds */
+    int exit_code; /* 0..255, 128 + signal */
+    char *cause;   /* why it did not come to its end, in words; NULL: it did */
+    int64_t ms;    /* all of it, with the box */
+} TbTrial;
+/* "passed", "failed", "running", "not verified"; NULL when nothing was asked for. Static string. */
+const char *tb_trial_word(const TbTrial *verdict);
+/* The same with all that belongs to it, for people, escaped; NULL as above. g_free. */
+char *tb_trial_text(const TbTrial *verdict);
 
 typedef struct {
     char *name;
@@ -98,8 +114,12 @@ typedef struct {
     char *error_code;   /* tb_error_code_name; NULL: none */
     char *error_message;
     char *cause; /* what ended it early, in words ("interrupted by SIGINT"); NULL: nothing */
-    bool keep;   /* box/ stays on purpose */
-    int lock_fd; /* private */
+    TbTrial trial;
+    char *from;   /* the task whose base or result it began with; NULL: none */
+    bool on_top;  /* it was the result */
+    char **flags; /* of the command line that it was started with; NULL: not known */
+    bool keep;    /* box/ stays on purpose */
+    int lock_fd;  /* private */
 } TbTask;
 
 /* Opens the store of this user, creating its directories. Free with tb_store_free. */
@@ -124,10 +144,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbTask, tb_task_free)
 bool tb_task_lock(TbTask *task, GError **error);
 /* Whether another process holds the lock now. */
 bool tb_task_is_locked(TbTask *task);
-/* Reads the record again: whether a taskbox still works on the task. */
+/* Reads the record again: whether a taskbox still works on the task, or tries its patch. */
 bool tb_task_is_alive(TbTask *task);
 /* Reads the record again (for those who follow a task they do not own). */
 bool tb_task_reload(TbTask *task, GError **error);
+
+/* A task within a task, for a box of its own: id and project are the same, `name` its directory,
+ * made anew. It is in no store, and nobody finds it. */
+TbTask *tb_task_within(const TbTask *task, const char *name, GError **error);
 
 /* Moves to `state` (the same one is fine) and writes the record; sets `ended` when it comes to
  * ready or failed. */
