@@ -23,6 +23,7 @@
 typedef struct {
     TbDelta *delta;
     GHashTable *dirs; /* paths of directories that the box has been told of */
+    GHashTable *left; /* path of a directory that loses something to how much is left below it */
     GArray *wanted;   /* Op without their content */
     GPtrArray *oids;
     off_t at; /* end of the store */
@@ -78,15 +79,66 @@ static bool is_shown(const TbDelta *delta, const TbTreeEntry *entry)
     return entry->mode != MODE_GITLINK && !tb_scan_is_masked(delta->scan, entry->path);
 }
 
-static void remove_path(Putting *putting, const TbTreeEntry *entry)
+/* For each directory above `path` that is known already, or else with `learn`. */
+static void count_above(Putting *putting, const char *path, int step, bool learn)
+{
+    g_autofree char *dir = g_strdup(path);
+    for (char *slash = strchr(dir, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        gpointer known = NULL;
+        bool there = g_hash_table_lookup_extended(putting->left, dir, NULL, &known);
+        if (there || learn)
+            g_hash_table_insert(putting->left, g_strdup(dir),
+                                GINT_TO_POINTER(GPOINTER_TO_INT(known) + step));
+        *slash = '/';
+    }
+}
+
+static bool is_removed(const TbDelta *delta, const TbTreeEntry *entry)
+{
+    const TbItem *there = tb_scan_find(delta->scan, entry->path);
+    /* A directory is a repository of its own. */
+    return entry->mode == 0 && is_shown(delta, entry) && there && there->kind != TB_ENTRY_DIR;
+}
+
+static void count_left(Putting *putting, const TbTreeEntry *entries, size_t count)
+{
+    const TbDelta *delta = putting->delta;
+    for (size_t i = 0; i < count; i++)
+        if (is_removed(delta, &entries[i]))
+            count_above(putting, entries[i].path, -1, true);
+    if (g_hash_table_size(putting->left) == 0)
+        return;
+    for (guint i = 0; i < delta->scan->items->len; i++) {
+        const TbItem *item = tb_scan_item(delta->scan, i);
+        if (item->kind != TB_ENTRY_DIR)
+            count_above(putting, item->path, 1, false);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (entries[i].mode != 0 && is_shown(delta, &entries[i]))
+            count_above(putting, entries[i].path, 1, false);
+}
+
+/* With the file goes each directory that it leaves empty, as in git: the highest of them, once. */
+static void remove_path(Putting *putting, const char *file)
 {
     TbDelta *delta = putting->delta;
-    TbItem *there = tb_scan_find(delta->scan, entry->path);
-    if (!there || there->kind == TB_ENTRY_DIR) /* nothing, or a repository of its own */
-        return;
-    add_dirs(putting, entry->path);
+    g_autofree char *path = g_strdup(file);
+    for (char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        gpointer left = g_hash_table_lookup(putting->left, path);
+        if (GPOINTER_TO_INT(left) == 0)
+            break;
+        if (GPOINTER_TO_INT(left) < 0)
+            return; /* it has gone */
+        *slash = '/';
+    }
+    const TbItem *there = tb_scan_find(delta->scan, path);
+    add_dirs(putting, path);
     Op op = {TB_ENTRY_DELETE, there->path, NULL, -1};
     g_array_append_val(delta->ops, op);
+    if (there->kind == TB_ENTRY_DIR)
+        g_hash_table_insert(putting->left, g_strdup(path), GINT_TO_POINTER(-1));
 }
 
 /* As the file that is there, where only its content changes. */
@@ -153,9 +205,10 @@ static bool put(Putting *putting, TbGit *git, const TbTreeEntry *entries, size_t
 {
     static const TbBlobStream stream = {blob_begin, blob_bytes, blob_end};
     TbDelta *delta = putting->delta;
+    count_left(putting, entries, count);
     for (size_t i = 0; i < count; i++)
-        if (entries[i].mode == 0 && is_shown(delta, &entries[i]))
-            remove_path(putting, &entries[i]);
+        if (is_removed(delta, &entries[i]))
+            remove_path(putting, entries[i].path);
     for (size_t i = 0; i < count; i++)
         if (entries[i].mode != 0 && is_shown(delta, &entries[i]))
             want_path(putting, &entries[i]);
@@ -174,11 +227,16 @@ bool tb_delta_put_tree(TbDelta *delta, TbGit *git, const TbTreeEntry *entries, s
                        GError **error)
 {
     g_autoptr(GHashTable) dirs = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autoptr(GHashTable) left = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GArray) wanted = g_array_new(FALSE, FALSE, sizeof(Op));
     g_autoptr(GPtrArray) oids = g_ptr_array_new();
     g_autoptr(GString) target = g_string_new(NULL);
-    Putting putting = {
-        .delta = delta, .dirs = dirs, .wanted = wanted, .oids = oids, .target = target};
+    Putting putting = {.delta = delta,
+                       .dirs = dirs,
+                       .left = left,
+                       .wanted = wanted,
+                       .oids = oids,
+                       .target = target};
     delta->made = g_ptr_array_new_with_free_func(item_free);
     return open_store(delta, git, error) && put(&putting, git, entries, count, error);
 }

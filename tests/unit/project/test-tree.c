@@ -61,7 +61,8 @@ static void check_box(const char *tree)
     run("rm -rf want got; mkdir want; git --git-dir=p/.git archive %s | tar -x -C want; "
         "cp -a x got; rm -rf got/.git; rm -f got/*.o; find got -type d -empty -delete; mkdir -p "
         "got; "
-        "for d in want got; do (cd $d; find . -type f -printf '%%p %%M\\n' -o -type l -printf '%%p "
+        "for d in want got; do (cd $d; find . -type f -printf '%%p %%M\\n' -o -type d -printf '%%p "
+        "d\\n' -o -type l -printf '%%p "
         "%%l\\n' | "
         "sed 's/-rw-.*/f/; s/-rwx.*/x/' | sort; find . -type f -print0 | sort -z | "
         "xargs -0r sha256sum) >$d.txt; done; diff want.txt got.txt >&2",
@@ -78,10 +79,13 @@ START_TEST(back_to_what_it_was)
     enter_with(tree); /* makes the image */
     check_box(tree);
     run("cd p; rm -r d; echo now a file >d; rm a; mkdir a; echo deep >a/deep; chmod 644 run; "
-        "rm link; echo 'no link' >link; echo new >new; git add -A; git commit -qm second");
+        "rm link; echo 'no link' >link; echo new >new; mkdir -p n/m/k h/i; echo 1 >n/m/f; echo 2 "
+        ">n/m/k/f; "
+        "echo 3 >h/i/f; echo 4 >h/g.o; git add -A; git commit -qm second");
     enter_with(tree);
     check_box(tree);
     run("test \"$(cat x/t.o)\" = o"); /* git does not know it: as it is */
+    run("test ! -e x/n; test -e x/h/g.o; test ! -e x/h/i");
 }
 END_TEST
 
