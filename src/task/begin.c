@@ -7,26 +7,35 @@
 #include "task/run-private.h"
 #include "util/error.h"
 
-/* Where the other task's objects are, besides the project's. */
-char **run_alternates(const Run *run, GError **error)
+/* The project's, and the other task's. */
+static char **more_alternates(const Run *run, char **own)
 {
-    char **alternates = tb_project_alternates(run->project, error);
-    if (!alternates || !run->from)
-        return alternates;
-    guint count = g_strv_length(alternates);
-    alternates = g_renew(char *, alternates, count + 2);
-    alternates[count] = g_build_filename(run->from->dir, "git", "objects", NULL);
-    alternates[count + 1] = NULL;
-    return alternates;
+    guint count = g_strv_length(own);
+    char **more = g_new0(char *, count + 2);
+    for (guint i = 0; i < count; i++)
+        more[i] = g_strdup(own[i]);
+    more[count] = g_build_filename(run->from->dir, "git", "objects", NULL);
+    return more;
 }
 
-/* The objects become the task's own, and the index what the box begins with. */
+char **run_alternates(const Run *run, GError **error)
+{
+    g_auto(GStrv) own = tb_project_alternates(run->project, error);
+    return own && run->trial ? more_alternates(run, own) : g_steal_pointer(&own);
+}
+
+/* The objects become the task's own, and the index what the box begins with. Borrowed from only
+ * meanwhile: the other task may go, and what it has alone was not to be left out of this one's. */
 static bool adopt(Run *run, GError **error)
 {
+    g_auto(GStrv) own = tb_project_alternates(run->project, error);
+    g_auto(GStrv) more = own ? more_alternates(run, own) : NULL;
     g_autoptr(TbCommand) read = tb_git_command(run->git, "read-tree", NULL, run->base_index);
     tb_command_add(read, run->begin_tree, NULL);
-    return tb_patch_keep(run->git, run->task->base_tree, run->now_tree, error) &&
+    return more && tb_git_set_alternates(run->git, (const char *const *)more, error) &&
+           tb_patch_keep(run->git, run->task->base_tree, run->now_tree, error) &&
            tb_patch_keep(run->git, run->begin_tree, run->now_tree, error) &&
+           tb_git_set_alternates(run->git, (const char *const *)own, error) &&
            tb_command_run(read, NULL, error);
 }
 

@@ -49,6 +49,7 @@ static bool end_trial(TbTask *task, GError **error)
     struct stat st;
     if (lstat(box, &st) == 0 && !tb_box_clean(box, error))
         return false;
+    unlinkat(task->dirfd, TB_TASK_TRIAL "/" TB_CONTROL_SOCKET, 0);
     if (!tb_remove_tree(task->dirfd, TB_TASK_TRIAL "/git", error))
         return false;
     task->trial.running = false;

@@ -21,6 +21,8 @@ typedef struct TbGit TbGit;
  * format. `alternates`, which may be NULL, is a NULL-terminated list of objects directories to
  * borrow from. */
 TbGit *tb_git_create(const char *path, bool sha256, const char *const *alternates, GError **error);
+/* Borrows from just these from now on. What is only in one that is not named any more is lost. */
+bool tb_git_set_alternates(TbGit *git, const char *const *alternates, GError **error);
 /* Opens one made before. */
 TbGit *tb_git_open(const char *path, GError **error);
 void tb_git_free(TbGit *git);

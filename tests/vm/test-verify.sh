@@ -21,11 +21,11 @@ say "--verify sees the patch, and neither the first box nor the network"
 # shellcheck disable=SC2016
 expect 0 tb run --json -C "$project" --verify '
     set -e; test "$(cat new)" = made; test ! -e leaves; test -f old; test -x "$PWD/run me"
-    test ! -e /tmp/of-the-first; test ! -e ignored-by-the-first.o
+    test ! -e /tmp/of-the-first; test ! -e ignored.first
     ! env | grep -i _proxy=; ! (exec 3<>/dev/tcp/127.0.0.1/3128) 2>/dev/null
     echo not in the patch >afterwards; echo "it holds"' \
-    -- sh -c 'echo "*.o" >.gitignore; echo made >new; rm -r leaves old; echo now >old; echo x >"run me"; chmod +x "run me"
-        touch /tmp/of-the-first ignored-by-the-first.o'
+    -- sh -c 'echo made >new; rm -r leaves old; echo now >old; echo x >"run me"; chmod +x "run me"
+        touch /tmp/of-the-first ignored.first'
 equal passed "$(verdict)" "the verdict"
 id=$(json "$T/out" id)
 equal ready "$(json "$T/out" status)" "state of the task"
@@ -58,6 +58,7 @@ TASKBOX_VERIFY='test -e other' expect 0 tb run -C "$project" -- sh -c 'echo x >o
 rm "$project/.taskbox.yaml"
 
 say "killed while it verifies: the patch is there, its verdict is not"
+: >"$T/killed"
 "$TASKBOX" run -C "$project" --verify 'echo begun; sleep 600' -- sh -c 'echo kept >new' >"$T/killed" 2>&1 &
 pid=$!
 wait_for "$boot_limit" grep -q '^begun' "$T/killed" || { cp "$T/killed" "$T/err"; fail "it does not verify"; }
@@ -118,5 +119,5 @@ expect 0 tb discard "$retried"
 expect 1 tb retry "$retried"
 one_error_line 'was discarded'
 expect 2 tb retry --agent x "$top"
-expect 2 tb run --verify '' -C "$project" -- true
-expect 2 tb run --verify true --no-verify -C "$project" -- true
+expect 125 tb run --verify '' -C "$project" -- true
+expect 125 tb run --verify true --no-verify -C "$project" -- true

@@ -59,7 +59,8 @@ static void enter_with(const char *tree)
 static void check_box(const char *tree)
 {
     run("rm -rf want got; mkdir want; git --git-dir=p/.git archive %s | tar -x -C want; "
-        "cp -a x got; rm -rf got/.git; rm -f got/*.o; find got -type d -empty -delete; mkdir -p "
+        "cp -a x got; rm -rf got/.git; find got -name '*.o' -delete; find got -type d -empty "
+        "-delete; mkdir -p "
         "got; "
         "for d in want got; do (cd $d; find . -type f -printf '%%p %%M\\n' -o -type d -printf '%%p "
         "d\\n' -o -type l -printf '%%p "
