@@ -78,6 +78,15 @@ static char *size_of(const TbTask *task)
     return task->has_patch ? tb_size_format(task->stat.bytes) : g_strdup("-");
 }
 
+static char *used_by(const TbTask *task)
+{
+    const TbUsage *usage = &task->usage;
+    if (!usage->tokens_in && !usage->tokens_out)
+        return g_strdup("-");
+    return g_strdup_printf("%" G_GUINT64_FORMAT " + %" G_GUINT64_FORMAT " tokens", usage->tokens_in,
+                           usage->tokens_out);
+}
+
 static char *state_of(const TbTask *task)
 {
     return g_strdup(tb_task_state_name(task->state));
@@ -111,7 +120,7 @@ static const struct {
 } rows[] = {
     {"outcome", outcome_of},  {"state", state_of},   {"files", files_of},
     {"lines", lines_of},      {"patch", size_of},    {"verify", verdict_of},
-    {"command for", time_of}, {"made by", agent_of},
+    {"command for", time_of}, {"made by", agent_of}, {"used", used_by},
 };
 
 static void add_row(TbTable *table, const char *label, const GPtrArray *cells)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* taskbox logs [-f|--net|--verify] */
+/* taskbox logs [-f|--net|--verify|--raw] */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -134,13 +134,14 @@ static bool print_network(TbTask *task, GError **error)
     return true;
 }
 
-static bool print_trial(TbTask *task, GError **error)
+/* A log besides the task's own; `none` says what it means that it is not there. */
+static bool print_other(TbTask *task, const char *path, const char *none, GError **error)
 {
-    tb_autofd fd = openat(task->dirfd, TB_TASK_TRIAL "/log", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    tb_autofd fd = openat(task->dirfd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && errno != ENOENT)
         return tb_error_set_errno(error, errno, "cannot open the log of task '%s'", task->id);
     if (fd < 0) {
-        tb_info("task %s: no command has tried its patch", task->id);
+        tb_info("task %s %s", task->id, none);
         return true;
     }
     tb_pager_start();
@@ -155,7 +156,11 @@ bool tb_cli_logs(TbCli *cli, int *status, GError **error)
     if (task && tb_arguments_flag(cli->arguments, "net"))
         return print_network(task, error);
     if (task && tb_arguments_flag(cli->arguments, "verify"))
-        return print_trial(task, error);
+        return print_other(task, TB_TASK_TRIAL "/" TB_TASK_LOG,
+                           "has a patch that no command has tried", error);
+    if (task && tb_arguments_flag(cli->arguments, "raw"))
+        return print_other(task, TB_TASK_STREAM, "has no output but what 'taskbox logs' prints",
+                           error);
     return task && tb_cli_print_log(task, tb_arguments_flag(cli->arguments, "follow"), UINT64_MAX,
                                     status, error);
 }

@@ -96,6 +96,18 @@ static void add_timings(GString *text, const TbTask *task)
     }
 }
 
+static void add_usage(GString *text, const TbTask *task)
+{
+    const TbUsage *usage = &task->usage;
+    g_autofree char *tokens =
+        g_strdup_printf("%" G_GUINT64_FORMAT " tokens in, %" G_GUINT64_FORMAT " out",
+                        usage->tokens_in, usage->tokens_out);
+    g_autofree char *cost = usage->cost > 0 ? g_strdup_printf(", $%.4f", usage->cost) : NULL;
+    g_autofree char *line = g_strdup_printf("%s%s (as the agent says)", tokens, cost ? cost : "");
+    if (usage->tokens_in || usage->tokens_out || cost)
+        tb_show_add(text, "used", line);
+}
+
 static void add_network(GString *text, const TbTask *task)
 {
     tb_show_add(text, "network", task->net_policy);
@@ -132,6 +144,7 @@ void tb_show_made(GString *text, const TbTask *task)
     tb_show_add(text, "accelerator", task->accel);
     tb_show_add(text, "start", task->start);
     add_network(text, task);
+    add_usage(text, task);
 }
 
 void tb_show_places(GString *text, const TbTask *task)

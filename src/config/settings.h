@@ -29,6 +29,7 @@ typedef struct {
     char **hosts;       /* what it must reach (net/policy.h); NULL: nothing */
     GPtrArray *secrets; /* of TbSecretSetting *; NULL: none */
     char *image;        /* that has the program, for when nobody names another; NULL */
+    GPtrArray *output;  /* of TbStreamRule * (config/stream.h): it writes JSON lines; NULL: text */
     char *install;      /* a shell script that puts the program into an image; NULL: none */
 } TbAgent;
 

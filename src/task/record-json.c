@@ -71,6 +71,7 @@ static void add_outcome(JsonBuilder *json, const TbTask *task)
         json_builder_add_boolean_value(json, task->verified);
     else
         json_builder_add_null_value(json);
+    record_add_usage(json, task);
     add_verdict(json, &task->trial);
     add_optional_number(json, "patch_bytes", task->has_patch, (int64_t)task->stat.bytes);
     add_optional_number(json, "files", task->has_patch, task->stat.files);

@@ -81,11 +81,20 @@ const char *tb_trial_word(const TbTrial *verdict)
                                               : "failed";
 }
 
+char *tb_trial_command(const TbTrial *verdict)
+{
+    const char *text = verdict->command + strspn(verdict->command, " \t\r\n");
+    size_t length = strcspn(text, "\n");
+    g_autofree char *line = g_strndup(text, length);
+    g_autofree char *safe = tb_escape_name(line);
+    return g_strconcat(safe, text[length] ? " ..." : "", NULL);
+}
+
 char *tb_trial_text(const TbTrial *verdict)
 {
     if (!verdict->command)
         return NULL;
-    g_autofree char *command = tb_escape_name(verdict->command);
+    g_autofree char *command = tb_trial_command(verdict);
     g_autofree char *cause = verdict->cause ? tb_escape_name(verdict->cause) : NULL;
     g_autofree char *took = tb_duration_format((uint64_t)MAX(verdict->ms, 0));
     g_autofree char *code = verdict->exited && verdict->exit_code
@@ -253,6 +262,17 @@ void record_add_findings(JsonBuilder *json, const TbTask *task)
     json_builder_end_object(json);
 }
 
+void record_add_usage(JsonBuilder *json, const TbTask *task)
+{
+    json_builder_set_member_name(json, "usage");
+    json_builder_begin_object(json);
+    record_add_number(json, "tokens_in", (int64_t)task->usage.tokens_in);
+    record_add_number(json, "tokens_out", (int64_t)task->usage.tokens_out);
+    json_builder_set_member_name(json, "cost");
+    json_builder_add_double_value(json, task->usage.cost);
+    json_builder_end_object(json);
+}
+
 char *tb_record_format(const TbTask *task)
 {
     g_autoptr(JsonBuilder) json = json_builder_new();
@@ -275,6 +295,7 @@ char *tb_record_format(const TbTask *task)
     record_add_flag(json, "keep", task->keep);
     record_add_flag(json, "tty", task->tty);
     record_add_flag(json, "on_top", task->on_top);
+    record_add_usage(json, task);
     if (task->trial.command) {
         record_add_flag(json, "verify_running", task->trial.running);
         record_add_flag(json, "verify_exited", task->trial.exited);
@@ -407,6 +428,18 @@ static void read_net(TbTask *task, JsonObject *object)
     task->net.lost = read_flag(net, "lost");
 }
 
+static void read_usage(TbTask *task, JsonObject *object)
+{
+    JsonNode *node = json_object_get_member(object, "usage");
+    if (!node || !JSON_NODE_HOLDS_OBJECT(node))
+        return;
+    JsonObject *usage = json_node_get_object(node);
+    task->usage.tokens_in = (uint64_t)MAX(read_number(usage, "tokens_in"), 0);
+    task->usage.tokens_out = (uint64_t)MAX(read_number(usage, "tokens_out"), 0);
+    JsonNode *cost = json_object_get_member(usage, "cost");
+    task->usage.cost = cost && JSON_NODE_HOLDS_VALUE(cost) ? json_node_get_double(cost) : 0;
+}
+
 bool tb_record_parse(TbTask *task, const char *text, size_t length, GError **error)
 {
     g_autoptr(JsonParser) parser = json_parser_new_immutable();
@@ -436,6 +469,7 @@ bool tb_record_parse(TbTask *task, const char *text, size_t length, GError **err
     task->keep = read_flag(object, "keep");
     task->tty = read_flag(object, "tty");
     task->on_top = read_flag(object, "on_top");
+    read_usage(task, object);
     task->trial.running = read_flag(object, "verify_running");
     task->trial.exited = read_flag(object, "verify_exited");
     task->trial.exit_code = (int)read_number(object, "verify_exit_code");

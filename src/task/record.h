@@ -16,9 +16,10 @@ char *tb_record_format(const TbTask *task);
 bool tb_record_parse(TbTask *task, const char *text, size_t length, GError **error);
 
 /* What both forms of the record share: a member with a number or a flag, all of the network's
- * counts, the findings by severity; the text (g_free). */
+ * counts, what the agent says it has used, the findings by severity; the text (g_free). */
 void record_add_number(JsonBuilder *json, const char *name, int64_t value);
 void record_add_flag(JsonBuilder *json, const char *name, bool value);
 void record_add_net(JsonBuilder *json, const TbTask *task);
+void record_add_usage(JsonBuilder *json, const TbTask *task);
 void record_add_findings(JsonBuilder *json, const TbTask *task);
 char *record_print(JsonBuilder *json, bool pretty);

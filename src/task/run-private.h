@@ -39,6 +39,9 @@ typedef struct {
     TbGit *git;
     TbDelta *delta;
     TbTaskLog *log;
+    TbTaskLog *raw; /* of an agent whose output is read for people; else NULL, likewise: */
+    TbAgentStream *stream;
+    GString *words;
     TbBaseList *base_list; /* begun while the command runs */
     TbChanges *changes;
     char *base_index;

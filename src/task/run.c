@@ -42,6 +42,10 @@ void run_clear(Run *run)
     g_clear_pointer(&run->changes, tb_changes_free);
     g_clear_pointer(&run->base_list, tb_base_list_free);
     g_clear_pointer(&run->log, tb_task_log_free);
+    g_clear_pointer(&run->raw, tb_task_log_free);
+    g_clear_pointer(&run->stream, tb_agent_stream_free);
+    if (run->words)
+        g_string_free(g_steal_pointer(&run->words), TRUE);
     g_clear_pointer(&run->delta, tb_delta_free);
     g_clear_pointer(&run->git, tb_git_free);
     if (run->task)

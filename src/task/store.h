@@ -3,7 +3,9 @@
  * Tasks on disk. One directory a task, under tb_path_state () "/tasks/ID", mode 0700:
  *
  *     record.json   what is known of it; replaced atomically at each change of state
- *     log           the command's raw output (hostile bytes), capped
+ *     log           the command's raw output (hostile bytes), capped; of an agent that writes JSON
+ *                   lines what they say (task/stream.h)
+ *     stream        then its raw output, capped likewise
  *     network       what it asked of the network, a line each (net/report.h), capped
  *     patch         the result, once it is ready
  *     findings.json what a reviewer should see first in it
@@ -30,6 +32,7 @@
 #include "net/egress.h"
 #include "patch/patch.h"
 #include "review/findings.h"
+#include "task/stream.h"
 
 typedef enum {
     TB_TASK_CREATED,
@@ -63,6 +66,8 @@ typedef struct {
 const char *tb_trial_word(const TbTrial *verdict);
 /* The same with all that belongs to it, for people, escaped; NULL as above. g_free. */
 char *tb_trial_text(const TbTrial *verdict);
+/* The first line of its command, escaped. g_free. */
+char *tb_trial_command(const TbTrial *verdict);
 
 typedef struct {
     char *name;
@@ -115,11 +120,12 @@ typedef struct {
     char *error_message;
     char *cause; /* what ended it early, in words ("interrupted by SIGINT"); NULL: nothing */
     TbTrial trial;
-    char *from;   /* the task whose base or result it began with; NULL: none */
-    bool on_top;  /* it was the result */
-    char **flags; /* of the command line that it was started with; NULL: not known */
-    bool keep;    /* box/ stays on purpose */
-    int lock_fd;  /* private */
+    TbUsage usage; /* as the agent says */
+    char *from;    /* the task whose base or result it began with; NULL: none */
+    bool on_top;   /* it was the result */
+    char **flags;  /* of the command line that it was started with; NULL: not known */
+    bool keep;     /* box/ stays on purpose */
+    int lock_fd;   /* private */
 } TbTask;
 
 /* Opens the store of this user, creating its directories. Free with tb_store_free. */
@@ -187,8 +193,10 @@ char *tb_task_record_json(const TbTask *task);
 /* The log. Bytes over the cap are dropped, with one marker line in their place. */
 #define TB_TASK_LOG_CAP (UINT64_C(64) << 20)
 typedef struct TbTaskLog TbTaskLog;
-/* `cap` 0: the default. Creates the file, or goes on at its end. */
-TbTaskLog *tb_task_log_open(TbTask *task, uint64_t cap, GError **error);
+#define TB_TASK_LOG    "log"
+#define TB_TASK_STREAM "stream"
+/* `name`: one of the two. `cap` 0: the default. Creates the file, or goes on at its end. */
+TbTaskLog *tb_task_log_open(TbTask *task, const char *name, uint64_t cap, GError **error);
 bool tb_task_log_append(TbTaskLog *log, const void *data, size_t length, GError **error);
 /* True when output was dropped. */
 bool tb_task_log_is_full(const TbTaskLog *log);

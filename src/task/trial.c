@@ -106,7 +106,8 @@ void run_verify(Run *run)
     verdict->running = true;
     if (tb_task_save(task, TB_TASK_READY, &why)) {
         int64_t begin = g_get_monotonic_time();
-        tb_info("verifying the patch in a fresh box: %s", command);
+        g_autofree char *shown = tb_trial_command(verdict);
+        tb_info("verifying the patch in a fresh box: %s", shown);
         /* Others may have the project's image now, and the box has its own. */
         run->task->masked_paths = NULL;
         g_clear_pointer(&run->delta, tb_delta_free);
