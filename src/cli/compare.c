@@ -132,13 +132,23 @@ static void add_row(TbTable *table, const char *label, const GPtrArray *cells)
     tb_table_add_row(table, (const char *const *)all->pdata);
 }
 
+/* What nobody can say anything of takes no line. */
+static bool says_nothing(const GPtrArray *cells)
+{
+    for (guint i = 0; i < cells->len; i++)
+        if (strcmp(cells->pdata[i], "-") != 0)
+            return false;
+    return true;
+}
+
 static void add_facts(TbTable *table, const Comparison *comparison)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(GPtrArray) cells = g_ptr_array_new_with_free_func(g_free);
         for (guint k = 0; k < comparison->tasks->len; k++)
             g_ptr_array_add(cells, rows[i].text(comparison->tasks->pdata[k]));
-        add_row(table, rows[i].label, cells);
+        if (!says_nothing(cells))
+            add_row(table, rows[i].label, cells);
     }
     add_row(table, "findings", comparison->counts);
 }
