@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include "cli/arguments.h"
 #include "cli/detach.h"
-#include "task/run.h"
+#include "run/run.h"
 #include "cli/output.h"
 #include "cli/patch-view.h"
 
