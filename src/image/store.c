@@ -94,6 +94,11 @@ bool tb_store_set_name(const char *name, const char *digest, GError **error)
     return tb_write_atomic(names, name, text, strlen(text), 0600, error);
 }
 
+static gint by_name(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 GPtrArray *tb_store_entries(const char *sub, bool hidden, GError **error)
 {
     g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
@@ -110,7 +115,7 @@ GPtrArray *tb_store_entries(const char *sub, bool hidden, GError **error)
             (hidden && strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0))
             g_ptr_array_add(list, g_strdup(entry->d_name));
     closedir(dir);
-    g_ptr_array_sort(list, (GCompareFunc)(void (*)(void))g_strcmp0);
+    g_ptr_array_sort(list, by_name);
     return g_steal_pointer(&list);
 }
 
