@@ -48,7 +48,8 @@
         {'\0', "history", "full|none|N", "how many commits of the project go into the box"},       \
         {'\0', "net", "none|agent|open",                                                           \
          "what the box may reach (default: none; with a prompt: agent)"},                          \
-        {'\0', "allow-host", "HOST[:PORT]", "and this host ('*.DOMAIN': all below); repeatable"},  \
+        {'\0', "allow-host", "HOST[:PORT]",                                                        \
+         "and this host, *.DOMAIN, or apt|npm|pip|go, the image's; repeatable"},                   \
         {'\0', "secret", "NAME@HOST,...",                                                          \
          "a key for these hosts, which the box may use and never has; repeatable"},                \
     {                                                                                              \

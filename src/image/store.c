@@ -39,6 +39,7 @@ void tb_image_free(TbImage *image)
     g_free(image->kernel_release);
     g_free(image->arch);
     g_free(image->taskbox);
+    g_clear_pointer(&image->hosts, g_ptr_array_unref);
     tb_clear_fd(&image->lock);
     g_free(image);
 }
