@@ -355,11 +355,12 @@ const TbSubcommand tb_subcommands[] = {
     {.name = "redteam",
      .group = "housekeeping",
      .summary = "Attack this installation in real boxes; exit 0 only if all promises held",
-     .usage = FORMS("[--list] [CASE...]"),
+     .usage = FORMS("[--list] [--cold] [CASE...]"),
      .details =
          "Each case is a hostile box, project or patch. Nothing of yours is touched: the cases\n"
          "have a home and a state of their own and see the golden image.",
-     .options = OPTIONS({'\0', "list", NULL, "say what the cases are"}),
+     .options = OPTIONS({'\0', "list", NULL, "say what the cases are"},
+                        {'\0', "cold", NULL, "boot the boxes instead of forking them"}),
      .no_store = true,
      .run = tb_cli_redteam},
     {.name = "completion",
