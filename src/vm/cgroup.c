@@ -70,29 +70,49 @@ static bool has_word(const char *text, const char *word)
     return g_strv_contains((const char *const *)words, word);
 }
 
-/* For an ordinary user the owner says so. Root owns all, and looks for systemd's mark. */
-static bool is_delegated(const char *dir)
+/* systemd's, on what it has handed over whole. */
+static bool is_marked(const char *dir)
 {
     static const char *const marks[] = {"trusted.delegate", "user.delegate"};
-    struct stat st;
     char value = '0';
-    if (stat(dir, &st) < 0 || st.st_uid != geteuid())
-        return false;
-    for (size_t i = 0; geteuid() == 0 && i < G_N_ELEMENTS(marks) && value != '1'; i++)
-        if (getxattr(dir, marks[i], &value, 1) != 1)
-            value = '0';
+    for (size_t i = 0; i < G_N_ELEMENTS(marks); i++)
+        if (getxattr(dir, marks[i], &value, 1) == 1 && value == '1')
+            return true;
+    return false;
+}
+
+/* For an ordinary user the owner says so. Root owns all, and looks for the mark. */
+static bool is_delegated(const char *dir)
+{
+    struct stat st;
     g_autofree char *procs = g_build_filename(dir, "cgroup.procs", NULL);
-    return (geteuid() != 0 || value == '1') && access(procs, W_OK) == 0;
+    return stat(dir, &st) == 0 && st.st_uid == geteuid() && (geteuid() != 0 || is_marked(dir)) &&
+           access(procs, W_OK) == 0;
+}
+
+/* A group that has processes hands nothing on. What is in one that was handed over whole, a scope
+ * or a service with us in it, is put aside in a group of its own. */
+static void put_aside(const char *dir, const char *processes)
+{
+    g_autofree char *aside = g_build_filename(dir, PREFIX "aside", NULL);
+    g_auto(GStrv) list = g_strsplit(processes, "\n", -1);
+    if (*processes == '\0' || !is_marked(dir) || (mkdir(aside, 0755) < 0 && errno != EEXIST))
+        return;
+    for (char **process = list; *process; process++)
+        (void)write_in(aside, "cgroup.procs", *process);
 }
 
 /* Whether groups below get the controllers; asks for them where nothing is in the way. */
 static bool hands_on(TbCgroupPlace *place)
 {
-    g_autofree char *procs = read_in(place->dir, "cgroup.procs");
     g_autofree char *before = read_in(place->dir, "cgroup.subtree_control");
-    if (*procs == '\0' && !(has_word(before, "memory") && has_word(before, "pids"))) {
-        (void)write_in(place->dir, "cgroup.subtree_control", "+memory +pids");
-        (void)write_in(place->dir, "cgroup.subtree_control", "+cpu");
+    if (!has_word(before, "memory") || !has_word(before, "pids")) {
+        g_autofree char *processes = read_in(place->dir, "cgroup.procs");
+        put_aside(place->dir, processes);
+        g_autofree char *left = read_in(place->dir, "cgroup.procs");
+        if (*left == '\0')
+            (void)(write_in(place->dir, "cgroup.subtree_control", "+memory +pids") &&
+                   write_in(place->dir, "cgroup.subtree_control", "+cpu"));
     }
     g_autofree char *control = read_in(place->dir, "cgroup.subtree_control");
     place->memory = has_word(control, "memory");
