@@ -106,6 +106,7 @@ expect 0 tb show @last
 holds "$T/out" '^network +good.test$' "'show'"
 
 say "names that are allowed and mean this machine"
+# shellcheck disable=SC2016 # apt expands it
 expect 0 tb run --allow-host trap.test:8080 --allow-host meta.test --allow-host mixed.test \
     --allow-host own.test:8081 --allow-host apt -C "$project" -- sh -c 'few=1; . ./try.sh
 apt-get indextargets --format "source \$(REPO_URI)"; echo "deb http://good.test/ x main" | sudo tee /etc/apt/sources.list >/dev/null' </dev/null
