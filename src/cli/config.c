@@ -74,7 +74,8 @@ static char *secrets_text(const TbSettings *settings)
     return names->len ? g_strdup(names->str) : NULL;
 }
 
-typedef enum { HIGHEST, LOWEST, LARGEST, USER_ONLY, PROJECT_ONLY } Rule;
+/* FIRST: the project has a say only where nobody else has. */
+typedef enum { HIGHEST, FIRST, LOWEST, LARGEST, USER_ONLY, PROJECT_ONLY } Rule;
 
 #define NUMBER(field)                                                                              \
     static uint64_t number_##field(const TbSettings *settings)                                     \
@@ -107,6 +108,7 @@ LIMIT(requests)
 LIMIT(net_bytes)
 TEXT(image, g_strdup(settings->image))
 TEXT(agent, g_strdup(settings->agent))
+TEXT(verify, g_strdup(settings->verify))
 TEXT(agents, tb_settings_agent_names(settings))
 TEXT(require_kvm, settings->require_kvm ? g_strdup("true") : NULL)
 TEXT(keep, settings->has_keep ? g_strdup(tb_keep_name(settings->keep)) : NULL)
@@ -144,6 +146,7 @@ static const Key keys[] = {
      "longest time of a task's command"},
     {"keep", HIGHEST, NULL, NULL, text_keep, "never", "which boxes are kept after the task"},
     {"agent", HIGHEST, NULL, NULL, text_agent, "the only one", "the agent that gets a prompt"},
+    {"verify", FIRST, NULL, NULL, text_verify, "none", "the shell command that tries a patch"},
     {"agents", USER_ONLY, NULL, NULL, text_agents, "none", "the agents there are"},
     {"net", LOWEST, number_net, net_text, NULL, "none for a command, agent for a prompt",
      "what a box may reach"},
@@ -191,6 +194,10 @@ static char *value_in(const Key *key, const TbSettings *layer)
 
 static bool project_holds(const Key *key, const TbSettings *user, const TbSettings *project)
 {
+    if (key->rule == FIRST) {
+        g_autofree char *by_user = value_in(key, user);
+        return !by_user;
+    }
     if (!key->number)
         return true;
     uint64_t held = key->number(user), asked = key->number(project);
@@ -306,6 +313,8 @@ static const char *rule_text(const Key *key)
         return strcmp(key->key, "image") == 0
                    ? "a flag, else the variable, else the project, else your file"
                    : "a flag, else the variable, else your file; a project may not set it";
+    case FIRST:
+        return "a flag, else the variable, else your file, else the project";
     case LOWEST:
         return strcmp(key->key, "net") == 0
                    ? "a flag, else your file; variable and project can only lower it"

@@ -21,6 +21,7 @@ void tb_settings_free(TbSettings *settings)
     g_free(settings->path);
     g_free(settings->image);
     g_free(settings->agent);
+    g_free(settings->verify);
     g_strfreev(settings->exclude);
     g_strfreev(settings->include);
     g_strfreev(settings->allow_hosts);
@@ -111,6 +112,7 @@ static const TbYamlKey settings_keys[] = {
     {"keep", YAML_SCALAR_NODE, read_keep, 0},
     {"agent", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbSettings, agent)},
     {"agents", YAML_MAPPING_NODE, settings_read_agents, offsetof(TbSettings, agents)},
+    {"verify", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbSettings, verify)},
     {"exclude", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbSettings, exclude)},
     {"include", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbSettings, include)},
     {"history", YAML_SCALAR_NODE, read_history, 0},
@@ -173,6 +175,7 @@ static const TbYamlKey project_keys[] = {
     {"memory", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbSettings, memory)},
     {"disk", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbSettings, disk)},
     {"timeout", YAML_SCALAR_NODE, tb_yaml_duration, offsetof(TbSettings, timeout)},
+    {"verify", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbSettings, verify)},
     {"exclude", YAML_SEQUENCE_NODE, read_exclude, offsetof(TbSettings, exclude)},
     {"history", YAML_SCALAR_NODE, read_history, 0},
     {"limits", YAML_MAPPING_NODE, read_limits, offsetof(TbSettings, limits)},

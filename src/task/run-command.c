@@ -17,15 +17,44 @@
 #include "util/interrupt.h"
 #include "util/log.h"
 
-static bool on_output(int fd, const uint8_t *data, size_t length, void *user_data, GError **error)
+static bool pass_on(Run *run, int fd, const void *data, size_t length, GError **error)
 {
-    Run *run = user_data;
     if (!tb_task_log_append(run->log, data, length, error))
         return false;
     tb_control_output(run->control, data, length);
     if (run->front.terminal)
         return tb_front_output(&run->front, data, length, error);
     return !run->output || run->output->output(fd, data, length, run->output->user_data, error);
+}
+
+/* What the agent's stream says so far goes where its output would go. */
+static bool pass_words(Run *run, GError **error)
+{
+    bool ok = run->words->len == 0 || pass_on(run, 1, run->words->str, run->words->len, error);
+    g_string_truncate(run->words, 0);
+    return ok;
+}
+
+static bool on_output(int fd, const uint8_t *data, size_t length, void *user_data, GError **error)
+{
+    Run *run = user_data;
+    if (!run->stream || fd != 1)
+        return pass_on(run, fd, data, length, error);
+    if (!tb_task_log_append(run->raw, data, length, error))
+        return false;
+    tb_agent_stream_feed(run->stream, data, length, run->words);
+    return pass_words(run, error);
+}
+
+static bool open_logs(Run *run, GError **error)
+{
+    run->log = tb_task_log_open(run->task, TB_TASK_LOG, run->limits.log, error);
+    if (!run->log || !run->agent || !run->agent->output || run->options->tty)
+        return run->log != NULL;
+    run->raw = tb_task_log_open(run->task, TB_TASK_STREAM, run->limits.log, error);
+    run->stream = tb_agent_stream_new(run->agent->output);
+    run->words = g_string_new(NULL);
+    return run->raw != NULL;
 }
 
 /* The first Ctrl-C is passed on, the second ends the command; either way its work is exported. A
@@ -38,7 +67,8 @@ static int on_interrupt(void *user_data)
         return -1;
     tb_interrupt_acknowledge();
     if (!run->front.terminal)
-        tb_info("asking the command to stop; its changes will be kept (again: stop it now)");
+        tb_info("asking the command to stop%s (again: stop it now)",
+                run->trial ? "" : "; its changes will be kept");
     return SIGINT;
 }
 
@@ -163,7 +193,12 @@ static bool note_end(Run *run, const TbExecResult *result, GError **why, uint64_
 static void finish_log(Run *run)
 {
     g_autoptr(GError) error = NULL;
-    if (!tb_task_log_finish(run->log, &error))
+    if (run->stream) {
+        tb_agent_stream_end(run->stream, run->words);
+        run->task->usage = *tb_agent_stream_usage(run->stream);
+    }
+    if ((run->stream && (!pass_words(run, &error) || !tb_task_log_finish(run->raw, &error))) ||
+        !tb_task_log_finish(run->log, &error))
         tb_warn("%s", error->message);
     if (tb_task_log_is_full(run->log))
         tb_task_note(run->task,
@@ -175,8 +210,7 @@ bool run_command(Run *run, GError **error)
     TbTask *task = run->task;
     if (!tb_task_save(task, TB_TASK_RUNNING, error))
         return false;
-    run->log = tb_task_log_open(task, run->limits.log, error);
-    if (!run->log ||
+    if (!open_logs(run, error) ||
         !tb_limits_set_processes(run->session, &run->limits, run_deadline(SETUP_DEADLINE), error) ||
         !tb_network_trust(&run->network, run->session, run_deadline(SETUP_DEADLINE), error))
         return false;
@@ -211,9 +245,9 @@ bool run_command(Run *run, GError **error)
     tb_control_serve(run->control, run->session, exec.env, cwd, exec.pty);
     bool ran = tb_session_exec(run->session, &exec, &handlers, deadline, &result, &why);
     tb_front_clear(&run->front);
+    finish_log(run);
     tb_control_end(run->control, result.code, result.signal);
     tb_network_end(&run->network, task);
     run_phase_end(run, "command");
-    finish_log(run);
     return note_end(run, ran ? &result : NULL, &why, timeout, error);
 }

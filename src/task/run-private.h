@@ -39,9 +39,15 @@ typedef struct {
     TbGit *git;
     TbDelta *delta;
     TbTaskLog *log;
+    TbTaskLog *raw; /* of an agent whose output is read for people; else NULL, likewise: */
+    TbAgentStream *stream;
+    GString *words;
     TbBaseList *base_list; /* begun while the command runs */
     TbChanges *changes;
     char *base_index;
+    const TbTask *from;          /* the task whose base or result the box begins with; NULL: none */
+    bool trial;                  /* a box to verify `from` in: nothing of it comes back */
+    char *now_tree, *begin_tree; /* the project as it is; as the box has it at first */
     TbLimits limits;
     TbPatchLimits patch_limits;
     bool out_of_space; /* the command was stopped for it, or for a budget of the network */
@@ -68,6 +74,23 @@ static inline void run_phase_end(Run *run, const char *name)
     tb_task_timing(run->task, name, (g_get_monotonic_time() - run->phase_start) / 1000);
     run_phase_begin(run);
 }
+
+/* run.c, for trial.c as well: the VM starts, and comes up by itself while the project is read; from
+ * the guest's hello to a mounted project. */
+bool run_launch(Run *run, GError **error);
+bool run_read_project(Run *run, GError **error);
+bool run_enter(Run *run, GError **error);
+void run_clear(Run *run);
+
+/* begin.c: the directories of objects that git is to borrow from (g_strfreev); once now_tree is
+ * known, what the box begins with and what the patch will be against; then the delta for it. */
+char **run_alternates(const Run *run, GError **error);
+bool run_begin(Run *run, GError **error);
+bool run_begin_delta(Run *run, GError **error);
+
+/* trial.c: tries the patch in a box of its own when that was asked for, and the record gets the
+ * verdict. Never a failure of the task. The first box is gone, its place is still held. */
+void run_verify(Run *run);
 
 /* Runs the command. A command that was stopped is no failure here: the task's `cause` says what
  * happened. */

@@ -31,7 +31,7 @@ _Static_assert(TB_PROJECT_IMAGE_SIZE == TB_BOX_PROJECT_DISK_SIZE,
 #define NOTES_SHOWN    200
 #define MASKED_NAMED   1000
 
-static void run_clear(Run *run)
+void run_clear(Run *run)
 {
     tb_front_clear(&run->front);
     g_clear_pointer(&run->control, tb_control_free);
@@ -42,6 +42,10 @@ static void run_clear(Run *run)
     g_clear_pointer(&run->changes, tb_changes_free);
     g_clear_pointer(&run->base_list, tb_base_list_free);
     g_clear_pointer(&run->log, tb_task_log_free);
+    g_clear_pointer(&run->raw, tb_task_log_free);
+    g_clear_pointer(&run->stream, tb_agent_stream_free);
+    if (run->words)
+        g_string_free(g_steal_pointer(&run->words), TRUE);
     g_clear_pointer(&run->delta, tb_delta_free);
     g_clear_pointer(&run->git, tb_git_free);
     if (run->task)
@@ -52,6 +56,8 @@ static void run_clear(Run *run)
     g_clear_pointer(&run->image, tb_image_free);
     g_clear_pointer(&run->project, tb_project_free);
     g_clear_pointer(&run->base_index, g_free);
+    g_clear_pointer(&run->now_tree, g_free);
+    g_clear_pointer(&run->begin_tree, g_free);
     g_clear_pointer(&run->box_dir, g_free);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Run, run_clear)
@@ -99,6 +105,9 @@ static bool prepare(Run *run, GError **error)
     task->prompt = g_strdup(options->prompt);
     task->tty = options->tty;
     task->command = g_strdupv((char **)options->argv);
+    task->flags = g_strdupv((char **)(uintptr_t)options->flags);
+    task->from = options->from ? g_strdup(options->from->id) : NULL;
+    task->on_top = options->on_top;
     if (options->argv) {
         run->argv = g_strdupv((char **)options->argv);
     } else if (options->shell) {
@@ -144,7 +153,7 @@ static bool admit(Run *run, GError **error)
 /* The task's git directory, with git's jail starting beside the box. */
 static bool open_git(Run *run, GError **error)
 {
-    g_auto(GStrv) alternates = tb_project_alternates(run->project, error);
+    g_auto(GStrv) alternates = run_alternates(run, error);
     if (!alternates)
         return false;
     g_autofree char *git_dir = tb_task_path(run->task, "git");
@@ -171,17 +180,11 @@ static bool set_limits(Run *run, GError **error)
     return tb_limits_check_space(run->task, limits, error);
 }
 
-/* The VM starts here and comes up by itself while read_project works. */
-static bool start_box(Run *run, GError **error)
+bool run_launch(Run *run, GError **error)
 {
     TbStart *start = &run->start;
     bool shared = run->image->mount_type == TB_MOUNT_9P;
-    start->cold = run->options->cold;
-    if (!tb_start_shape(run->options, run->settings, run->image, run->accel, &start->shape, error))
-        return false;
-    start->shape.uid = tb_project_uid(run->project);
-    start->shape.gid = tb_project_gid(run->project);
-    if (!set_limits(run, error) || !admit(run, error) || !tb_start_prepare(start, error))
+    if (!tb_start_prepare(start, error))
         return false;
     if (start->made)
         run_phase_end(run, "template");
@@ -202,6 +205,17 @@ static bool start_box(Run *run, GError **error)
         return false;
     run_phase_end(run, "start");
     return true;
+}
+
+static bool start_box(Run *run, GError **error)
+{
+    TbStart *start = &run->start;
+    start->cold = run->options->cold;
+    if (!tb_start_shape(run->options, run->settings, run->image, run->accel, &start->shape, error))
+        return false;
+    start->shape.uid = tb_project_uid(run->project);
+    start->shape.gid = tb_project_gid(run->project);
+    return set_limits(run, error) && admit(run, error) && run_launch(run, error);
 }
 
 /* The box was started with the image that was there; seldom the scan shows that another one is
@@ -228,7 +242,7 @@ static bool mask(Run *run, GError **error)
         g_ptr_array_add(task->masked, g_strdup(masked->pdata[i]));
     if (masked->len > MASKED_NAMED)
         g_ptr_array_add(task->masked, g_strdup_printf("and %u more", masked->len - MASKED_NAMED));
-    if (masked->len > 0)
+    if (masked->len > 0 && !run->trial)
         tb_info("masked: %u %s empty in the box (taskbox show %s)", masked->len,
                 masked->len == 1 ? "file is" : "files or directories are", task->id);
     task->masked_paths = tb_scan_masked_paths(run->scan);
@@ -238,7 +252,7 @@ static bool mask(Run *run, GError **error)
 }
 
 /* Base tree, project image and delta. */
-static bool read_project(Run *run, GError **error)
+bool run_read_project(Run *run, GError **error)
 {
     run->scan = tb_scan_new(run->project, error);
     if (!run->scan || !mask(run, error) || !renew_image(run, error))
@@ -247,24 +261,24 @@ static bool read_project(Run *run, GError **error)
     run_phase_end(run, "scan");
     run->task->base_commit = tb_project_head(run->project, tb_git_oid_length(run->git));
     g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func(g_free);
-    run->task->base_tree =
+    run->now_tree =
         tb_project_base(run->project_image, run->scan, run->git, run->base_index, notes, error);
-    if (!run->task->base_tree)
+    if (!run->now_tree)
         return false;
     add_notes(run, notes, "not in the base tree: ");
     if (!tb_scan_make_history(run->scan, run->git, run->base_index, run->task->base_commit,
-                              &run->task->box_commit, &run->task->history, error))
+                              &run->task->box_commit, &run->task->history, error) ||
+        !run_begin(run, error))
         return false;
     run_phase_end(run, "base-tree");
     if (!tb_project_image_fill(run->project_image, run->scan, error))
         return false;
     run_phase_end(run, "project-image");
     run->delta = tb_delta_new(run->project_image, run->scan, error);
-    return run->delta != NULL;
+    return run->delta && run_begin_delta(run, error);
 }
 
-/* From the guest's hello to a mounted project. */
-static bool enter_box(Run *run, GError **error)
+bool run_enter(Run *run, GError **error)
 {
     TbGuestInfo info;
     run->session = tb_start_hello(&run->start, &run->box, &info, error);
@@ -291,7 +305,8 @@ static bool enter_box(Run *run, GError **error)
     if (!tb_session_mount(run->session, &mount, run_deadline(MOUNT_DEADLINE), error))
         return false;
     run_phase_end(run, "mount");
-    run->base_list = tb_base_list_start(run->git, run->base_index);
+    if (!run->trial)
+        run->base_list = tb_base_list_start(run->git, run->base_index);
     return true;
 }
 
@@ -312,7 +327,7 @@ static bool export_changes(Run *run, GError **error)
     const char *excludes = tb_project_user_excludes(run->project);
     const char *common = tb_project_common_dir(run->project);
     g_autofree char *info = common ? g_build_filename(common, "info", "exclude", NULL) : NULL;
-    run->changes = tb_changes_new(run->git, run->base_index, run->base_list, task->base_tree,
+    run->changes = tb_changes_new(run->git, run->base_index, run->base_list, run->begin_tree,
                                   excludes, info, limits, error);
     g_clear_pointer(&run->base_list, tb_base_list_free);
     if (!run->changes)
@@ -369,6 +384,11 @@ static void take_commits(Run *run)
 {
     if (!run->git_touched)
         return;
+    if (run->from && run->options->on_top) {
+        tb_task_note(run->task, "commits made in the box, if any, are in the patch only: it began "
+                                "on top of another task's result");
+        return;
+    }
     g_autofree char *cwd = g_build_filename("/workspace", run->task->project_name, NULL);
     tb_task_commits_take(run->task, run->session, run->git, run->base_index, cwd);
     run_phase_end(run, "commits");
@@ -398,14 +418,15 @@ bool tb_task_run(TbStore *store, TbSettings *settings, const TbRunOptions *optio
                  const TbRunOutput *output, TbTask **out, GError **error)
 {
     *out = NULL;
-    g_auto(Run) run = {.settings = settings, .options = options, .output = output};
+    g_auto(Run)
+        run = {.settings = settings, .options = options, .output = output, .from = options->from};
     run.network = TB_NETWORK_INIT;
     run.task = *out = tb_task_create(store, error);
     if (!run.task)
         return false;
     g_autoptr(GError) why = NULL;
     bool ok = (run.control = tb_control_open(run.task, &why)) && prepare(&run, &why) &&
-              start_box(&run, &why) && read_project(&run, &why) && enter_box(&run, &why) &&
+              start_box(&run, &why) && run_read_project(&run, &why) && run_enter(&run, &why) &&
               run_command(&run, &why) &&
               (options->no_patch || (export_changes(&run, &why) && write_patch(&run, &why)));
     if (!ok && run.box && run.session)
@@ -421,6 +442,8 @@ bool tb_task_run(TbStore *store, TbSettings *settings, const TbRunOptions *optio
     }
     keep_or_drop_box(&run, ok);
     run_phase_end(&run, "teardown");
+    if (ok)
+        run_verify(&run);
     if (!ok) {
         tb_task_fail(run.task, why);
         g_propagate_error(error, g_steal_pointer(&why));

@@ -33,6 +33,12 @@ typedef struct {
     const char *const *secrets;     /* "NAME@HOST[,HOST]" (task/secrets.h); may be NULL */
     bool require_kvm;               /* refuse where the box would be emulated */
     bool cold;                      /* boot the box, even where it could be forked */
+    const TbTask *from; /* begins with that task's base, to which its patch will be; NULL: the
+                           project as it is. That task is ready or done, and of the same project */
+    bool on_top;        /* begins with its result instead */
+    const char *verify; /* a shell command that says whether the patch is any good; NULL: from the
+                           settings, else none; "": none */
+    const char *const *flags; /* as given, for the record: to do it again; may be NULL */
 } TbRunOptions;
 
 typedef struct {

@@ -13,7 +13,6 @@
 #include "util/log.h"
 #include "util/units.h"
 
-#define BOOT_SECONDS 300 /* emulated and on a busy machine a boot can take a minute */
 #define FORK_SECONDS 60
 
 /* ---- the shape */
@@ -158,7 +157,7 @@ static int64_t in_seconds(int seconds)
 TbSession *tb_start_hello(TbStart *start, TbBox **box, TbGuestInfo *info, GError **error)
 {
     if (!start->template) {
-        TbSession *session = tb_box_wait_hello(*box, in_seconds(BOOT_SECONDS), info, error);
+        TbSession *session = tb_box_wait_boot(box, &start->spec, info, error);
         g_clear_pointer(&start->turn, tb_boot_turn_free);
         return session;
     }
