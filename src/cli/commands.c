@@ -48,7 +48,8 @@
         {'\0', "history", "full|none|N", "how many commits of the project go into the box"},       \
         {'\0', "net", "none|agent|open",                                                           \
          "what the box may reach (default: none; with a prompt: agent)"},                          \
-        {'\0', "allow-host", "HOST[:PORT]", "and this host ('*.DOMAIN': all below); repeatable"},  \
+        {'\0', "allow-host", "HOST[:PORT]",                                                        \
+         "and this host, *.DOMAIN, or apt|npm|pip|go, the image's; repeatable"},                   \
         {'\0', "secret", "NAME@HOST,...",                                                          \
          "a key for these hosts, which the box may use and never has; repeatable"},                \
     {                                                                                              \
@@ -386,11 +387,12 @@ const TbSubcommand tb_subcommands[] = {
     {.name = "redteam",
      .group = "housekeeping",
      .summary = "Attack this installation in real boxes; exit 0 only if all promises held",
-     .usage = FORMS("[--list] [CASE...]"),
+     .usage = FORMS("[--list] [--cold] [CASE...]"),
      .details =
          "Each case is a hostile box, project or patch. Nothing of yours is touched: the cases\n"
          "have a home and a state of their own and see the golden image.",
-     .options = OPTIONS({'\0', "list", NULL, "say what the cases are"}),
+     .options = OPTIONS({'\0', "list", NULL, "say what the cases are"},
+                        {'\0', "cold", NULL, "boot the boxes instead of forking them"}),
      .no_store = true,
      .run = tb_cli_redteam},
     {.name = "completion",

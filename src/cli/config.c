@@ -75,7 +75,7 @@ static char *secrets_text(const TbSettings *settings)
 }
 
 /* FIRST: the project has a say only where nobody else has. */
-typedef enum { HIGHEST, FIRST, LOWEST, LARGEST, USER_ONLY } Rule;
+typedef enum { HIGHEST, FIRST, LOWEST, LARGEST, USER_ONLY, PROJECT_ONLY } Rule;
 
 #define NUMBER(field)                                                                              \
     static uint64_t number_##field(const TbSettings *settings)                                     \
@@ -116,6 +116,7 @@ TEXT(history, settings->has_history ? history_text(settings->history) : NULL)
 TEXT(exclude, list_text(settings->exclude))
 TEXT(include, list_text(settings->include))
 TEXT(allow_hosts, list_text(settings->allow_hosts))
+TEXT(only_hosts, list_text(settings->only_hosts))
 TEXT(secrets, secrets_text(settings))
 TEXT(capacity_cpus, count_text(settings->capacity.cpus))
 TEXT(capacity_memory, size_text(settings->capacity.memory))
@@ -151,6 +152,8 @@ static const Key keys[] = {
      "what a box may reach"},
     {"allow_hosts", USER_ONLY, NULL, NULL, text_allow_hosts, "none",
      "hosts that any box with a network may reach"},
+    {"only_hosts", PROJECT_ONLY, NULL, NULL, text_only_hosts, "any that is allowed",
+     "of the hosts that files allow, those that a project's boxes may reach"},
     {"secrets", USER_ONLY, NULL, NULL, text_secrets, "none",
      "keys that any box with a network may use, and their hosts"},
     {"require_kvm", LARGEST, number_require_kvm, NULL, text_require_kvm, "false",
@@ -322,6 +325,8 @@ static const char *rule_text(const Key *key)
                    : "a flag, else your file, which the project can only raise";
     case USER_ONLY:
         return "your file; a project may not set it";
+    case PROJECT_ONLY:
+        return "the project's file; flags are above it";
     }
     return NULL;
 }

@@ -25,6 +25,7 @@ void tb_settings_free(TbSettings *settings)
     g_strfreev(settings->exclude);
     g_strfreev(settings->include);
     g_strfreev(settings->allow_hosts);
+    g_strfreev(settings->only_hosts);
     g_clear_pointer(&settings->secrets, g_ptr_array_unref);
     tb_settings_free(settings->environment);
     tb_settings_free(settings->project);
@@ -179,6 +180,7 @@ static const TbYamlKey project_keys[] = {
     {"history", YAML_SCALAR_NODE, read_history, 0},
     {"limits", YAML_MAPPING_NODE, read_limits, offsetof(TbSettings, limits)},
     {"net", YAML_SCALAR_NODE, read_net, offsetof(TbSettings, net)},
+    {"only_hosts", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbSettings, only_hosts)},
     {"require_kvm", YAML_SCALAR_NODE, read_yes_no, offsetof(TbSettings, require_kvm)},
     {"keep", YAML_NO_NODE, refuse, 0},
     {"agent", YAML_NO_NODE, refuse, 0},

@@ -74,6 +74,7 @@ struct TbSettings {
     bool require_kvm; /* no box by emulation */
     TbNet net;
     char **allow_hosts; /* of every task with a network; may be NULL */
+    char **only_hosts;  /* of a project: no others; NULL: it does not say */
     GPtrArray *secrets; /* likewise; of TbSecretSetting * */
 
     /* What the layers above the file say, each by itself; NULL: nothing. */

@@ -133,6 +133,7 @@ static TbImage *describe(const TbBuild *build)
     image->arch = g_strdup(tb_host_arch());
     image->taskbox = g_strdup(TB_VERSION);
     image->created = g_get_real_time() / G_USEC_PER_SEC;
+    image->hosts = g_ptr_array_ref(build->hosts);
     return image;
 }
 

@@ -39,6 +39,7 @@ void tb_image_free(TbImage *image)
     g_free(image->kernel_release);
     g_free(image->arch);
     g_free(image->taskbox);
+    g_clear_pointer(&image->hosts, g_ptr_array_unref);
     tb_clear_fd(&image->lock);
     g_free(image);
 }
@@ -94,6 +95,11 @@ bool tb_store_set_name(const char *name, const char *digest, GError **error)
     return tb_write_atomic(names, name, text, strlen(text), 0600, error);
 }
 
+static gint by_name(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 GPtrArray *tb_store_entries(const char *sub, bool hidden, GError **error)
 {
     g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
@@ -110,7 +116,7 @@ GPtrArray *tb_store_entries(const char *sub, bool hidden, GError **error)
             (hidden && strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0))
             g_ptr_array_add(list, g_strdup(entry->d_name));
     closedir(dir);
-    g_ptr_array_sort(list, (GCompareFunc)(void (*)(void))g_strcmp0);
+    g_ptr_array_sort(list, by_name);
     return g_steal_pointer(&list);
 }
 

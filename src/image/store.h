@@ -15,6 +15,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "image/hosts.h"
 #include "image/recipe.h"
 
 typedef struct {
@@ -32,10 +33,11 @@ typedef struct {
     char *filesystems;    /* "ext4,erofs,squashfs": what its kernel can mount */
     char *kernel_release; /* uname -r */
     char *arch;
-    char *taskbox;   /* version that built it */
-    int64_t created; /* seconds since the epoch */
-    uint64_t bytes;  /* on disk */
-    int lock;        /* shared lock while open; -1 in lists */
+    char *taskbox;    /* version that built it */
+    int64_t created;  /* seconds since the epoch */
+    uint64_t bytes;   /* on disk */
+    GPtrArray *hosts; /* of TbImageHost *, never NULL once its manifest is read */
+    int lock;         /* shared lock while open; -1 in lists */
 } TbImage;
 
 void tb_image_free(TbImage *image); /* gives the lock back */

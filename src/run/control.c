@@ -27,6 +27,9 @@ enum {
     RECENT = 16 * 1024, /* what one who takes the terminal is shown of the past, at most */
     STALLED_SECONDS = 10,
     LAST_WORDS_MS = 500,
+    /* A full window of single bytes, and room. What is more than that has no window: frames that
+     * say nothing, of a box that wants our memory. */
+    SIDE_MOST = TB_SIDE_WINDOW * (TB_FRAME_HEADER + 1) + BEHIND,
 };
 
 typedef struct {
@@ -395,9 +398,10 @@ void tb_control_polled(TbControl *control, const struct pollfd *fds, size_t coun
 void tb_control_side(TbControl *control, unsigned process, const TbFrame *frame)
 {
     Client *client = NULL;
-    for (size_t i = 0; i < CLIENTS && !client; i++)
-        if (control->clients[i] && control->clients[i]->process == process)
-            client = control->clients[i];
+    size_t index = 0;
+    for (; index < CLIENTS && !client; index += !client)
+        if (control->clients[index] && control->clients[index]->process == process)
+            client = control->clients[index];
     bool output = frame->type == TB_MSG_OUTPUT;
     if (!client) { /* whose it was is gone; so that it comes to its end */
         uint8_t payload[4];
@@ -414,6 +418,8 @@ void tb_control_side(TbControl *control, unsigned process, const TbFrame *frame)
         client->process = 0;
         client->over = true;
     }
+    if (client->out->len > SIDE_MOST)
+        drop(control, index);
 }
 
 /* The past begins with a whole line. */

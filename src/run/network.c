@@ -41,27 +41,58 @@ void tb_network_clear(TbNetwork *network)
     tb_clear_fd(&network->log);
 }
 
-static bool add_all(TbNetPolicy *policy, const char *const *hosts, const char *whose,
-                    GError **error)
+/* The image's word is taken for which hosts, never for what a host is. */
+static bool add_group(TbNetPolicy *policy, const char *group, const TbImage *image, GError **error)
+{
+    if (!image)
+        return tb_error_set(error, TB_ERROR_NOT_FOUND,
+                            "the hosts of '%s' are the image's, and there is none yet ('taskbox "
+                            "image build')",
+                            group);
+    unsigned added = 0;
+    g_autoptr(GError) why = NULL;
+    for (guint i = 0; image->hosts && i < image->hosts->len; i++) {
+        const TbImageHost *host = image->hosts->pdata[i];
+        if (g_str_equal(host->group, group))
+            added += tb_net_policy_add(policy, host->host, why ? NULL : &why);
+    }
+    return added > 0 ||
+           tb_error_set(error, TB_ERROR_UNSUPPORTED,
+                        "image '%s' names no host for '%s'%s%s ('taskbox image show %s' lists what "
+                        "it names; write the hosts out, or put '%s' into its recipe)",
+                        image->name, group, why ? ": " : "", why ? why->message : "", image->name,
+                        group);
+}
+
+/* `whose` hosts they are. What a file names for every image may have no meaning in this one. */
+static bool add_all(TbNetPolicy *policy, const char *const *hosts, const TbImage *image,
+                    const char *whose, bool by_flag, GError **error)
 {
     for (; hosts && *hosts; hosts++) {
-        if (!tb_net_policy_add(policy, *hosts, error)) {
-            g_prefix_error(error, "%s: ", whose);
-            return false;
+        g_autoptr(GError) why = NULL;
+        bool group = tb_host_group_valid(*hosts);
+        if (group ? add_group(policy, *hosts, image, &why)
+                  : tb_net_policy_add(policy, *hosts, &why))
+            continue;
+        if (group && !by_flag && tb_error_code(why) == TB_ERROR_UNSUPPORTED) {
+            tb_info("note: %s: %s", whose, why->message);
+            continue;
         }
+        g_propagate_prefixed_error(error, g_steal_pointer(&why), "%s: ", whose);
+        return false;
     }
     return true;
 }
 
 static bool add_agent(TbNetPolicy *policy, const TbSettings *settings, const TbAgent *agent,
-                      GError **error)
+                      const TbImage *image, GError **error)
 {
     if (!agent)
         agent = tb_settings_agent(settings, NULL, error);
     if (!agent)
         return false;
     g_autofree char *whose = g_strdup_printf("'hosts' of agent '%s'", agent->name);
-    return add_all(policy, (const char *const *)agent->hosts, whose, error);
+    return add_all(policy, (const char *const *)agent->hosts, image, whose, false, error);
 }
 
 TbNet tb_network_level(const TbSettings *settings, const TbRunOptions *options,
@@ -75,28 +106,44 @@ TbNet tb_network_level(const TbSettings *settings, const TbRunOptions *options,
     return cap && cap < net ? cap : net;
 }
 
+/* To what the project's own file names, which no flag has to heed. */
+static bool narrow(TbNetPolicy *policy, const TbSettings *settings, const TbRunOptions *options,
+                   const TbImage *image, GError **error)
+{
+    const TbSettings *project = settings->project;
+    if (!project || !project->only_hosts || options->net)
+        return true;
+    g_autoptr(TbNetPolicy) only = tb_net_policy_new();
+    if (!add_all(only, (const char *const *)project->only_hosts, image,
+                 "'only_hosts' of the project's " TB_PROJECT_SETTINGS, false, error))
+        return false;
+    tb_net_policy_narrow(policy, only);
+    return true;
+}
+
 TbNetPolicy *tb_network_policy(const TbSettings *settings, const TbRunOptions *options,
-                               const TbAgent *agent, GError **error)
+                               const TbAgent *agent, const TbImage *image, GError **error)
 {
     g_autoptr(TbNetPolicy) policy = tb_net_policy_new();
+    g_autoptr(GPtrArray) secrets = tb_secrets_choose(settings, options, agent, error);
     bool names = false;
     TbNet net = tb_network_level(settings, options, agent, &names);
     policy->open = net == TB_NET_OPEN;
-    if ((net == TB_NET_AGENT && !add_agent(policy, settings, agent, error)) ||
-        (names && !add_all(policy, (const char *const *)settings->allow_hosts,
-                           "'allow_hosts' of the settings", error)) ||
-        !add_all(policy, options->allow_hosts, "--allow-host", error))
-        return NULL;
-    g_autoptr(GPtrArray) secrets = tb_secrets_choose(settings, options, agent, error);
-    if (!secrets || !tb_secrets_allow(secrets, policy, error))
+    if (!secrets || (net == TB_NET_AGENT && !add_agent(policy, settings, agent, image, error)) ||
+        (names && !add_all(policy, (const char *const *)settings->allow_hosts, image,
+                           "'allow_hosts' of the settings", false, error)) ||
+        !tb_secrets_allow(secrets, false, policy, error) ||
+        !narrow(policy, settings, options, image, error) ||
+        !add_all(policy, options->allow_hosts, image, "--allow-host", true, error) ||
+        !tb_secrets_allow(secrets, true, policy, error))
         return NULL;
     return g_steal_pointer(&policy);
 }
 
 bool tb_network_decide(TbNetwork *network, const TbSettings *settings, const TbRunOptions *options,
-                       const TbAgent *agent, TbTask *task, GError **error)
+                       const TbAgent *agent, const TbImage *image, TbTask *task, GError **error)
 {
-    g_autoptr(TbNetPolicy) policy = tb_network_policy(settings, options, agent, error);
+    g_autoptr(TbNetPolicy) policy = tb_network_policy(settings, options, agent, image, error);
     if (!policy)
         return false;
     network->chosen = tb_secrets_choose(settings, options, agent, error);

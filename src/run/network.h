@@ -4,6 +4,7 @@
  * does nothing. */
 #pragma once
 
+#include "image/store.h"
 #include "net/egress.h"
 #include "run/run.h"
 #include "run/secrets.h"
@@ -26,12 +27,15 @@ void tb_network_clear(TbNetwork *network);
  * name for all tasks holds, too. */
 TbNet tb_network_level(const TbSettings *settings, const TbRunOptions *options,
                        const TbAgent *agent, bool *names);
-/* What the options, the settings and the agent (NULL: a plain command) make of it. */
+/* What the options, the settings and the agent (NULL: a plain command) make of it. Names of groups
+ * (image/hosts.h) mean the hosts that the image's manifest names; `image` may be NULL while none is
+ * used. A group that it has no hosts for is refused in an option and means nothing elsewhere, of
+ * which a line tells. */
 TbNetPolicy *tb_network_policy(const TbSettings *settings, const TbRunOptions *options,
-                               const TbAgent *agent, GError **error);
+                               const TbAgent *agent, const TbImage *image, GError **error);
 /* The same for a task, whose record gets it in words; and the values of its secrets are read. */
 bool tb_network_decide(TbNetwork *network, const TbSettings *settings, const TbRunOptions *options,
-                       const TbAgent *agent, TbTask *task, GError **error);
+                       const TbAgent *agent, const TbImage *image, TbTask *task, GError **error);
 /* Starts the egress process and does not wait. The secrets are its alone from then on. */
 bool tb_network_start(TbNetwork *network, const TbLimits *limits, TbTask *task, GError **error);
 /* Gives it the port of a box whose guest has said hello. */

@@ -125,14 +125,14 @@ static bool prepare(Run *run, GError **error)
     if (!run->project ||
         !tb_settings_add_project(run->settings, tb_project_root(run->project), error) ||
         !choose_accel(run, error) ||
-        !tb_network_decide(&run->network, run->settings, options, run->agent, task, error) ||
         !tb_task_set_masking(run->project, run->settings, options, error))
         return false;
     task->project_root = g_strdup(tb_project_root(run->project));
     task->project_subdir = g_strdup(tb_project_subdir(run->project));
     task->project_name = g_strdup(tb_project_name(run->project));
     run->image = tb_image_open(tb_start_image(options, run->settings, run->agent), error);
-    if (!run->image)
+    if (!run->image || !tb_network_decide(&run->network, run->settings, options, run->agent,
+                                          run->image, task, error))
         return false;
     task->image_name = g_strdup(run->image->name);
     task->image_digest = g_strdup(run->image->digest);

@@ -33,6 +33,7 @@ TbSecretSetting *tb_secret_setting_parse(const char *text, GError **error)
     TbSecretSetting *setting = g_new0(TbSecretSetting, 1);
     setting->name = g_strndup(text, (gsize)(at - text));
     setting->env = g_strdup(setting->name);
+    setting->by_flag = true;
     setting->hosts = g_strsplit(at + 1, ",", -1);
     return setting;
 }
@@ -108,11 +109,11 @@ GPtrArray *tb_secrets_choose(const TbSettings *settings, const TbRunOptions *opt
     return g_steal_pointer(&chosen);
 }
 
-bool tb_secrets_allow(const GPtrArray *chosen, TbNetPolicy *policy, GError **error)
+bool tb_secrets_allow(const GPtrArray *chosen, bool by_flag, TbNetPolicy *policy, GError **error)
 {
     for (guint i = 0; i < chosen->len; i++) {
         const TbSecretSetting *setting = chosen->pdata[i];
-        for (char **text = setting->hosts; *text; text++) {
+        for (char **text = setting->hosts; setting->by_flag == by_flag && *text; text++) {
             TbSecretHost *host = tb_secret_host_parse(*text, error);
             if (!host)
                 return false;

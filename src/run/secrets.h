@@ -17,7 +17,7 @@ TbSecretSetting *tb_secret_setting_parse(const char *text, GError **error);
 GPtrArray *tb_secrets_choose(const TbSettings *settings, const TbRunOptions *options,
                              const TbAgent *agent, GError **error);
 /* Lets the policy reach their hosts. */
-bool tb_secrets_allow(const GPtrArray *chosen, TbNetPolicy *policy, GError **error);
+bool tb_secrets_allow(const GPtrArray *chosen, bool by_flag, TbNetPolicy *policy, GError **error);
 
 /* Reads the values into a sealed memory file, *sealed (-1 when there are none), and keeps none of
  * them: while it does, this process cannot be looked into, afterwards it leaves no core, and the

@@ -231,6 +231,46 @@ START_TEST(slow_client)
 }
 END_TEST
 
+/* Takes `most` bytes, or all until the client is dropped; how many. */
+static size_t drain(int fd, size_t most)
+{
+    static char text[65536];
+    size_t total = 0;
+    while (total < most) {
+        ssize_t n = recv(fd, text, MIN(sizeof text, most - total), MSG_DONTWAIT);
+        if (n == 0)
+            break;
+        if (n < 0)
+            serve();
+        else
+            total += (size_t)n;
+    }
+    return total;
+}
+
+/* A box cannot fill our memory through a client that sleeps; one whose window is full of single
+ * bytes keeps them all. */
+START_TEST(box_that_says_nothing_at_length)
+{
+    begin(false);
+    int fd = client();
+    put_hello(fd);
+    put_exec(fd, "one");
+    TbFrame bytes = {
+        .type = TB_MSG_OUTPUT, .stream = tb_stream(1, 1), .payload = (uint8_t *)"x", .length = 1};
+    for (unsigned i = 0; i < TB_SIDE_WINDOW; i++)
+        tb_control_side(control, 1, &bytes);
+    size_t frame_size = TB_FRAME_HEADER + 1, size = TB_SIDE_WINDOW * frame_size;
+    ck_assert_uint_eq(drain(fd, size), size);
+    TbFrame nothing = {.type = TB_MSG_CREDIT, .payload = (uint8_t *)"\1\0\0\0", .length = 4};
+    for (unsigned i = 0; i < 1000000; i++)
+        tb_control_side(control, 1, &nothing);
+    ck_assert_uint_lt(drain(fd, SIZE_MAX), 4 << 20);
+    close(fd);
+    end();
+}
+END_TEST
+
 static volatile sig_atomic_t last;
 static void on_signal(int number)
 {
@@ -328,6 +368,7 @@ int main(void)
     tcase_add_test(cases, terminal);
     tcase_add_test(cases, terminal_that_is_none);
     tcase_add_test(cases, slow_client);
+    tcase_add_test(cases, box_that_says_nothing_at_length);
     tcase_add_test(cases, asked_to_stop);
     tcase_add_loop_test(cases, nonsense, 0, 7);
     tcase_add_test(cases, many_clients);

@@ -67,7 +67,7 @@ START_TEST(decided)
     const TbAgent *agent = c->agent ? tb_settings_agent(settings, c->agent, NULL) : NULL;
     g_autoptr(TbTask) task = new_task();
     TbNetwork network = TB_NETWORK_INIT;
-    ck_assert(tb_network_decide(&network, settings, &options, agent, task, &error));
+    ck_assert(tb_network_decide(&network, settings, &options, agent, NULL, task, &error));
     ck_assert_str_eq(task->net_policy, c->policy);
     ck_assert_int_eq(network.policy == NULL, strcmp(c->policy, "none") == 0);
     tb_network_clear(&network);
@@ -86,10 +86,81 @@ START_TEST(refused)
         TbNetwork network = TB_NETWORK_INIT;
         TbRunOptions options = {0};
         const TbAgent *agent = tb_settings_agent(settings, NULL, NULL);
-        ck_assert(!tb_network_decide(&network, settings, &options, agent, task, &error));
+        ck_assert(!tb_network_decide(&network, settings, &options, agent, NULL, task, &error));
         ck_assert(strstr(error->message, i == 0 ? "'hosts' of agent 'one'" : "'allow_hosts'"));
         tb_network_clear(&network);
     }
+}
+END_TEST
+
+/* ---- groups */
+
+static void image_of(TbImage *image)
+{
+    *image = (TbImage){.name = (char *)"debian", .hosts = tb_image_hosts_new()};
+    ck_assert(tb_image_hosts_add(image->hosts, "apt", "deb.test", "/etc/apt/sources.list:1"));
+    ck_assert(tb_image_hosts_add(image->hosts, "apt", "security.test:8080", "/etc/apt/x:2"));
+    /* What an image says is no host because it says so. */
+    ck_assert(tb_image_hosts_add(image->hosts, "apt", "127.0.0.1", "/etc/apt/x:3"));
+    ck_assert(tb_image_hosts_add(image->hosts, "npm", "localhost", "npm config"));
+    ck_assert(tb_image_hosts_add(image->hosts, "pip", "py.test", "pip config"));
+}
+
+static const struct {
+    const char *settings, *flag, *only, *policy; /* policy NULL: refused */
+    TbNet net;
+} grouped[] = {
+    {"{}", "apt", NULL, "deb.test, security.test:8080"},
+    {"{}", "npm", NULL, NULL},
+    {"{}", "go", NULL, NULL},
+    {"{}", "cargo", NULL, NULL},
+    {"allow_hosts: [apt, x.test]", NULL, NULL, "deb.test, security.test:8080, x.test"},
+    {"allow_hosts: [go, npm, x.test]", NULL, NULL, "x.test"},
+    {"allow_hosts: [apt, x.test]", NULL, "apt", "deb.test, security.test:8080"},
+    {"allow_hosts: [deb.test, x.test]", "y.test", "apt", "deb.test, y.test"},
+    {"allow_hosts: [apt, x.test]", "pip", "", "py.test"},
+    {"allow_hosts: [apt, x.test]", NULL, "go", "none"},
+    {"net: open", NULL, "pip", "py.test"},
+    {"net: open", NULL, "pip", "open", TB_NET_OPEN},
+    {"secrets: {KEY: {hosts: [s.test], file: /x}}", NULL, "pip", "none"},
+    {"secrets: {KEY: {hosts: [py.test], file: /x}}", NULL, "pip", "py.test:443"},
+};
+
+START_TEST(groups)
+{
+    g_autoptr(GError) error = NULL;
+    TbImage image;
+    image_of(&image);
+    g_autoptr(TbSettings) settings =
+        tb_settings_parse("c", grouped[_i].settings, strlen(grouped[_i].settings), &error);
+    ck_assert_msg(settings != NULL, "%s", error ? error->message : "");
+    if (grouped[_i].only) {
+        settings->project = tb_settings_new();
+        settings->project->only_hosts = g_strsplit(grouped[_i].only, " ", -1);
+    }
+    const char *allow[] = {grouped[_i].flag, NULL};
+    const TbRunOptions options = {.net = grouped[_i].net, .allow_hosts = allow};
+    g_autoptr(TbNetPolicy) policy = tb_network_policy(settings, &options, NULL, &image, &error);
+    if (grouped[_i].policy) {
+        ck_assert_msg(policy != NULL, "%s", error ? error->message : "");
+        g_autofree char *text = tb_net_policy_text(policy);
+        ck_assert_str_eq(text, grouped[_i].policy);
+    } else {
+        ck_assert_ptr_null(policy);
+        ck_assert_ptr_nonnull(strstr(error->message, "--allow-host: "));
+    }
+    g_ptr_array_unref(image.hosts);
+}
+END_TEST
+
+START_TEST(groups_need_an_image)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(TbSettings) settings = tb_settings_new();
+    const char *allow[] = {"apt", NULL};
+    const TbRunOptions options = {.allow_hosts = allow};
+    ck_assert_ptr_null(tb_network_policy(settings, &options, NULL, NULL, &error));
+    ck_assert(g_error_matches(error, TB_ERROR, TB_ERROR_NOT_FOUND));
 }
 END_TEST
 
@@ -302,6 +373,8 @@ int main(void)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_loop_test(tests, decided, 0, (int)G_N_ELEMENTS(cases));
     tcase_add_test(tests, refused);
+    tcase_add_loop_test(tests, groups, 0, G_N_ELEMENTS(grouped));
+    tcase_add_test(tests, groups_need_an_image);
     tcase_add_test(tests, asked_and_written_down);
     tcase_add_test(tests, with_secrets);
     tcase_add_test(tests, what_it_sees);

@@ -95,10 +95,10 @@ START_TEST(allowed_and_in_the_box)
     TbRunOptions options = {.secrets = flags};
     g_setenv("KEY", VALUE "3", TRUE);
     g_autoptr(TbNetPolicy) policy =
-        tb_network_policy(settings, &options, settings->agents->pdata[0], &error);
+        tb_network_policy(settings, &options, settings->agents->pdata[0], NULL, &error);
     ck_assert_msg(policy != NULL, "%s", error ? error->message : "");
     g_autofree char *text = tb_net_policy_text(policy);
-    ck_assert_str_eq(text, "flag.test:443, x.test:8443, one.test:443, all.test:443");
+    ck_assert_str_eq(text, "one.test:443, all.test:443, flag.test:443, x.test:8443");
     g_autoptr(GPtrArray) list =
         tb_secrets_choose(settings, &options, settings->agents->pdata[0], &error);
     g_autoptr(GPtrArray) secrets = tb_secrets_read(list, &sealed_fd, &error);
