@@ -150,6 +150,26 @@ TbArguments *tb_arguments_parse(const char *const *argv, const TbOption *options
     return g_steal_pointer(&arguments);
 }
 
+char **tb_arguments_options(const TbArguments *arguments, const char *const *without)
+{
+    g_autoptr(GPtrArray) options = g_ptr_array_new();
+    GHashTableIter iter;
+    gpointer name, count;
+    g_hash_table_iter_init(&iter, arguments->counts);
+    while (g_hash_table_iter_next(&iter, &name, &count)) {
+        GPtrArray *values = g_hash_table_lookup(arguments->values, name);
+        if (g_strv_contains(without, name))
+            continue;
+        for (guint i = 0; values && i + 1 < values->len; i++)
+            g_ptr_array_add(options,
+                            g_strdup_printf("--%s=%s", (char *)name, (char *)values->pdata[i]));
+        if (!values)
+            g_ptr_array_add(options, g_strdup_printf("--%s", (char *)name));
+    }
+    g_ptr_array_add(options, NULL);
+    return (char **)g_ptr_array_steal(options, NULL);
+}
+
 unsigned tb_arguments_count(const TbArguments *arguments, const char *name)
 {
     return GPOINTER_TO_UINT(g_hash_table_lookup(arguments->counts, name));

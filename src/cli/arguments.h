@@ -26,6 +26,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbArguments, tb_arguments_free)
 /* How often an option without value was given. */
 unsigned tb_arguments_count(const TbArguments *arguments, const char *name);
 bool tb_arguments_flag(const TbArguments *arguments, const char *name);
+/* The options that were given, each as one argument ("--name=value"), but for those in `without`
+ * (ends with NULL). To be parsed again; g_strfreev. */
+char **tb_arguments_options(const TbArguments *arguments, const char *const *without);
 /* The last value given, NULL when none was. */
 const char *tb_arguments_value(const TbArguments *arguments, const char *name);
 /* All values given, in order; ends with NULL. */

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include "cli/arguments.h"
 #include "cli/detach.h"
-#include "task/run.h"
+#include "run/run.h"
 #include "cli/output.h"
 #include "cli/patch-view.h"
 
@@ -58,6 +58,12 @@ int tb_cli_main(int argc, char **argv);
 bool tb_cli_read_shape(const TbArguments *arguments, TbRunOptions *options, GError **error);
 /* run.c: these and all other options that say what a box is and may do. */
 bool tb_cli_read_box(const TbArguments *arguments, TbRunOptions *options, GError **error);
+/* run.c: the options that say how a task is run: "tty", "detach", "json", "verify". */
+bool tb_cli_read_manner(const TbArguments *arguments, TbRunOptions *options, GError **error);
+/* run.c: runs one task, or with "detach" lets a process of its own do it, and says what came of it.
+ * `options` is complete. `detach` is TB_DETACH_INIT, or what tb_cli_candidates made it. */
+bool tb_cli_run_task(TbCli *cli, const TbArguments *arguments, TbSettings *settings,
+                     TbRunOptions *options, TbDetach *detach, int *status, GError **error);
 /* run.c: to stderr, what came of a task that is ready, and how long each phase took. */
 void tb_cli_print_summary(const TbTask *task);
 void tb_cli_print_timings(const TbTask *task);
@@ -102,6 +108,7 @@ bool tb_cli_template_ls(TbCli *cli, int *status, GError **error);
 bool tb_cli_template_show(TbCli *cli, int *status, GError **error);
 bool tb_cli_template_rm(TbCli *cli, int *status, GError **error);
 bool tb_cli_run(TbCli *cli, int *status, GError **error);
+bool tb_cli_retry(TbCli *cli, int *status, GError **error);
 bool tb_cli_attach(TbCli *cli, int *status, GError **error);
 bool tb_cli_cp(TbCli *cli, int *status, GError **error);
 bool tb_cli_exec(TbCli *cli, int *status, GError **error);

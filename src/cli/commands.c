@@ -48,11 +48,23 @@
         {'\0', "history", "full|none|N", "how many commits of the project go into the box"},       \
         {'\0', "net", "none|agent|open",                                                           \
          "what the box may reach (default: none; with a prompt: agent)"},                          \
-        {'\0', "allow-host", "HOST[:PORT]", "and this host ('*.DOMAIN': all below); repeatable"},  \
+        {'\0', "allow-host", "HOST[:PORT]",                                                        \
+         "and this host, *.DOMAIN, or apt|npm|pip|go, the image's; repeatable"},                   \
         {'\0', "secret", "NAME@HOST,...",                                                          \
          "a key for these hosts, which the box may use and never has; repeatable"},                \
     {                                                                                              \
         '\0', "timings", NULL, "print how long each phase took"                                    \
+    }
+
+/* How a command or an agent runs: of run and retry. */
+#define RUN_OPTIONS                                                                                \
+    {'\0', "verify", "COMMAND", "then try the patch by it, in a fresh box without network"},       \
+        {'\0', "no-verify", NULL, "not even by the command that the settings name"},               \
+        {'t', "tty", NULL, "give the command a terminal: yours, where there is one"},              \
+        {'d', "detach", NULL, "print the task's id once its box runs, and leave it running"},      \
+    {                                                                                              \
+        '\0', "json", NULL,                                                                        \
+            "print one JSON object at the end; the command's output goes to stderr"                \
     }
 
 static const TbOption run_options[] = {
@@ -60,9 +72,16 @@ static const TbOption run_options[] = {
     {'\0', "agent", "NAME,...",
      "the agent that gets the prompt; of several each makes a candidate"},
     {'n', "candidates", "N", "do it N times at once, and show what came of it side by side"},
-    {'t', "tty", NULL, "give the command a terminal: yours, where there is one"},
-    {'d', "detach", NULL, "print the task's id once its box runs, and leave it running"},
-    {'\0', "json", NULL, "print one JSON object at the end; the command's output goes to stderr"},
+    RUN_OPTIONS,
+    END_OPTIONS,
+};
+
+static const TbOption retry_options[] = {
+    BOX_OPTIONS,
+    {'\0', "prompt", "TEXT", "another prompt"},
+    {'\0', "agent", "NAME", "another agent"},
+    {'\0', "on-top", NULL, "begin with what the task has left, not with what it began with"},
+    RUN_OPTIONS,
     END_OPTIONS,
 };
 
@@ -85,6 +104,18 @@ const TbSubcommand tb_subcommands[] = {
      .options = run_options,
      .takes_command = true,
      .run = tb_cli_run},
+    {.name = "retry",
+     .group = "tasks",
+     .summary = "Do a task again, from the same base or on top of what it has left",
+     .usage = FORMS("[--on-top] [--prompt TEXT] [OPTION...] TASK [-- COMMAND [ARGUMENT...]]"),
+     .details =
+         "A new task, with the options of the old one and those given here. The project may have\n"
+         "moved on: the box has it as it was, and the patch is against that. With --on-top the\n"
+         "patch holds what both have done.",
+     .options = retry_options,
+     .takes_command = true,
+     .passes_status = false,
+     .run = tb_cli_retry},
     {.name = "shell",
      .group = "tasks",
      .summary = "Try something in a box of its own, by hand; leaves nothing unless you say so",
@@ -160,9 +191,11 @@ const TbSubcommand tb_subcommands[] = {
     {.name = "logs",
      .group = "tasks",
      .summary = "Print what a task's command wrote",
-     .usage = FORMS("[-f|--net] TASK"),
+     .usage = FORMS("[-f|--net|--verify|--raw] TASK"),
      .options = OPTIONS({'f', "follow", NULL, "go on until the task ends"},
-                        {'\0', "net", NULL, "what it asked of the network instead"}),
+                        {'\0', "net", NULL, "what it asked of the network instead"},
+                        {'\0', "verify", NULL, "what the command that tried its patch wrote"},
+                        {'\0', "raw", NULL, "an agent's own output, where it is not the log"}),
      .run = tb_cli_logs},
     {.name = "diff",
      .group = "review",
@@ -382,11 +415,12 @@ const TbSubcommand tb_subcommands[] = {
     {.name = "redteam",
      .group = "housekeeping",
      .summary = "Attack this installation in real boxes; exit 0 only if all promises held",
-     .usage = FORMS("[--list] [CASE...]"),
+     .usage = FORMS("[--list] [--cold] [CASE...]"),
      .details =
          "Each case is a hostile box, project or patch. Nothing of yours is touched: the cases\n"
          "have a home and a state of their own and see the golden image.",
-     .options = OPTIONS({'\0', "list", NULL, "say what the cases are"}),
+     .options = OPTIONS({'\0', "list", NULL, "say what the cases are"},
+                        {'\0', "cold", NULL, "boot the boxes instead of forking them"}),
      .no_store = true,
      .run = tb_cli_redteam},
     {.name = "completion",

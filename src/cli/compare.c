@@ -78,6 +78,15 @@ static char *size_of(const TbTask *task)
     return task->has_patch ? tb_size_format(task->stat.bytes) : g_strdup("-");
 }
 
+static char *used_by(const TbTask *task)
+{
+    const TbUsage *usage = &task->usage;
+    if (!usage->tokens_in && !usage->tokens_out)
+        return g_strdup("-");
+    return g_strdup_printf("%" G_GUINT64_FORMAT " + %" G_GUINT64_FORMAT " tokens", usage->tokens_in,
+                           usage->tokens_out);
+}
+
 static char *state_of(const TbTask *task)
 {
     return g_strdup(tb_task_state_name(task->state));
@@ -99,12 +108,19 @@ static char *time_of(const TbTask *task)
     return g_strdup("-");
 }
 
+static char *verdict_of(const TbTask *task)
+{
+    const char *word = tb_trial_word(&task->trial);
+    return g_strdup(word ? word : "-");
+}
+
 static const struct {
     const char *label;
     char *(*text)(const TbTask *task);
 } rows[] = {
-    {"outcome", outcome_of}, {"state", state_of},      {"files", files_of},   {"lines", lines_of},
-    {"patch", size_of},      {"command for", time_of}, {"made by", agent_of},
+    {"outcome", outcome_of},  {"state", state_of},   {"files", files_of},
+    {"lines", lines_of},      {"patch", size_of},    {"verify", verdict_of},
+    {"command for", time_of}, {"made by", agent_of}, {"used", used_by},
 };
 
 static void add_row(TbTable *table, const char *label, const GPtrArray *cells)
@@ -116,13 +132,23 @@ static void add_row(TbTable *table, const char *label, const GPtrArray *cells)
     tb_table_add_row(table, (const char *const *)all->pdata);
 }
 
+/* What nobody can say anything of takes no line. */
+static bool says_nothing(const GPtrArray *cells)
+{
+    for (guint i = 0; i < cells->len; i++)
+        if (strcmp(cells->pdata[i], "-") != 0)
+            return false;
+    return true;
+}
+
 static void add_facts(TbTable *table, const Comparison *comparison)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(GPtrArray) cells = g_ptr_array_new_with_free_func(g_free);
         for (guint k = 0; k < comparison->tasks->len; k++)
             g_ptr_array_add(cells, rows[i].text(comparison->tasks->pdata[k]));
-        add_row(table, rows[i].label, cells);
+        if (!says_nothing(cells))
+            add_row(table, rows[i].label, cells);
     }
     add_row(table, "findings", comparison->counts);
 }

@@ -74,7 +74,8 @@ static char *secrets_text(const TbSettings *settings)
     return names->len ? g_strdup(names->str) : NULL;
 }
 
-typedef enum { HIGHEST, LOWEST, LARGEST, USER_ONLY } Rule;
+/* FIRST: the project has a say only where nobody else has. */
+typedef enum { HIGHEST, FIRST, LOWEST, LARGEST, USER_ONLY, PROJECT_ONLY } Rule;
 
 #define NUMBER(field)                                                                              \
     static uint64_t number_##field(const TbSettings *settings)                                     \
@@ -107,6 +108,7 @@ LIMIT(requests)
 LIMIT(net_bytes)
 TEXT(image, g_strdup(settings->image))
 TEXT(agent, g_strdup(settings->agent))
+TEXT(verify, g_strdup(settings->verify))
 TEXT(agents, tb_settings_agent_names(settings))
 TEXT(require_kvm, settings->require_kvm ? g_strdup("true") : NULL)
 TEXT(keep, settings->has_keep ? g_strdup(tb_keep_name(settings->keep)) : NULL)
@@ -114,6 +116,7 @@ TEXT(history, settings->has_history ? history_text(settings->history) : NULL)
 TEXT(exclude, list_text(settings->exclude))
 TEXT(include, list_text(settings->include))
 TEXT(allow_hosts, list_text(settings->allow_hosts))
+TEXT(only_hosts, list_text(settings->only_hosts))
 TEXT(secrets, secrets_text(settings))
 TEXT(capacity_cpus, count_text(settings->capacity.cpus))
 TEXT(capacity_memory, size_text(settings->capacity.memory))
@@ -143,11 +146,14 @@ static const Key keys[] = {
      "longest time of a task's command"},
     {"keep", HIGHEST, NULL, NULL, text_keep, "never", "which boxes are kept after the task"},
     {"agent", HIGHEST, NULL, NULL, text_agent, "the only one", "the agent that gets a prompt"},
+    {"verify", FIRST, NULL, NULL, text_verify, "none", "the shell command that tries a patch"},
     {"agents", USER_ONLY, NULL, NULL, text_agents, "none", "the agents there are"},
     {"net", LOWEST, number_net, net_text, NULL, "none for a command, agent for a prompt",
      "what a box may reach"},
     {"allow_hosts", USER_ONLY, NULL, NULL, text_allow_hosts, "none",
      "hosts that any box with a network may reach"},
+    {"only_hosts", PROJECT_ONLY, NULL, NULL, text_only_hosts, "any that is allowed",
+     "of the hosts that files allow, those that a project's boxes may reach"},
     {"secrets", USER_ONLY, NULL, NULL, text_secrets, "none",
      "keys that any box with a network may use, and their hosts"},
     {"require_kvm", LARGEST, number_require_kvm, NULL, text_require_kvm, "false",
@@ -188,6 +194,10 @@ static char *value_in(const Key *key, const TbSettings *layer)
 
 static bool project_holds(const Key *key, const TbSettings *user, const TbSettings *project)
 {
+    if (key->rule == FIRST) {
+        g_autofree char *by_user = value_in(key, user);
+        return !by_user;
+    }
     if (!key->number)
         return true;
     uint64_t held = key->number(user), asked = key->number(project);
@@ -303,6 +313,8 @@ static const char *rule_text(const Key *key)
         return strcmp(key->key, "image") == 0
                    ? "a flag, else the variable, else the project, else your file"
                    : "a flag, else the variable, else your file; a project may not set it";
+    case FIRST:
+        return "a flag, else the variable, else your file, else the project";
     case LOWEST:
         return strcmp(key->key, "net") == 0
                    ? "a flag, else your file; variable and project can only lower it"
@@ -313,6 +325,8 @@ static const char *rule_text(const Key *key)
                    : "a flag, else your file, which the project can only raise";
     case USER_ONLY:
         return "your file; a project may not set it";
+    case PROJECT_ONLY:
+        return "the project's file; flags are above it";
     }
     return NULL;
 }

@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include "cli/doctor.h"
+#include "config/layers.h"
 #include "util/command.h"
 #include "util/error.h"
 #include "util/landlock.h"
 #include "vm/box.h"
 #include "vm/capabilities.h"
+#include "vm/cgroup.h"
 #include "vm/jail.h"
 
 #define TRY_TIMEOUT 20
@@ -105,11 +107,56 @@ static bool check_kvm(GPtrArray *checks)
 static void check_landlock(GPtrArray *checks)
 {
     unsigned version = tb_landlock_version();
-    tb_check_add(
-        checks, "landlock", TB_CHECK_OK,
-        version ? g_strdup_printf("version %u, a second fence for the network's process", version)
-                : g_strdup("not in this kernel; the jails hold without it"),
-        NULL);
+    tb_check_add(checks, "landlock", TB_CHECK_OK,
+                 version ? g_strdup_printf("version %u, a second fence in all three jails", version)
+                         : g_strdup("not in this kernel; the jails hold without it"),
+                 NULL);
+}
+
+static void check_cgroups(GPtrArray *checks)
+{
+    g_autofree char *why = NULL;
+    g_autoptr(TbCgroupPlace) place = tb_cgroup_find(&why);
+    tb_check_add(checks, "cgroups", TB_CHECK_OK,
+                 place ? g_strdup_printf("each box is in a group of its own below %s (memory, "
+                                         "processes%s)",
+                                         place->dir, place->cpu ? ", share of the processors" : "")
+                       : g_strdup_printf("no group around a box: %s; the limits of each of its "
+                                         "processes hold instead",
+                                         why),
+                 NULL);
+}
+
+/* That a ceiling on addresses is kept here; there are kernels in sandboxes that do not. */
+static void check_ceiling(GPtrArray *checks)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(TbCommand) command = tb_command_new("/bin/sh");
+    tb_command_add(command, "-c", "ulimit -v 1024 || exit 0; exec cat /dev/null", NULL);
+    tb_command_set_timeout(command, TRY_TIMEOUT);
+    bool kept = !tb_command_run(command, NULL, &error);
+    tb_check_add(checks, "memory ceiling", kept ? TB_CHECK_OK : TB_CHECK_WARN,
+                 g_strdup(kept ? "each process of a box has one (twice the box's memory and 3 GiB, "
+                                 "of addresses)"
+                               : "the kernel does not keep a process to its RLIMIT_AS"),
+                 "run it on a kernel that does, or in a control group");
+}
+
+/* What the settings demand, against what there is. */
+static void check_require_kvm(GPtrArray *checks, bool kvm)
+{
+    g_autoptr(TbSettings) settings = tb_settings_load(NULL); /* whose errors are told elsewhere */
+    if (!settings)
+        return;
+    bool refused = settings->require_kvm && !kvm;
+    tb_check_add(checks, "require-kvm", refused ? TB_CHECK_FAIL : TB_CHECK_OK,
+                 g_strdup(refused
+                              ? "'require_kvm' of the settings refuses every box here: KVM does "
+                                "not work"
+                          : settings->require_kvm ? "set, and KVM works"
+                          : kvm                   ? "not set; boxes run by KVM"
+                                                  : "not set: boxes run by emulation"),
+                 refused ? "see 'kvm' above, or take 'require_kvm' out of the settings" : NULL);
 }
 
 static void check_libvirt(GPtrArray *checks, bool kvm)
@@ -127,5 +174,9 @@ void tb_doctor_jail(GPtrArray *checks)
 {
     check_namespaces(checks);
     check_landlock(checks);
-    check_libvirt(checks, check_kvm(checks));
+    check_cgroups(checks);
+    check_ceiling(checks);
+    bool kvm = check_kvm(checks);
+    check_require_kvm(checks, kvm);
+    check_libvirt(checks, kvm);
 }

@@ -8,7 +8,9 @@
 
 /* apply --3way: done, with conflict markers. No failure, so no class. */
 #define TB_EXIT_MERGE_CONFLICTS 13
-#define TB_EXIT_TIMEOUT         124
+/* run --verify: the patch is there, and the command that tried it says no, or nothing. */
+#define TB_EXIT_NOT_VERIFIED 14
+#define TB_EXIT_TIMEOUT      124
 /* taskbox's own failure under `run -- CMD`, where all others are the command's. */
 #define TB_EXIT_OWN_FAILURE 125
 

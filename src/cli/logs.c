@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* taskbox logs [-f|--net] */
+/* taskbox logs [-f|--net|--verify|--raw] */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -134,12 +134,33 @@ static bool print_network(TbTask *task, GError **error)
     return true;
 }
 
+/* A log besides the task's own; `none` says what it means that it is not there. */
+static bool print_other(TbTask *task, const char *path, const char *none, GError **error)
+{
+    tb_autofd fd = openat(task->dirfd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno != ENOENT)
+        return tb_error_set_errno(error, errno, "cannot open the log of task '%s'", task->id);
+    if (fd < 0) {
+        tb_info("task %s %s", task->id, none);
+        return true;
+    }
+    tb_pager_start();
+    g_autoptr(TbScreen) screen = tb_screen_new(STDOUT_FILENO);
+    return copy_rest(fd, screen, error);
+}
+
 bool tb_cli_logs(TbCli *cli, int *status, GError **error)
 {
     const char *name = tb_arguments_sole(cli->arguments, "a task", error);
     g_autoptr(TbTask) task = name ? tb_task_open(cli->store, name, error) : NULL;
     if (task && tb_arguments_flag(cli->arguments, "net"))
         return print_network(task, error);
+    if (task && tb_arguments_flag(cli->arguments, "verify"))
+        return print_other(task, TB_TASK_TRIAL "/" TB_TASK_LOG,
+                           "has a patch that no command has tried", error);
+    if (task && tb_arguments_flag(cli->arguments, "raw"))
+        return print_other(task, TB_TASK_STREAM, "has no output but what 'taskbox logs' prints",
+                           error);
     return task && tb_cli_print_log(task, tb_arguments_flag(cli->arguments, "follow"), UINT64_MAX,
                                     status, error);
 }

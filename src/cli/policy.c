@@ -10,8 +10,9 @@
 #include "cli/output.h"
 #include "cli/show.h"
 #include "config/layers.h"
-#include "task/masking.h"
-#include "task/network.h"
+#include "run/masking.h"
+#include "run/network.h"
+#include "run/start.h"
 #include "util/error.h"
 #include "util/fs.h"
 #include "util/units.h"
@@ -34,11 +35,41 @@ static const char *net_source(const TbSettings *settings, const TbAgent *agent)
     return agent ? "the default for a prompt" : "the default for a command";
 }
 
+static void count_groups(char *const *hosts, GHashTable *groups)
+{
+    for (; hosts && *hosts; hosts++)
+        if (tb_host_group_valid(*hosts))
+            g_hash_table_add(groups, *hosts);
+}
+
+/* What the groups that somebody names stand for, and what said so. */
+static void add_groups(GString *text, const TbSettings *settings, const TbAgent *agent,
+                       const TbImage *image)
+{
+    g_autoptr(GHashTable) groups = g_hash_table_new(g_str_hash, g_str_equal);
+    count_groups(settings->allow_hosts, groups);
+    count_groups(agent ? agent->hosts : NULL, groups);
+    count_groups(settings->project ? settings->project->only_hosts : NULL, groups);
+    for (const char *const *group = tb_host_groups; *group; group++) {
+        for (guint i = 0; image && g_hash_table_contains(groups, *group) && i < image->hosts->len;
+             i++) {
+            const TbImageHost *host = image->hosts->pdata[i];
+            if (!g_str_equal(host->group, *group))
+                continue;
+            g_autofree char *line = g_strdup_printf("'%s' means %s (%s of image '%s')", *group,
+                                                    host->host, host->from, image->name);
+            tb_show_add(text, "", line);
+        }
+    }
+}
+
 static bool add_network(GString *text, const char *label, const TbSettings *settings,
                         const TbAgent *agent, GError **error)
 {
     const TbRunOptions none = {0};
-    g_autoptr(TbNetPolicy) policy = tb_network_policy(settings, &none, agent, error);
+    /* Without one only what needs it cannot be said. */
+    g_autoptr(TbImage) image = tb_image_open(tb_start_image(&none, settings, agent), NULL);
+    g_autoptr(TbNetPolicy) policy = tb_network_policy(settings, &none, agent, image, error);
     if (!policy)
         return false;
     g_autofree char *reach = tb_net_policy_text(policy);
@@ -47,10 +78,14 @@ static bool add_network(GString *text, const char *label, const TbSettings *sett
                                  : g_strdup("");
     g_autoptr(GPtrArray) secrets = tb_secrets_choose(settings, &none, agent, NULL);
     g_autofree char *line = g_strdup_printf(
-        "%s (%s%s%s%s)", reach, net_source(settings, agent), hosts,
+        "%s (%s%s%s%s%s)", reach, net_source(settings, agent), hosts,
         settings->allow_hosts ? "; 'allow_hosts' of the settings" : "",
-        secrets && secrets->len && !policy->open ? "; the hosts of the secrets below" : "");
+        secrets && secrets->len && !policy->open ? "; the hosts of the secrets below" : "",
+        settings->project && settings->project->only_hosts
+            ? "; no more than 'only_hosts' of the project's " TB_PROJECT_SETTINGS
+            : "");
     tb_show_add(text, label, line);
+    add_groups(text, settings, agent, image);
     return true;
 }
 

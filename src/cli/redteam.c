@@ -39,6 +39,7 @@ typedef struct {
     char *root;   /* of all that the cases make; gone at the end */
     char *cache;  /* what is known of QEMU and images stays for the next time */
     int cache_fd; /* locked: in use */
+    bool cold;    /* boxes are booted, not forked */
     unsigned held, broken, untried;
 } Suite;
 
@@ -170,6 +171,8 @@ static void set_environment(TbCommand *command, const Suite *suite, const Case *
     tb_command_setenv(command, "TASKBOX", program);
     tb_command_setenv(command, "PLACE", place);
     tb_command_setenv(command, "CASE", item->id);
+    if (suite->cold)
+        tb_command_setenv(command, "COLD", "1");
     const char *hole = g_getenv("TASKBOX_HOLE"); /* nobody but a build with holes looks at it */
     if (hole)
         tb_command_setenv(command, "TASKBOX_HOLE", hole);
@@ -264,7 +267,7 @@ bool tb_cli_redteam(TbCli *cli, int *status, GError **error)
         return false;
     if (tb_arguments_flag(cli->arguments, "list"))
         return list_cases(cases, words, error);
-    g_auto(Suite) suite = {.cache_fd = -1};
+    g_auto(Suite) suite = {.cache_fd = -1, .cold = tb_arguments_flag(cli->arguments, "cold")};
     if (!run_cases(&suite, cases, words, error))
         return false;
     *status = suite.broken || suite.untried ? 1 : 0;

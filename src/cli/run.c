@@ -3,7 +3,7 @@
  * taskbox run. The command's output is shown as it comes; the summary goes to stderr, so that
  * stdout is the command's alone (with --json: the record's alone).
  */
-#include "task/run.h"
+#include "run/run.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@
 #include "cli/exit.h"
 #include "cli/output.h"
 #include "config/layers.h"
-#include "task/limit.h"
+#include "run/limit.h"
 #include "util/error.h"
 #include "util/escape.h"
 #include "util/interrupt.h"
@@ -26,7 +26,7 @@
 
 typedef struct {
     TbScreens *screens;
-    TbDetach detach;
+    TbDetach *detach;
 } Shown;
 
 static bool on_output(int fd, const uint8_t *data, size_t length, void *user_data, GError **error)
@@ -38,7 +38,7 @@ static bool on_output(int fd, const uint8_t *data, size_t length, void *user_dat
 static bool on_started(const TbTask *task, void *user_data, GError **error)
 {
     Shown *shown = user_data;
-    return tb_detach_started(&shown->detach, task, error);
+    return tb_detach_started(shown->detach, task, error);
 }
 
 /* Values of options are checked before anything is begun. */
@@ -172,6 +172,11 @@ void tb_cli_print_summary(const TbTask *task)
     if (task->has_findings && (task->stat.files || !none))
         tb_info("findings: %s%s%s", count, none ? "" : "; see: taskbox inspect ",
                 none ? "" : task->id);
+    g_autofree char *verdict = tb_trial_text(&task->trial);
+    if (verdict)
+        tb_info("verify: %s%s%s", verdict,
+                task->trial.exited ? "; see: taskbox logs --verify " : "",
+                task->trial.exited ? task->id : "");
     if (task->keep)
         tb_info("the box is kept: %s/box", task->dir);
 }
@@ -179,6 +184,10 @@ void tb_cli_print_summary(const TbTask *task)
 /* With a command its own; an agent's failure is one of ours (1), so that a script can tell. */
 int tb_cli_status_of(const TbTask *task)
 {
+    const TbTrial *verdict = &task->trial;
+    bool tried = verdict->command && task->stat.files > 0;
+    if (task->exit_code == 0 && tried && !(verdict->exited && verdict->exit_code == 0))
+        return TB_EXIT_NOT_VERIFIED;
     if (task->command || task->exit_code == 0 || !task->exited)
         return task->exit_code;
     tb_info("the agent ended with exit code %d", task->exit_code);
@@ -209,55 +218,42 @@ static bool read_count(const TbArguments *arguments, const char *const *agents, 
     return true;
 }
 
-bool tb_cli_run(TbCli *cli, int *status, GError **error)
+bool tb_cli_read_manner(const TbArguments *arguments, TbRunOptions *options, GError **error)
 {
-    g_autoptr(TbSettings) settings = NULL;
-    TbRunOptions options = {.dir = tb_arguments_value(cli->arguments, "directory")};
-    if (!read_work(cli->arguments, &options, error) || !(settings = tb_settings_load(error)))
-        return false;
-    options.keep = settings->keep;
-    if (!tb_cli_read_box(cli->arguments, &options, error))
-        return false;
-    bool json = tb_arguments_flag(cli->arguments, "json");
-    options.tty = tb_arguments_flag(cli->arguments, "tty");
-    if (json && tb_arguments_flag(cli->arguments, "detach"))
+    bool json = tb_arguments_flag(arguments, "json");
+    options->tty = tb_arguments_flag(arguments, "tty");
+    options->verify = tb_arguments_value(arguments, "verify");
+    if (tb_arguments_flag(arguments, "no-verify")) {
+        if (options->verify)
+            return tb_error_set(error, TB_ERROR_USAGE,
+                                "--verify and --no-verify do not go together");
+        options->verify = "";
+    } else if (options->verify && !options->verify[strspn(options->verify, " \t\r\n")]) {
+        return tb_error_set(error, TB_ERROR_USAGE, "the command of --verify is empty");
+    }
+    if (json && tb_arguments_flag(arguments, "detach"))
         return tb_error_set(error, TB_ERROR_USAGE,
                             "--detach prints the id only (then: taskbox show --json)");
-    if (options.tty && json)
+    if (options->tty && json)
         return tb_error_set(error, TB_ERROR_USAGE, "--tty and --json do not go together");
-    options.pass_stdin |= options.tty;
-    unsigned count = 1;
-    g_auto(GStrv) agents = options.agent ? g_strsplit(options.agent, ",", -1) : NULL;
-    if (!read_count(cli->arguments, (const char *const *)agents, &count, error))
-        return false;
+    options->pass_stdin |= options->tty;
+    return true;
+}
+
+static bool run_here(TbCli *cli, const TbArguments *arguments, TbSettings *settings,
+                     const TbRunOptions *options, TbDetach *detach, int *status, GError **error)
+{
+    bool json = tb_arguments_flag(arguments, "json");
     g_auto(TbScreens) screens = {.out = json ? NULL : tb_screen_new(STDOUT_FILENO),
                                  .err = tb_screen_new(STDERR_FILENO)};
-    Shown shown = {.screens = &screens, .detach = TB_DETACH_INIT};
-    bool child = count == 1;
-    for (char **agent = agents; agent && *agent; agent++)
-        if (!tb_settings_agent(settings, *agent, error))
-            return false;
-    if (!child && !tb_cli_candidates(cli, &options, &shown.detach, count,
-                                     (const char *const *)agents, &child, status, error))
-        return false;
-    if (!child)
-        return true;
-    if (tb_arguments_flag(cli->arguments, "detach")) {
-        bool left_behind = false;
-        g_autofree char *id = NULL;
-        options.pass_stdin = false;
-        if (!tb_detach_begin(&shown.detach, &left_behind, &id, status, error))
-            return false;
-        if (left_behind)
-            return !id || tb_print_format(error, "%s\n", id);
-    }
+    Shown shown = {.screens = &screens, .detach = detach};
     TbRunOutput output = {.output = on_output, .started = on_started, .user_data = &shown};
     g_autoptr(TbTask) task = NULL;
-    bool ok = tb_task_run(cli->store, settings, &options, &output, &task, error);
+    bool ok = tb_task_run(cli->store, settings, options, &output, &task, error);
     tb_screens_clear(&screens);
     if (task && json && !print_record(cli, task, ok ? error : NULL))
         return false;
-    if (task && tb_arguments_flag(cli->arguments, "timings"))
+    if (task && tb_arguments_flag(arguments, "timings"))
         tb_cli_print_timings(task);
     if (!ok) {
         if (task)
@@ -268,4 +264,53 @@ bool tb_cli_run(TbCli *cli, int *status, GError **error)
     tb_cli_print_summary(task);
     *status = tb_cli_status_of(task);
     return true;
+}
+
+bool tb_cli_run_task(TbCli *cli, const TbArguments *arguments, TbSettings *settings,
+                     TbRunOptions *options, TbDetach *detach, int *status, GError **error)
+{
+    /* Of this command line only, or kept elsewhere in the record. */
+    static const char *const not_kept[] = {"directory", "agent",   "candidates", "tty",
+                                           "detach",    "json",    "timings",    "prompt",
+                                           "on-top",    "verbose", NULL};
+    if (tb_arguments_flag(arguments, "detach")) {
+        bool left_behind = false;
+        g_autofree char *id = NULL;
+        options->pass_stdin = false;
+        if (!tb_detach_begin(detach, &left_behind, &id, status, error))
+            return false;
+        if (left_behind)
+            return !id || tb_print_format(error, "%s\n", id);
+    }
+    g_auto(GStrv) flags = tb_arguments_options(arguments, not_kept);
+    options->flags = (const char *const *)flags;
+    bool ok = run_here(cli, arguments, settings, options, detach, status, error);
+    options->flags = NULL;
+    return ok;
+}
+
+bool tb_cli_run(TbCli *cli, int *status, GError **error)
+{
+    const TbArguments *arguments = cli->arguments;
+    g_autoptr(TbSettings) settings = NULL;
+    TbRunOptions options = {.dir = tb_arguments_value(arguments, "directory")};
+    if (!read_work(arguments, &options, error) || !(settings = tb_settings_load(error)))
+        return false;
+    options.keep = settings->keep;
+    if (!tb_cli_read_box(arguments, &options, error) ||
+        !tb_cli_read_manner(arguments, &options, error))
+        return false;
+    unsigned count = 1;
+    g_auto(GStrv) agents = options.agent ? g_strsplit(options.agent, ",", -1) : NULL;
+    if (!read_count(arguments, (const char *const *)agents, &count, error))
+        return false;
+    TbDetach detach = TB_DETACH_INIT;
+    bool child = count == 1;
+    for (char **agent = agents; agent && *agent; agent++)
+        if (!tb_settings_agent(settings, *agent, error))
+            return false;
+    if (!child && !tb_cli_candidates(cli, &options, &detach, count, (const char *const *)agents,
+                                     &child, status, error))
+        return false;
+    return !child || tb_cli_run_task(cli, arguments, settings, &options, &detach, status, error);
 }

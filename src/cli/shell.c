@@ -15,7 +15,7 @@
 #include "cli/review-keys.h"
 #include "cli/style.h"
 #include "config/layers.h"
-#include "task/front.h"
+#include "run/front.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/interrupt.h"

@@ -66,6 +66,8 @@ void tb_show_outcome(GString *text, const TbTask *task)
         tb_show_add(text, "verified",
                     task->verified ? "yes: on the base tree it gives the result tree"
                                    : "no (see 'taskbox patch verify')");
+        g_autofree char *verdict = tb_trial_text(&task->trial);
+        tb_show_add(text, "verify", verdict);
         g_autofree char *count = tb_findings_count_text(task->findings);
         tb_show_add(text, "findings", task->has_findings ? count : NULL);
     }
@@ -92,6 +94,18 @@ static void add_timings(GString *text, const TbTask *task)
         g_autofree char *value = g_strdup_printf("%-14s %s", timing->name, duration);
         tb_show_add(text, i ? "" : "times", value);
     }
+}
+
+static void add_usage(GString *text, const TbTask *task)
+{
+    const TbUsage *usage = &task->usage;
+    g_autofree char *tokens =
+        g_strdup_printf("%" G_GUINT64_FORMAT " tokens in, %" G_GUINT64_FORMAT " out",
+                        usage->tokens_in, usage->tokens_out);
+    g_autofree char *cost = usage->cost > 0 ? g_strdup_printf(", $%.4f", usage->cost) : NULL;
+    g_autofree char *line = g_strdup_printf("%s%s (as the agent says)", tokens, cost ? cost : "");
+    if (usage->tokens_in || usage->tokens_out || cost)
+        tb_show_add(text, "used", line);
 }
 
 static void add_network(GString *text, const TbTask *task)
@@ -123,10 +137,14 @@ void tb_show_made(GString *text, const TbTask *task)
     tb_show_add(text, "prompt", task->prompt);
     tb_show_add(text, "agent", task->agent);
     add_command(text, task);
+    g_autofree char *from =
+        g_strdup_printf("the %s of task %s", task->on_top ? "result" : "base", task->from);
+    tb_show_add(text, "began with", task->from ? from : NULL);
     tb_show_add(text, "image", image);
     tb_show_add(text, "accelerator", task->accel);
     tb_show_add(text, "start", task->start);
     add_network(text, task);
+    add_usage(text, task);
 }
 
 void tb_show_places(GString *text, const TbTask *task)

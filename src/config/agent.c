@@ -4,6 +4,7 @@
 
 #include <string.h>
 #include "config/secret.h"
+#include "config/stream.h"
 #include "util/error.h"
 #include "util/paths.h"
 
@@ -18,6 +19,7 @@ void tb_agent_free(TbAgent *agent)
     g_strfreev(agent->env);
     g_strfreev(agent->hosts);
     g_clear_pointer(&agent->secrets, g_ptr_array_unref);
+    g_clear_pointer(&agent->output, g_ptr_array_unref);
     g_free(agent);
 }
 
@@ -38,6 +40,7 @@ static const TbYamlKey agent_keys[] = {
     {"hosts", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbAgent, hosts)},
     {"secrets", YAML_MAPPING_NODE, tb_yaml_secrets, offsetof(TbAgent, secrets)},
     {"image", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbAgent, image)},
+    {"output", YAML_SEQUENCE_NODE, tb_yaml_stream, offsetof(TbAgent, output)},
     {"install", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbAgent, install)},
     {0},
 };

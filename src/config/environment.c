@@ -65,6 +65,7 @@ static const struct {
     {"TASKBOX_TIMEOUT", set_duration, offsetof(TbSettings, timeout)},
     {"TASKBOX_KEEP", set_keep, 0},
     {"TASKBOX_AGENT", set_text, offsetof(TbSettings, agent)},
+    {"TASKBOX_VERIFY", set_text, offsetof(TbSettings, verify)},
     {"TASKBOX_HISTORY", set_history, 0},
     {"TASKBOX_NET", set_net, offsetof(TbSettings, net)},
 };

@@ -29,6 +29,8 @@ static void take_environment(TbSettings *settings)
         replace(&settings->image, said->image);
     if (said->agent)
         replace(&settings->agent, said->agent);
+    if (said->verify)
+        replace(&settings->verify, said->verify);
     settings->cpus = said->cpus ? said->cpus : settings->cpus;
     settings->memory = said->memory ? said->memory : settings->memory;
     settings->disk = said->disk ? said->disk : settings->disk;
@@ -96,6 +98,8 @@ static void take_project(TbSettings *settings)
     const TbSettings *said = settings->project, *above = settings->environment;
     if (said->image && !(above && above->image))
         replace(&settings->image, said->image);
+    if (said->verify && !settings->verify) /* it cannot ask for less */
+        settings->verify = g_strdup(said->verify);
     settings->require_kvm |= said->require_kvm;
     if (!(above && above->timeout))
         settings->timeout =

@@ -27,7 +27,8 @@ TbSecretSetting *tb_secret_setting_copy(const TbSecretSetting *setting)
                               .file = g_strdup(setting->file),
                               .command = g_strdupv(setting->command),
                               .base_env = g_strdup(setting->base_env),
-                              .base_path = g_strdup(setting->base_path)};
+                              .base_path = g_strdup(setting->base_path),
+                              .by_flag = setting->by_flag};
     return copy;
 }
 

@@ -13,6 +13,7 @@ typedef struct {
     char **command; /* what this program prints; NULL: not there */
     char *base_env; /* variable that gets the gateway's address; NULL: none */
     char *base_path;
+    bool by_flag; /* and not from a file */
 } TbSecretSetting;
 
 void tb_secret_setting_free(void *setting);

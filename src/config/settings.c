@@ -21,9 +21,11 @@ void tb_settings_free(TbSettings *settings)
     g_free(settings->path);
     g_free(settings->image);
     g_free(settings->agent);
+    g_free(settings->verify);
     g_strfreev(settings->exclude);
     g_strfreev(settings->include);
     g_strfreev(settings->allow_hosts);
+    g_strfreev(settings->only_hosts);
     g_clear_pointer(&settings->secrets, g_ptr_array_unref);
     tb_settings_free(settings->environment);
     tb_settings_free(settings->project);
@@ -110,6 +112,7 @@ static const TbYamlKey settings_keys[] = {
     {"keep", YAML_SCALAR_NODE, read_keep, 0},
     {"agent", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbSettings, agent)},
     {"agents", YAML_MAPPING_NODE, settings_read_agents, offsetof(TbSettings, agents)},
+    {"verify", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbSettings, verify)},
     {"exclude", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbSettings, exclude)},
     {"include", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbSettings, include)},
     {"history", YAML_SCALAR_NODE, read_history, 0},
@@ -172,10 +175,12 @@ static const TbYamlKey project_keys[] = {
     {"memory", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbSettings, memory)},
     {"disk", YAML_SCALAR_NODE, tb_yaml_size, offsetof(TbSettings, disk)},
     {"timeout", YAML_SCALAR_NODE, tb_yaml_duration, offsetof(TbSettings, timeout)},
+    {"verify", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbSettings, verify)},
     {"exclude", YAML_SEQUENCE_NODE, read_exclude, offsetof(TbSettings, exclude)},
     {"history", YAML_SCALAR_NODE, read_history, 0},
     {"limits", YAML_MAPPING_NODE, read_limits, offsetof(TbSettings, limits)},
     {"net", YAML_SCALAR_NODE, read_net, offsetof(TbSettings, net)},
+    {"only_hosts", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbSettings, only_hosts)},
     {"require_kvm", YAML_SCALAR_NODE, read_yes_no, offsetof(TbSettings, require_kvm)},
     {"keep", YAML_NO_NODE, refuse, 0},
     {"agent", YAML_NO_NODE, refuse, 0},

@@ -29,6 +29,7 @@ typedef struct {
     char **hosts;       /* what it must reach (net/policy.h); NULL: nothing */
     GPtrArray *secrets; /* of TbSecretSetting *; NULL: none */
     char *image;        /* that has the program, for when nobody names another; NULL */
+    GPtrArray *output;  /* of TbStreamRule * (config/stream.h): it writes JSON lines; NULL: text */
     char *install;      /* a shell script that puts the program into an image; NULL: none */
 } TbAgent;
 
@@ -63,6 +64,7 @@ struct TbSettings {
     bool has_keep;
     TbKeep keep;       /* TB_KEEP_NEVER when not set */
     char *agent;       /* default agent's name or NULL */
+    char *verify;      /* a shell command that tries a patch; NULL: none */
     GPtrArray *agents; /* of TbAgent * */
     TbCapacity capacity;
     TbLimits limits;
@@ -72,6 +74,7 @@ struct TbSettings {
     bool require_kvm; /* no box by emulation */
     TbNet net;
     char **allow_hosts; /* of every task with a network; may be NULL */
+    char **only_hosts;  /* of a project: no others; NULL: it does not say */
     GPtrArray *secrets; /* likewise; of TbSecretSetting * */
 
     /* What the layers above the file say, each by itself; NULL: nothing. */

@@ -40,18 +40,25 @@ static bool component_is_fine(const char *name)
     return name[0] != '\0' && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
-/* Makes `name` in `parent` a directory, replacing what else is there, and opens it. */
+static bool make_opaque(int fd)
+{
+    return fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0) == 0;
+}
+
+/* Makes `name` in `parent` a directory, replacing what else is there, and opens it. What was
+ * replaced had hidden a directory of the image, maybe, which must not come back. */
 static int open_dir(int parent, const char *name, const TbUser *user)
 {
-    bool made = mkdirat(parent, name, 0755) == 0;
+    bool made = mkdirat(parent, name, 0755) == 0, replaced = false;
     struct stat st;
     if (!made && errno == EEXIST && fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
         !S_ISDIR(st.st_mode)) {
         unlinkat(parent, name, 0);
-        made = mkdirat(parent, name, 0755) == 0;
+        made = replaced = mkdirat(parent, name, 0755) == 0;
     }
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd >= 0 && made && fchown(fd, user->uid, user->gid) != 0)
+    if (fd >= 0 && made &&
+        (fchown(fd, user->uid, user->gid) != 0 || (replaced && !make_opaque(fd))))
         tb_close(&fd);
     return fd;
 }
@@ -96,7 +103,7 @@ static bool make_dir(int parent, const char *name, const TbEntry *entry, const T
     tb_auto_fd fd = open_dir(parent, name, user);
     if (fd < 0)
         return false;
-    if (entry->kind == TB_ENTRY_REPLACE && fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0) != 0)
+    if (entry->kind == TB_ENTRY_REPLACE && !make_opaque(fd))
         return false;
     return fchown(fd, user->uid, user->gid) == 0 && fchmod(fd, entry->mode) == 0 &&
            set_times(fd, entry);
@@ -120,8 +127,7 @@ static bool make_entry(TbDelta *delta, int parent, const char *name, const TbEnt
 {
     if (entry->kind == TB_ENTRY_DIR || entry->kind == TB_ENTRY_REPLACE)
         return make_dir(parent, name, entry, user);
-    if (unlinkat(parent, name, 0) != 0 && errno != ENOENT)
-        return false;
+    tb_remove_all(parent, name);
     switch (entry->kind) {
     case TB_ENTRY_FILE:
         delta->file = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

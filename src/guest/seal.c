@@ -22,31 +22,10 @@ static bool is_host_key(const char *name)
     return strncmp(name, "ssh_host_", 9) == 0;
 }
 
-static bool is_any(const char *name)
-{
-    return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
-}
-
 static bool is_cache(const char *name)
 {
     size_t length = strlen(name);
     return length > 4 && strcmp(name + length - 4, ".bin") == 0;
-}
-
-static void remove_tree(int parent, const char *name)
-{
-    if (unlinkat(parent, name, 0) == 0)
-        return;
-    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (is_any(entry->d_name))
-            remove_tree(fd, entry->d_name);
-    if (dir)
-        closedir(dir);
-    else
-        tb_close(&fd);
-    unlinkat(parent, name, AT_REMOVEDIR);
 }
 
 static void empty_dir(const TbGuestConfig *config, const char *path, Match match)
@@ -55,8 +34,8 @@ static void empty_dir(const TbGuestConfig *config, const char *path, Match match
     snprintf(full, sizeof full, "%s%s", config->root, path);
     DIR *dir = opendir(full);
     for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (is_any(entry->d_name) && match(entry->d_name))
-            remove_tree(dirfd(dir), entry->d_name);
+        if (tb_is_entry(entry->d_name) && match(entry->d_name))
+            tb_remove_all(dirfd(dir), entry->d_name);
     if (dir)
         closedir(dir);
 }
@@ -83,7 +62,7 @@ static void empty_logs(int parent, const char *name)
                  : -1;
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (is_any(entry->d_name))
+        if (tb_is_entry(entry->d_name))
             empty_logs(fd, entry->d_name);
     if (dir)
         closedir(dir);
@@ -128,19 +107,19 @@ bool tb_seal(const TbGuestConfig *config, TbFault *fault)
     remove_file(config, "/var/lib/systemd/random-seed");
     remove_file(config, "/var/lib/urandom/random-seed");
     remove_file(config, "/var/lib/systemd/credential.secret");
-    empty_dir(config, "/var/lib/apt/lists", is_any);
-    empty_dir(config, "/var/cache/apt/archives", is_any);
+    empty_dir(config, "/var/lib/apt/lists", tb_is_entry);
+    empty_dir(config, "/var/cache/apt/archives", tb_is_entry);
     empty_dir(config, "/var/cache/apt", is_cache);
-    empty_dir(config, "/var/log/journal", is_any);
-    empty_dir(config, "/tmp", is_any);
-    empty_dir(config, "/var/tmp", is_any);
+    empty_dir(config, "/var/log/journal", tb_is_entry);
+    empty_dir(config, "/tmp", tb_is_entry);
+    empty_dir(config, "/var/tmp", tb_is_entry);
     remove_histories(config);
     snprintf(path, sizeof path, "%s/var/log", config->root);
     empty_logs(AT_FDCWD, path);
     DIR *dir = opendir(config->state);
     for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (is_any(entry->d_name))
-            remove_tree(dirfd(dir), entry->d_name);
+        if (tb_is_entry(entry->d_name))
+            tb_remove_all(dirfd(dir), entry->d_name);
     if (dir)
         closedir(dir);
     if (!tb_setup_restore_identity(config, fault) || !empty_machine_id(config, fault))

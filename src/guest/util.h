@@ -39,6 +39,10 @@ bool tb_replace_file(const char *path, const void *data, size_t length, mode_t m
                      TbFault *fault);
 /* mkdir -p; false with errno. */
 bool tb_make_dirs(const char *path, mode_t mode);
+/* Not "." or "..". */
+bool tb_is_entry(const char *name);
+/* rm -rf of `name` in `parent`; follows no link. What cannot be removed stays. */
+void tb_remove_all(int parent, const char *name);
 /* Runs a program with no input and no output and waits; its exit status, -1 when it could not be
  * run. */
 int tb_run_program(const char *const *argv);

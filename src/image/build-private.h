@@ -33,6 +33,7 @@ typedef struct {
     bool own_initrd;
     char *kernel_release, *filesystems; /* what the booted image said */
     GPtrArray *packages;                /* "NAME VERSION" */
+    GPtrArray *hosts;                   /* of TbImageHost *: of its package managers */
 } TbBuild;
 
 void tb_build_free(TbBuild *build);

@@ -88,6 +88,7 @@ static TbImage *describe(const TbBuild *build)
         image->base_digest = g_strdup(build->base->digest);
         image->base_sum = g_strdup(build->base_sum);
     }
+    image->hosts = g_ptr_array_ref(build->hosts);
     return image;
 }
 

@@ -172,6 +172,8 @@ static void set_digest(Import *in)
     in->origin = in->image->digest;
     in->image->digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, text->str, -1);
     in->image->imported = true;
+    /* Which hosts its package managers go to is no word of a stranger's. */
+    g_ptr_array_set_size(in->image->hosts, 0);
 }
 
 static bool lock_and_stage(Import *in, GError **error)

@@ -14,7 +14,7 @@
 #include "util/hole.h"
 #include "util/paths.h"
 
-#define CONTENT_VERSION 2
+#define CONTENT_VERSION 3
 
 void tb_build_free(TbBuild *build)
 {
@@ -33,6 +33,7 @@ void tb_build_free(TbBuild *build)
         g_free(texts[i]);
     g_clear_pointer(&build->sources, g_ptr_array_unref);
     g_clear_pointer(&build->packages, g_ptr_array_unref);
+    g_clear_pointer(&build->hosts, g_ptr_array_unref);
     tb_clear_fd(&build->tar_lock);
     g_free(build);
 }

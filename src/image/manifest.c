@@ -104,6 +104,33 @@ static void set_files(JsonBuilder *json, const char *const sums[3])
     json_builder_end_object(json);
 }
 
+/* {"apt": [{"host": ..., "from": ...}], ...}: a group without any is not there. */
+static void set_hosts(JsonBuilder *json, const GPtrArray *hosts)
+{
+    json_builder_set_member_name(json, "hosts");
+    json_builder_begin_object(json);
+    for (const char *const *group = tb_host_groups; *group; group++) {
+        bool begun = false;
+        for (guint i = 0; hosts && i < hosts->len; i++) {
+            const TbImageHost *host = hosts->pdata[i];
+            if (!g_str_equal(host->group, *group))
+                continue;
+            if (!begun) {
+                json_builder_set_member_name(json, *group);
+                json_builder_begin_array(json);
+                begun = true;
+            }
+            json_builder_begin_object(json);
+            set_text(json, "host", host->host);
+            set_text(json, "from", host->from);
+            json_builder_end_object(json);
+        }
+        if (begun)
+            json_builder_end_array(json);
+    }
+    json_builder_end_object(json);
+}
+
 static void set_facts(JsonBuilder *json, const TbImage *image)
 {
     g_autoptr(GDateTime) created = g_date_time_new_from_unix_utc(image->created);
@@ -137,6 +164,7 @@ char *tb_image_manifest_write(const TbImage *image, const TbManifestSources *sou
     set_base(json, image);
     set_sources(json, sources);
     set_files(json, sums);
+    set_hosts(json, image->hosts);
     set_packages(json, sources->packages);
     json_builder_end_object(json);
     g_autoptr(JsonNode) root = json_builder_get_root(json);
@@ -195,6 +223,33 @@ static void get_base(TbImage *image, JsonObject *object)
     image->base_sum = get_text(base, "diskSha256");
 }
 
+static JsonArray *get_array(JsonObject *object, const char *key)
+{
+    JsonNode *node = json_object_get_member(object, key);
+    return node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+}
+
+/* What is not understood allows nothing. */
+static GPtrArray *get_hosts(JsonObject *object)
+{
+    GPtrArray *hosts = tb_image_hosts_new();
+    JsonNode *node = json_object_get_member(object, "hosts");
+    JsonObject *groups = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+    for (const char *const *group = tb_host_groups; groups && *group; group++) {
+        JsonArray *list = get_array(groups, *group);
+        for (guint i = 0; list && i < json_array_get_length(list); i++) {
+            JsonNode *item = json_array_get_element(list, i);
+            if (!JSON_NODE_HOLDS_OBJECT(item))
+                continue;
+            g_autofree char *host = get_text(json_node_get_object(item), "host");
+            g_autofree char *from = get_text(json_node_get_object(item), "from");
+            if (host && from)
+                (void)tb_image_hosts_add(hosts, *group, host, from);
+        }
+    }
+    return hosts;
+}
+
 static TbImage *image_from(JsonObject *object, const char *dir)
 {
     TbImage *image = g_new0(TbImage, 1);
@@ -215,6 +270,7 @@ static TbImage *image_from(JsonObject *object, const char *dir)
     image->kernel_release = get_text(object, "kernel");
     image->arch = get_text(object, "arch");
     image->taskbox = get_text(object, "taskbox");
+    image->hosts = get_hosts(object);
     g_autofree char *created = get_text(object, "created");
     g_autoptr(GDateTime) time = created ? g_date_time_new_from_iso8601(created, NULL) : NULL;
     image->created = time ? g_date_time_to_unix(time) : 0;

@@ -25,25 +25,31 @@ static bool keep_output(int fd, const uint8_t *data, size_t length, void *user_d
 {
     GString *text = user_data;
     if (text->len + length > PACKAGES_LIMIT)
-        return tb_error_set(error, TB_ERROR_LIMIT, "the image's package list is too long");
+        return tb_error_set(error, TB_ERROR_LIMIT,
+                            "the image lists more packages or hosts than can be");
     if (fd == 1)
         g_string_append_len(text, (const char *)data, (gssize)length);
     return true;
 }
 
-/* One "NAME VERSION" a line, for the manifest. What is not plain text is left out. */
-static bool list_packages(TbBuild *build, TbSession *session, GError **error)
+/* What a shell script in the image prints, for the manifest. */
+static bool ask(TbSession *session, const char *script, bool as_root, GString *text, GError **error)
 {
-    static const char *const argv[] = {
-        "/bin/sh", "-c",
-        "dpkg-query -W -f '${Package} ${Version}\\n' 2>/dev/null ||"
-        " rpm -qa --qf '%{NAME} %{VERSION}-%{RELEASE}\\n' 2>/dev/null || true",
-        NULL};
-    g_autoptr(GString) text = g_string_new(NULL);
-    const TbExec exec = {.argv = argv, .cwd = "/", .as_root = true, .stdin_fd = -1};
+    const char *const argv[] = {"/bin/sh", "-c", script, NULL};
+    const TbExec exec = {.argv = argv, .cwd = "/", .as_root = as_root, .stdin_fd = -1};
     const TbExecHandlers handlers = {.output = keep_output, .data = text};
     TbExecResult result;
-    if (!tb_session_exec(session, &exec, &handlers, in_seconds(STEP_SECONDS), &result, error))
+    return tb_session_exec(session, &exec, &handlers, in_seconds(STEP_SECONDS), &result, error);
+}
+
+/* One "NAME VERSION" a line. What is not plain text is left out. */
+static bool list_packages(TbBuild *build, TbSession *session, GError **error)
+{
+    static const char script[] =
+        "dpkg-query -W -f '${Package} ${Version}\\n' 2>/dev/null ||"
+        " rpm -qa --qf '%{NAME} %{VERSION}-%{RELEASE}\\n' 2>/dev/null || true";
+    g_autoptr(GString) text = g_string_new(NULL);
+    if (!ask(session, script, true, text, error))
         return false;
     build->packages = g_ptr_array_new_with_free_func(g_free);
     g_auto(GStrv) lines = g_strsplit(text->str, "\n", -1);
@@ -54,6 +60,16 @@ static bool list_packages(TbBuild *build, TbSession *session, GError **error)
         if (plain)
             g_ptr_array_add(build->packages, g_strdup(*line));
     }
+    return true;
+}
+
+/* Which hosts its package managers take from (image/hosts.h). A tool that fails has none. */
+static bool list_hosts(TbBuild *build, TbSession *session, GError **error)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    if (!ask(session, tb_image_hosts_script, false, text, error))
+        return false;
+    build->hosts = tb_image_hosts_parse(text->str);
     return true;
 }
 
@@ -89,7 +105,7 @@ static bool work_in_box(TbBuild *build, TbBox *box, bool network, GError **error
     if (network && !tb_build_steps(build, session, error))
         return false;
     tb_status("sealing the image");
-    return list_packages(build, session, error) &&
+    return list_packages(build, session, error) && list_hosts(build, session, error) &&
            tb_session_seal(session, in_seconds(STEP_SECONDS), error) &&
            tb_box_wait_off(box, in_seconds(STEP_SECONDS), error);
 }

@@ -47,6 +47,7 @@ void tb_image_free(TbImage *image)
     g_free(image->base_sum);
     g_free(image->bases);
     tb_image_free(image->base);
+    g_clear_pointer(&image->hosts, g_ptr_array_unref);
     tb_clear_fd(&image->lock);
     g_free(image);
 }
@@ -108,8 +109,7 @@ bool tb_store_set_name(const char *name, const char *digest, GError **error)
     return tb_write_atomic(names, name, text, strlen(text), 0600, error);
 }
 
-/* g_ptr_array_sort gives places, not what is there. */
-static int compare_names(const void *a, const void *b)
+static gint by_name(gconstpointer a, gconstpointer b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
@@ -130,7 +130,7 @@ GPtrArray *tb_store_entries(const char *sub, bool hidden, GError **error)
             (hidden && strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0))
             g_ptr_array_add(list, g_strdup(entry->d_name));
     closedir(dir);
-    g_ptr_array_sort(list, compare_names);
+    g_ptr_array_sort(list, by_name);
     return g_steal_pointer(&list);
 }
 

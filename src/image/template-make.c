@@ -19,7 +19,6 @@
 #include "util/fs.h"
 #include "util/log.h"
 
-#define BOOT_SECONDS       300
 #define SETTLE_SECONDS     150
 #define WARM_SECONDS       120
 #define IMAGE_WARM_SECONDS 600 /* for each command of the image */
@@ -111,11 +110,12 @@ static bool step(const char *what, int64_t *since, bool ok)
     return ok;
 }
 
-static bool settle(TbBox *box, const TbShape *shape, int64_t *since, GError **error)
+static bool settle(TbBox **box, const TbBoxSpec *spec, const TbShape *shape, int64_t *since,
+                   GError **error)
 {
     TbGuestInfo info;
     uint32_t uid = shape->uid ? shape->uid : 1000;
-    TbSession *session = tb_box_wait_hello(box, in_seconds(BOOT_SECONDS), &info, error);
+    TbSession *session = tb_box_wait_boot(box, spec, &info, error);
     return step("boot", since, session != NULL) &&
            step("boot to its end", since, run_script(session, boot_to_its_end, error)) &&
            step("settle", since,
@@ -142,7 +142,7 @@ static bool boot_and_freeze(const TbShape *shape, const char *key, const char *s
     tb_shape_spec(shape, &spec);
     int64_t since = g_get_monotonic_time();
     g_autoptr(TbBox) box = tb_box_start(&spec, error);
-    if (!box || !settle(box, shape, &since, error))
+    if (!box || !settle(&box, &spec, shape, &since, error))
         return false;
     tb_status("making a template of image '%s': freezing", shape->image->name);
     return step("freeze", &since, tb_box_freeze(box, dirfd, in_seconds(FREEZE_SECONDS), error));

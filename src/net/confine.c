@@ -75,10 +75,11 @@ bool tb_confine(GError **error)
     if (prctl(PR_SET_DUMPABLE, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
         setrlimit(RLIMIT_FSIZE, &none) < 0 || setrlimit(RLIMIT_NOFILE, &files) < 0)
         return tb_error_set_errno(error, errno, "cannot limit the egress process");
-    if (!tb_hole("egress-landlock") && !tb_landlock_only_read(tb_landlock_version(), error))
-        return false;
+    int result = tb_hole("egress-landlock") ? 0 : tb_landlock_enter(tb_landlock_version(), NULL);
+    if (result != 0)
+        return tb_error_set_errno(error, result, "cannot set landlock's rules");
     scmp_filter_ctx context = seccomp_init(SCMP_ACT_ALLOW);
-    int result = context ? add_rules(context) : -ENOMEM;
+    result = context ? add_rules(context) : -ENOMEM;
     if (result == 0)
         result = seccomp_load(context); /* sets no_new_privs, too */
     if (context)

@@ -104,6 +104,20 @@ static bool same_rule(const TbNetRule *a, const TbNetRule *b)
     return a->port == b->port && a->any_below == b->any_below && strcmp(a->host, b->host) == 0;
 }
 
+/* A copy, unless it is there; false: there are too many. */
+static bool add_rule(TbNetPolicy *policy, const TbNetRule *rule)
+{
+    for (guint i = 0; i < policy->rules->len; i++)
+        if (same_rule(policy->rules->pdata[i], rule))
+            return true;
+    if (policy->rules->len == RULES_LIMIT)
+        return false;
+    TbNetRule *copy = g_memdup2(rule, sizeof *rule);
+    copy->host = g_strdup(rule->host);
+    g_ptr_array_add(policy->rules, copy);
+    return true;
+}
+
 bool tb_net_policy_add(TbNetPolicy *policy, const char *text, GError **error)
 {
     bool any_below = g_str_has_prefix(text, "*.");
@@ -122,26 +136,70 @@ bool tb_net_policy_add(TbNetPolicy *policy, const char *text, GError **error)
         return tb_error_set(error, TB_ERROR_USAGE,
                             "'%s' is no host (%s; write HOST, HOST:PORT or *.DOMAIN)", shown, why);
     }
-    TbNetRule rule = {.host = name, .any_below = any_below, .port = (uint16_t)port};
-    for (guint i = 0; i < policy->rules->len; i++)
-        if (same_rule(policy->rules->pdata[i], &rule))
-            return true;
-    if (policy->rules->len == RULES_LIMIT)
-        return tb_error_set(error, TB_ERROR_USAGE, "more than %d hosts to be allowed", RULES_LIMIT);
-    rule.host = g_steal_pointer(&name);
-    g_ptr_array_add(policy->rules, g_memdup2(&rule, sizeof rule));
-    return true;
+    const TbNetRule rule = {.host = name, .any_below = any_below, .port = (uint16_t)port};
+    return add_rule(policy, &rule) ||
+           tb_error_set(error, TB_ERROR_USAGE, "more than %d hosts to be allowed", RULES_LIMIT);
 }
 
-static bool rule_matches(const TbNetRule *rule, const char *host, uint16_t port)
+static bool has_port(const TbNetRule *rule, uint16_t port)
 {
-    if (rule->port ? port != rule->port : port != 80 && port != 443)
-        return false;
+    return rule->port ? port == rule->port : port == 80 || port == 443;
+}
+
+static bool has_name(const TbNetRule *rule, const char *host)
+{
     if (!rule->any_below)
         return strcmp(host, rule->host) == 0;
     size_t length = strlen(host), suffix = strlen(rule->host);
     return length > suffix + 1 && host[length - suffix - 1] == '.' &&
            strcmp(host + length - suffix, rule->host) == 0;
+}
+
+static bool rule_matches(const TbNetRule *rule, const char *host, uint16_t port)
+{
+    return has_port(rule, port) && has_name(rule, host);
+}
+
+/* Every name of `narrow` is one of `wide`. */
+static bool has_names_of(const TbNetRule *wide, const TbNetRule *narrow)
+{
+    if (narrow->any_below && !wide->any_below)
+        return false;
+    return has_name(wide, narrow->host) ||
+           (narrow->any_below && strcmp(wide->host, narrow->host) == 0);
+}
+
+/* What both allow; false: nothing. The rule's host is one of theirs. */
+static bool in_both(const TbNetRule *a, const TbNetRule *b, TbNetRule *rule)
+{
+    const TbNetRule *names = has_names_of(a, b) ? b : has_names_of(b, a) ? a : NULL;
+    bool same = a->port == b->port;
+    const TbNetRule *ports = same || (b->port && has_port(a, b->port)) ? b
+                             : a->port && has_port(b, a->port)         ? a
+                                                                       : NULL;
+    if (!names || !ports)
+        return false;
+    *rule = (TbNetRule){names->host, names->any_below, ports->port};
+    return true;
+}
+
+void tb_net_policy_narrow(TbNetPolicy *policy, const TbNetPolicy *only)
+{
+    if (only->open)
+        return;
+    GPtrArray *before = policy->rules;
+    policy->rules = g_ptr_array_new_with_free_func(rule_free);
+    for (guint i = 0; i < only->rules->len; i++) {
+        const TbNetRule *wanted = only->rules->pdata[i];
+        TbNetRule rule = *wanted;
+        for (guint k = 0; !policy->open && k < before->len; k++)
+            if (in_both(before->pdata[k], wanted, &rule))
+                (void)add_rule(policy, &rule); /* too many are not allowed */
+        if (policy->open)
+            (void)add_rule(policy, &rule);
+    }
+    policy->open = false;
+    g_ptr_array_unref(before);
 }
 
 bool tb_net_policy_allows(const TbNetPolicy *policy, const char *host, uint16_t port)

@@ -40,6 +40,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbNetPolicy, tb_net_policy_free)
 
 /* Adds a rule as the user writes it. TB_ERROR_USAGE when it is none. */
 bool tb_net_policy_add(TbNetPolicy *policy, const char *text, GError **error);
+/* Leaves of the policy only what `only` allows, too: a rule of either that the other covers, with
+ * the ports of both. Budgets stay. */
+void tb_net_policy_narrow(TbNetPolicy *policy, const TbNetPolicy *only);
 /* Whether a canonical name may be reached at this port. */
 bool tb_net_policy_allows(const TbNetPolicy *policy, const char *host, uint16_t port);
 /* One line: "open", "none" or the rules, comma between them. g_free. */

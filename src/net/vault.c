@@ -13,6 +13,7 @@
 #include "util/hole.h"
 
 #define DECODE_ROUNDS 3
+#define KEY_LENGTH    16 /* shorter ones are other things that are called so */
 
 /* Where keys stand. */
 static const char *const key_headers[] = {
@@ -113,38 +114,6 @@ static char *swap_header(const TbVault *vault, const char *host, uint16_t port, 
     return out;
 }
 
-/* "key=PLACEHOLDER" among the parameters, and nothing else. The rest of them goes to `seen`. */
-static void swap_query(const TbVault *vault, const char *host, uint16_t port, char **query,
-                       GString *seen)
-{
-    g_auto(GStrv) pairs = g_strsplit(*query, "&", -1);
-    bool changed = false;
-    for (char **pair = pairs; *pair; pair++) {
-        char *value = g_str_has_prefix(*pair, "key=") ? swap(vault, host, port, *pair + 4) : NULL;
-        if (!value) {
-            g_string_append_printf(seen, "%s\n", *pair);
-            continue;
-        }
-        const TbSecret *other = tb_needles_find(vault->placeholders, value, strlen(value));
-        if (other)
-            g_string_append_printf(seen, "%s\n", other->placeholder);
-        char *coded = g_uri_escape_string(value, NULL, FALSE);
-        tb_secret_wipe(*pair);
-        *pair = g_strconcat("key=", coded, NULL);
-        tb_secret_wipe(coded);
-        tb_secret_wipe(value);
-        changed = true;
-    }
-    if (!changed)
-        return;
-    g_free(*query);
-    *query = g_strjoinv("&", pairs);
-    for (char **pair = pairs; *pair; pair++)
-        explicit_bzero(*pair, strlen(*pair));
-}
-
-/* ---- placeholders where none may be */
-
 /* %XX undone, whatever it makes; in place. False: there was none. */
 static bool undo_percent(GString *text)
 {
@@ -163,6 +132,65 @@ static bool undo_percent(GString *text)
     g_string_truncate(text, to);
     return undone;
 }
+
+/* Whether a parameter is where some servers take keys and looks like one: with a key of its own a
+ * program could give data away through a host that is allowed. However the name is escaped. */
+static bool is_key_parameter(const char *pair)
+{
+    static const char *const names[] = {"key",         "api_key",      "api-key",
+                                        "apikey",      "access_token", "private_token",
+                                        "oauth_token", "auth_token",   NULL};
+    static const char letters[] = G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "-_.+/=";
+    g_autoptr(GString) text = g_string_new(pair);
+    for (int round = 0; round <= DECODE_ROUNDS && undo_percent(text); round++)
+        continue;
+    g_auto(GStrv) parts = g_strsplit_set(text->str, "&;", -1); /* what servers split at */
+    for (char **part = parts; *part; part++) {
+        const char *equals = strchr(*part, '=');
+        size_t length = equals ? strlen(equals + 1) : 0;
+        g_autofree char *name = g_strndup(*part, equals ? (gsize)(equals - *part) : 0);
+        if (is_one_of(name, names) && length >= KEY_LENGTH && strspn(equals + 1, letters) == length)
+            return true;
+    }
+    return false;
+}
+
+/* "key=PLACEHOLDER" among the parameters, and nothing else. The rest of them goes to `seen`. The
+ * reason (g_free), when there is a key that is not the host's. */
+static char *swap_query(const TbVault *vault, const char *host, uint16_t port, char **query,
+                        GString *seen)
+{
+    g_auto(GStrv) pairs = g_strsplit(*query, "&", -1);
+    bool changed = false;
+    char *foreign = NULL;
+    for (char **pair = pairs; *pair; pair++) {
+        char *value = g_str_has_prefix(*pair, "key=") ? swap(vault, host, port, *pair + 4) : NULL;
+        if (!value) {
+            g_string_append_printf(seen, "%s\n", *pair);
+            if (!foreign && is_key_parameter(*pair))
+                foreign = g_strdup(TB_NET_FOREIGN "a parameter of the address");
+            continue;
+        }
+        const TbSecret *other = tb_needles_find(vault->placeholders, value, strlen(value));
+        if (other)
+            g_string_append_printf(seen, "%s\n", other->placeholder);
+        char *coded = g_uri_escape_string(value, NULL, FALSE);
+        tb_secret_wipe(*pair);
+        *pair = g_strconcat("key=", coded, NULL);
+        tb_secret_wipe(coded);
+        tb_secret_wipe(value);
+        changed = true;
+    }
+    if (!changed)
+        return foreign;
+    g_free(*query);
+    *query = g_strjoinv("&", pairs);
+    for (char **pair = pairs; *pair; pair++)
+        explicit_bzero(*pair, strlen(*pair));
+    return foreign;
+}
+
+/* ---- placeholders where none may be */
 
 /* Host names come in small letters. */
 static const TbSecret *find_any_case(const TbVault *vault, const GString *text)
@@ -250,9 +278,12 @@ char *tb_vault_send(const TbVault *vault, const char *host, uint16_t port, const
     }
     if (!vault)
         return NULL;
-    if (*query && bound)
-        swap_query(vault, host, port, query, seen);
-    else if (*query)
+    char *parameter = *query && bound ? swap_query(vault, host, port, query, seen) : NULL;
+    if (parameter) {
+        g_free(foreign);
+        foreign = parameter;
+    }
+    if (*query && !bound)
         g_string_append(seen, *query);
     if (bound)
         soup_message_headers_replace(to, "Accept-Encoding", "identity");

@@ -4,7 +4,7 @@
  * order, walked side by side once. Parents of what changes are sent, too: the layer that the delta
  * becomes in the box would give them times and modes of its own making.
  */
-#include "project/private.h"
+#include "project/delta-private.h"
 
 #include <errno.h>
 #include <string.h>
@@ -18,23 +18,6 @@
 #define GROWN_BYTES   (UINT64_C(32) << 20)
 #define GROWN_SHARE   5 /* a fifth of the project */
 
-typedef struct {
-    TbEntryKind kind;
-    const char *path; /* of the scan or the manifest */
-    TbItem *item;     /* NULL for DELETE */
-} Op;
-
-struct TbDelta {
-    TbProject *project;
-    TbScan *scan;
-    GArray *ops;
-    guint next;
-    uint64_t bytes;
-    int fd; /* the file being sent */
-    const TbItem *item;
-    uint64_t left;
-};
-
 static bool is_beneath(const char *path, const char *dir)
 {
     size_t length = strlen(dir);
@@ -43,7 +26,7 @@ static bool is_beneath(const char *path, const char *dir)
 
 static void add_op(TbDelta *delta, TbEntryKind kind, const char *path, TbItem *item)
 {
-    Op op = {kind, path, item};
+    Op op = {kind, path, item, -1};
     g_array_append_val(delta->ops, op);
     if (kind == TB_ENTRY_FILE)
         delta->bytes += item->size;
@@ -113,7 +96,7 @@ static void add_parents(TbDelta *delta, GArray *out, GHashTable *sent, const Op 
         *slash = '\0';
         TbItem *item = tb_scan_find(delta->scan, path);
         if (item && g_hash_table_add(sent, item)) {
-            Op parent = {TB_ENTRY_DIR, item->path, item};
+            Op parent = {TB_ENTRY_DIR, item->path, item, -1};
             g_array_append_val(out, parent);
         }
         *slash = '/';
@@ -178,7 +161,7 @@ TbDelta *tb_delta_new(TbProjectImage *image, TbScan *scan, GError **error)
     TbDelta *delta = g_new0(TbDelta, 1);
     delta->project = tb_project_image_project(image);
     delta->scan = scan;
-    delta->fd = -1;
+    delta->fd = delta->store = -1;
     delta->ops = g_array_new(FALSE, FALSE, sizeof(Op));
     merge(delta, manifest);
     add_all_parents(delta);
@@ -215,6 +198,7 @@ static bool open_file(TbDelta *delta, const Op *op, TbEntry *entry, GError **err
 {
     const TbItem *item = op->item;
     delta->item = item;
+    delta->stored = op->stored;
     if (item->ours) {
         delta->left = entry->size = item->size;
         return true;
@@ -261,14 +245,16 @@ bool tb_delta_read(void *data, uint8_t *buffer, size_t size, size_t *length, GEr
     *length = part;
     if (part == 0)
         return true;
-    if (item->ours) {
+    if (item->ours && delta->stored < 0) {
         memcpy(buffer, item->text + (item->size - delta->left), part);
         delta->left -= part;
         return true;
     }
+    bool stored = delta->stored >= 0;
     ssize_t n;
     do {
-        n = read(delta->fd, buffer, part);
+        n = stored ? pread(delta->store, buffer, part, delta->stored)
+                   : read(delta->fd, buffer, part);
     } while (n < 0 && errno == EINTR);
     if (n < 0) {
         g_autofree char *name = tb_escape_name(item->path);
@@ -278,8 +264,9 @@ bool tb_delta_read(void *data, uint8_t *buffer, size_t size, size_t *length, GEr
         return changed(item, error);
     *length = (size_t)n;
     delta->left -= (uint64_t)n;
+    delta->stored += stored ? n : 0;
     struct stat st;
-    if (delta->left == 0 && item->in_base &&
+    if (!stored && delta->left == 0 && item->in_base &&
         (fstat(delta->fd, &st) < 0 || !tb_item_same(item, &st)))
         return changed(item, error);
     return true;
@@ -300,6 +287,8 @@ void tb_delta_free(TbDelta *delta)
     if (!delta)
         return;
     tb_clear_fd(&delta->fd);
+    tb_clear_fd(&delta->store);
     g_array_unref(delta->ops);
+    g_clear_pointer(&delta->made, g_ptr_array_unref);
     g_free(delta);
 }

@@ -144,6 +144,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbProjectImage, tb_project_image_free)
  * saw it or ends with an error that names it. Includes the sanitized .git/config. */
 typedef struct TbDelta TbDelta;
 TbDelta *tb_delta_new(TbProjectImage *image, TbScan *scan, GError **error);
+/* Lays a tree on top, once and before the first entry is taken: `entries` is what differs between
+ * the base tree of the scan and it (paths of regular files and symbolic links; the others are
+ * passed over, as is what is masked). `git` has the objects, and room for a copy of the contents.
+ */
+bool tb_delta_put_tree(TbDelta *delta, TbGit *git, const TbTreeEntry *entries, size_t count,
+                       GError **error);
 bool tb_delta_next(void *delta, TbEntry *entry, bool *done, GError **error);
 bool tb_delta_read(void *delta, uint8_t *buffer, size_t size, size_t *length, GError **error);
 uint64_t tb_delta_entries(const TbDelta *delta);

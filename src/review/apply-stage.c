@@ -25,11 +25,7 @@ typedef struct {
     guint current;
     int staging;
     struct stat owner; /* of the project's root: who gets the files when we are root */
-    GString *head;     /* of "OID blob SIZE\n" what has come */
-    bool in_blob;
-    uint64_t left;   /* bytes of the blob */
-    bool newline;    /* the one behind the blob is to come */
-    GString *target; /* of a symbolic link */
+    GString *target;   /* of a symbolic link */
     int fd;
     uint32_t keep; /* permission bits of the file, or NO_MODE */
 } Stage;
@@ -77,21 +73,14 @@ static bool file_close(Stage *stage, GError **error)
     return true;
 }
 
-static bool blob_begin(Stage *stage, GError **error)
+static bool blob_begin(size_t index, uint64_t size, void *user_data, GError **error)
 {
-    const TbPatchFile *file = current_file(stage);
-    g_autofree char *expected = g_strdup_printf("%s blob ", file->new_oid);
-    char *rest = NULL;
-    if (!g_str_has_prefix(stage->head->str, expected))
-        return tb_error_set(error, TB_ERROR_INTERNAL, "cannot read '%s' of the result tree",
-                            file->new_oid);
-    stage->left = g_ascii_strtoull(stage->head->str + strlen(expected), &rest, 10);
-    g_string_truncate(stage->head, 0);
+    Stage *stage = user_data;
+    stage->current = (guint)index;
     g_string_truncate(stage->target, 0);
-    stage->in_blob = true;
-    if (file->new_mode != TB_MODE_SYMLINK)
+    if (current_file(stage)->new_mode != TB_MODE_SYMLINK)
         return file_open(stage, error);
-    return stage->left <= TB_PATH_MAX_TARGET ||
+    return size <= TB_PATH_MAX_TARGET ||
            tb_error_set(error, TB_ERROR_UNSUPPORTED, "a symbolic link's target is too long");
 }
 
@@ -103,9 +92,10 @@ static bool link_make(Stage *stage, const char *name, GError **error)
     return symlinkat(target->str, stage->staging, name) == 0 || stage_failed(stage, error);
 }
 
-static bool blob_end(Stage *stage, GError **error)
+static bool blob_end(size_t index, void *user_data, GError **error)
 {
-    Step *step = stage->places->pdata[stage->current];
+    Stage *stage = user_data;
+    Step *step = stage->places->pdata[index];
     g_autofree char *name = g_strdup_printf("n%u", step->number);
     if (current_file(stage)->new_mode == TB_MODE_SYMLINK && !link_make(stage, name, error))
         return false;
@@ -114,66 +104,30 @@ static bool blob_end(Stage *stage, GError **error)
         return stage_failed(stage, error);
     if (!file_close(stage, error))
         return false;
-    if (fstatat(stage->staging, name, &step->st, AT_SYMLINK_NOFOLLOW) != 0)
-        return stage_failed(stage, error);
-    stage->in_blob = false;
-    stage->newline = true;
-    stage->current++;
-    return true;
+    return fstatat(stage->staging, name, &step->st, AT_SYMLINK_NOFOLLOW) == 0 ||
+           stage_failed(stage, error);
 }
 
-static bool blob_bytes(Stage *stage, const uint8_t *data, size_t length, GError **error)
+static bool blob_bytes(const uint8_t *data, size_t length, void *user_data, GError **error)
 {
-    stage->left -= length;
+    Stage *stage = user_data;
     if (stage->fd >= 0)
         return tb_write_all(stage->fd, data, length, "a new file", error);
     g_string_append_len(stage->target, (const char *)data, (gssize)length);
     return true;
 }
 
-static bool stage_bytes(const uint8_t *data, size_t length, void *user_data, GError **error)
-{
-    Stage *stage = user_data;
-    while (length > 0) {
-        size_t used = 1;
-        if (stage->newline) {
-            stage->newline = false;
-        } else if (stage->current >= stage->places->len) {
-            return tb_error_set(error, TB_ERROR_INTERNAL, "git says more than it was asked");
-        } else if (stage->in_blob) {
-            used = (size_t)MIN(stage->left, length);
-            if (!blob_bytes(stage, data, used, error))
-                return false;
-        } else if (*data != '\n') {
-            g_string_append_c(stage->head, (char)*data);
-        } else if (!blob_begin(stage, error)) {
-            return false;
-        }
-        if (stage->in_blob && stage->left == 0 && !blob_end(stage, error))
-            return false;
-        data += used;
-        length -= used;
-    }
-    return true;
-}
-
 static bool stage_run(TbGit *git, Stage *stage, GError **error)
 {
-    g_autoptr(GString) input = g_string_new(NULL);
+    static const TbBlobStream stream = {blob_begin, blob_bytes, blob_end};
+    g_autoptr(GPtrArray) oids = g_ptr_array_new();
     for (guint i = 0; i < stage->places->len; i++) {
         const Step *step = stage->places->pdata[i];
         const TbPatchFile *file = stage->survey->files->pdata[step->number];
-        g_string_append_printf(input, "%s\n", file->new_oid);
+        g_ptr_array_add(oids, file->new_oid);
     }
-    g_autoptr(TbCommand) command = tb_git_command(git, "cat-file", NULL, NULL);
-    tb_command_add(command, "--batch", NULL);
-    tb_command_set_stdin_bytes(command, input->str, input->len);
-    tb_command_set_stdout_fn(command, stage_bytes, stage);
-    tb_command_set_stdout_limit(command, SIZE_MAX);
-    if (!tb_command_run(command, NULL, error))
-        return false;
-    return stage->current == stage->places->len ||
-           tb_error_set(error, TB_ERROR_INTERNAL, "the result tree's files are not all there");
+    return tb_git_stream_blobs(git, (const char *const *)oids->pdata, oids->len, &stream, stage,
+                               error);
 }
 
 bool stage_files(TbGit *git, const Survey *survey, Plan *plan, int staging, GError **error)
@@ -184,14 +138,9 @@ bool stage_files(TbGit *git, const Survey *survey, Plan *plan, int staging, GErr
             g_ptr_array_add(places, plan->steps->pdata[i]);
     if (places->len == 0)
         return true;
-    g_autoptr(GString) head = g_string_new(NULL);
     g_autoptr(GString) target = g_string_new(NULL);
-    Stage stage = {.survey = survey,
-                   .places = places,
-                   .staging = staging,
-                   .head = head,
-                   .target = target,
-                   .fd = -1};
+    Stage stage = {
+        .survey = survey, .places = places, .staging = staging, .target = target, .fd = -1};
     if (fstat(survey->root, &stage.owner) != 0)
         return tb_error_set_errno(error, errno, "cannot read the project's directory");
     bool done = stage_run(git, &stage, error);

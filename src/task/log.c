@@ -22,11 +22,11 @@ struct TbTaskLog {
     bool full; /* the marker is written */
 };
 
-TbTaskLog *tb_task_log_open(TbTask *task, uint64_t cap, GError **error)
+TbTaskLog *tb_task_log_open(TbTask *task, const char *name, uint64_t cap, GError **error)
 {
     g_autofree char *id = g_strdup(task->id);
     tb_autofd fd =
-        openat(task->dirfd, "log", O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+        openat(task->dirfd, name, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0) {
         tb_error_set_errno(error, errno, "cannot open the log of task '%s'", id);

@@ -15,7 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "task/control.h"
 #include "task/write-project.h"
 #include "util/auto.h"
 #include "util/error.h"
@@ -32,7 +31,7 @@ static bool has(const TbTask *task, const char *name)
 static bool needs_work(const TbTask *task)
 {
     return tb_task_state_unfinished(task->state) || (has(task, "box") && !task->keep) ||
-           has(task, "apply");
+           has(task, "apply") || task->trial.running;
 }
 
 /* The journal is of an apply that was killed; another apply may be at the same project now. */
@@ -42,15 +41,33 @@ static bool put_back(TbStore *store, TbTask *task, GError **error)
     return one_at_a_time >= 0 && tb_project_recover(task, error);
 }
 
+/* The patch is as good as it was, but nobody knows what it is worth. */
+static bool end_trial(TbTask *task, GError **error)
+{
+    g_autofree char *box = g_build_filename(task->dir, TB_TASK_TRIAL, "box", NULL);
+    struct stat st;
+    if (lstat(box, &st) == 0 && !tb_box_clean(box, error))
+        return false;
+    unlinkat(task->dirfd, TB_TASK_TRIAL "/" TB_TASK_CONTROL, 0);
+    if (!tb_remove_tree(task->dirfd, TB_TASK_TRIAL "/git", error))
+        return false;
+    task->trial.running = false;
+    g_free(task->trial.cause);
+    task->trial.cause = g_strdup("taskbox was killed meanwhile");
+    return tb_task_save(task, task->state, error);
+}
+
 static bool mend(TbStore *store, TbTask *task, GError **error)
 {
-    unlinkat(task->dirfd, TB_CONTROL_SOCKET, 0);
+    unlinkat(task->dirfd, TB_TASK_CONTROL, 0);
     if (has(task, "box") && !task->keep) {
         g_autofree char *box = tb_task_path(task, "box");
         if (!tb_box_clean(box, error))
             return false;
     }
     if (has(task, "apply") && task->project_root && !put_back(store, task, error))
+        return false;
+    if (task->trial.running && !end_trial(task, error))
         return false;
     if (!tb_task_state_unfinished(task->state))
         return true;

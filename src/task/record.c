@@ -15,6 +15,7 @@
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/escape.h"
+#include "util/units.h"
 
 #define RECORD_VERSION 1
 
@@ -49,6 +50,9 @@ static const struct {
     {"cause", offsetof(TbTask, cause)},
     {"history", offsetof(TbTask, history)},
     {"limits", offsetof(TbTask, limits)},
+    {"verify_command", offsetof(TbTask, trial.command)},
+    {"verify_cause", offsetof(TbTask, trial.cause)},
+    {"from", offsetof(TbTask, from)},
 };
 
 static char **text_of(const TbTask *task, size_t index)
@@ -64,6 +68,41 @@ const char *tb_task_state_name(TbTaskState state)
 bool tb_task_state_unfinished(TbTaskState state)
 {
     return state <= TB_TASK_EXPORTING;
+}
+
+const char *tb_trial_word(const TbTrial *verdict)
+{
+    if (!verdict->command)
+        return NULL;
+    if (verdict->running)
+        return "running";
+    return verdict->cause || !verdict->exited ? "not verified"
+           : verdict->exit_code == 0          ? "passed"
+                                              : "failed";
+}
+
+char *tb_trial_command(const TbTrial *verdict)
+{
+    const char *text = verdict->command + strspn(verdict->command, " \t\r\n");
+    size_t length = strcspn(text, "\n");
+    g_autofree char *line = g_strndup(text, length);
+    g_autofree char *safe = tb_escape_name(line);
+    return g_strconcat(safe, text[length] ? " ..." : "", NULL);
+}
+
+char *tb_trial_text(const TbTrial *verdict)
+{
+    if (!verdict->command)
+        return NULL;
+    g_autofree char *command = tb_trial_command(verdict);
+    g_autofree char *cause = verdict->cause ? tb_escape_name(verdict->cause) : NULL;
+    g_autofree char *took = tb_duration_format((uint64_t)MAX(verdict->ms, 0));
+    g_autofree char *code = verdict->exited && verdict->exit_code
+                                ? g_strdup_printf(" with exit code %d", verdict->exit_code)
+                                : NULL;
+    return g_strdup_printf("%s%s%s%s%s%s: %s", tb_trial_word(verdict), code ? code : "",
+                           cause ? ", since " : "", cause ? cause : "",
+                           verdict->exited ? " in " : "", verdict->exited ? took : "", command);
 }
 
 static void timing_free(void *data)
@@ -92,6 +131,7 @@ void tb_task_free(TbTask *task)
     g_free(task->id);
     g_free(task->dir);
     g_strfreev(task->command);
+    g_strfreev(task->flags);
     g_free(task->box_commit);
     g_ptr_array_unref(task->masked);
     g_clear_pointer(&task->refusals, g_ptr_array_unref);
@@ -129,19 +169,19 @@ static void add_bytes(JsonBuilder *json, const char *text)
     }
 }
 
-static void add_number(JsonBuilder *json, const char *name, int64_t value)
+void record_add_number(JsonBuilder *json, const char *name, int64_t value)
 {
     json_builder_set_member_name(json, name);
     json_builder_add_int_value(json, value);
 }
 
-static void add_flag(JsonBuilder *json, const char *name, bool value)
+void record_add_flag(JsonBuilder *json, const char *name, bool value)
 {
     json_builder_set_member_name(json, name);
     json_builder_add_boolean_value(json, value);
 }
 
-static char *print(JsonBuilder *json, bool pretty)
+char *record_print(JsonBuilder *json, bool pretty)
 {
     g_autoptr(JsonNode) root = json_builder_get_root(json);
     return json_to_string(root, pretty);
@@ -156,15 +196,21 @@ static void add_texts(JsonBuilder *json, const char *name, const GPtrArray *line
     json_builder_end_array(json);
 }
 
+static void add_vector(JsonBuilder *json, const char *name, char **vector)
+{
+    if (!vector)
+        return;
+    json_builder_set_member_name(json, name);
+    json_builder_begin_array(json);
+    for (char **text = vector; *text; text++)
+        add_bytes(json, *text);
+    json_builder_end_array(json);
+}
+
 static void add_lists(JsonBuilder *json, const TbTask *task)
 {
-    if (task->command) {
-        json_builder_set_member_name(json, "command");
-        json_builder_begin_array(json);
-        for (char **arg = task->command; *arg; arg++)
-            add_bytes(json, *arg);
-        json_builder_end_array(json);
-    }
+    add_vector(json, "command", task->command);
+    add_vector(json, "flags", task->flags);
     add_texts(json, "masked", task->masked);
     add_texts(json, "notes", task->notes);
     json_builder_set_member_name(json, "timings");
@@ -174,7 +220,7 @@ static void add_lists(JsonBuilder *json, const TbTask *task)
         json_builder_begin_object(json);
         json_builder_set_member_name(json, "phase");
         add_bytes(json, timing->name);
-        add_number(json, "ms", timing->ms);
+        record_add_number(json, "ms", timing->ms);
         json_builder_end_object(json);
     }
     json_builder_end_array(json);
@@ -197,22 +243,33 @@ static uint64_t *net_count(const TbTask *task, size_t index)
 }
 
 /* What it has asked of the network. */
-static void add_net(JsonBuilder *json, const TbTask *task)
+void record_add_net(JsonBuilder *json, const TbTask *task)
 {
     json_builder_begin_object(json);
     for (size_t i = 0; i < G_N_ELEMENTS(net_counts); i++)
-        add_number(json, net_counts[i].name, (int64_t)*net_count(task, i));
-    add_flag(json, "lost", task->net.lost);
+        record_add_number(json, net_counts[i].name, (int64_t)*net_count(task, i));
+    record_add_flag(json, "lost", task->net.lost);
     json_builder_end_object(json);
 }
 
 /* How many there are of each severity. */
-static void add_findings(JsonBuilder *json, const TbTask *task)
+void record_add_findings(JsonBuilder *json, const TbTask *task)
 {
     json_builder_set_member_name(json, "findings");
     json_builder_begin_object(json);
     for (int i = TB_SEVERITY_HIGH; i >= TB_SEVERITY_LOW; i--)
-        add_number(json, tb_severity_name((TbSeverity)i), task->findings[i]);
+        record_add_number(json, tb_severity_name((TbSeverity)i), task->findings[i]);
+    json_builder_end_object(json);
+}
+
+void record_add_usage(JsonBuilder *json, const TbTask *task)
+{
+    json_builder_set_member_name(json, "usage");
+    json_builder_begin_object(json);
+    record_add_number(json, "tokens_in", (int64_t)task->usage.tokens_in);
+    record_add_number(json, "tokens_out", (int64_t)task->usage.tokens_out);
+    json_builder_set_member_name(json, "cost");
+    json_builder_add_double_value(json, task->usage.cost);
     json_builder_end_object(json);
 }
 
@@ -220,11 +277,11 @@ char *tb_record_format(const TbTask *task)
 {
     g_autoptr(JsonBuilder) json = json_builder_new();
     json_builder_begin_object(json);
-    add_number(json, "version", RECORD_VERSION);
+    record_add_number(json, "version", RECORD_VERSION);
     json_builder_set_member_name(json, "state");
     json_builder_add_string_value(json, tb_task_state_name(task->state));
-    add_number(json, "created", task->created);
-    add_number(json, "ended", task->ended);
+    record_add_number(json, "created", task->created);
+    record_add_number(json, "ended", task->ended);
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
         const char *text = *text_of(task, i);
         if (text) {
@@ -232,30 +289,38 @@ char *tb_record_format(const TbTask *task)
             add_bytes(json, text);
         }
     }
-    add_flag(json, "exited", task->exited);
-    add_number(json, "exit_code", task->exit_code);
-    add_number(json, "exit_signal", task->exit_signal);
-    add_flag(json, "keep", task->keep);
-    add_flag(json, "tty", task->tty);
+    record_add_flag(json, "exited", task->exited);
+    record_add_number(json, "exit_code", task->exit_code);
+    record_add_number(json, "exit_signal", task->exit_signal);
+    record_add_flag(json, "keep", task->keep);
+    record_add_flag(json, "tty", task->tty);
+    record_add_flag(json, "on_top", task->on_top);
+    record_add_usage(json, task);
+    if (task->trial.command) {
+        record_add_flag(json, "verify_running", task->trial.running);
+        record_add_flag(json, "verify_exited", task->trial.exited);
+        record_add_number(json, "verify_exit_code", task->trial.exit_code);
+        record_add_number(json, "verify_ms", task->trial.ms);
+    }
     if (task->has_patch) {
         json_builder_set_member_name(json, "patch");
         json_builder_begin_object(json);
-        add_number(json, "files", task->stat.files);
-        add_number(json, "added", (int64_t)task->stat.added);
-        add_number(json, "removed", (int64_t)task->stat.removed);
-        add_number(json, "binary", task->stat.binary);
-        add_number(json, "bytes", (int64_t)task->stat.bytes);
-        add_number(json, "commits", task->commits);
-        add_flag(json, "verified", task->verified);
+        record_add_number(json, "files", task->stat.files);
+        record_add_number(json, "added", (int64_t)task->stat.added);
+        record_add_number(json, "removed", (int64_t)task->stat.removed);
+        record_add_number(json, "binary", task->stat.binary);
+        record_add_number(json, "bytes", (int64_t)task->stat.bytes);
+        record_add_number(json, "commits", task->commits);
+        record_add_flag(json, "verified", task->verified);
         json_builder_end_object(json);
     }
     if (task->has_findings)
-        add_findings(json, task);
+        record_add_findings(json, task);
     json_builder_set_member_name(json, "net");
-    add_net(json, task);
+    record_add_net(json, task);
     add_lists(json, task);
     json_builder_end_object(json);
-    return print(json, true);
+    return record_print(json, true);
 }
 
 /* A text as add_bytes writes it, NULL when it is anything else. */
@@ -302,14 +367,21 @@ static void read_texts(JsonObject *object, const char *name, GPtrArray *into)
     }
 }
 
+/* NULL when there is no such member. */
+static char **read_vector(JsonObject *object, const char *name)
+{
+    if (!json_object_has_member(object, name))
+        return NULL;
+    g_autoptr(GPtrArray) into = g_ptr_array_new();
+    read_texts(object, name, into);
+    g_ptr_array_add(into, NULL);
+    return (char **)g_ptr_array_steal(into, NULL);
+}
+
 static void read_lists(TbTask *task, JsonObject *object)
 {
-    if (json_object_has_member(object, "command")) {
-        g_autoptr(GPtrArray) command = g_ptr_array_new();
-        read_texts(object, "command", command);
-        g_ptr_array_add(command, NULL);
-        task->command = (char **)g_ptr_array_steal(command, NULL);
-    }
+    task->command = read_vector(object, "command");
+    task->flags = read_vector(object, "flags");
     read_texts(object, "masked", task->masked);
     read_texts(object, "notes", task->notes);
     JsonArray *array = read_array(object, "timings");
@@ -356,6 +428,18 @@ static void read_net(TbTask *task, JsonObject *object)
     task->net.lost = read_flag(net, "lost");
 }
 
+static void read_usage(TbTask *task, JsonObject *object)
+{
+    JsonNode *node = json_object_get_member(object, "usage");
+    if (!node || !JSON_NODE_HOLDS_OBJECT(node))
+        return;
+    JsonObject *usage = json_node_get_object(node);
+    task->usage.tokens_in = (uint64_t)MAX(read_number(usage, "tokens_in"), 0);
+    task->usage.tokens_out = (uint64_t)MAX(read_number(usage, "tokens_out"), 0);
+    JsonNode *cost = json_object_get_member(usage, "cost");
+    task->usage.cost = cost && JSON_NODE_HOLDS_VALUE(cost) ? json_node_get_double(cost) : 0;
+}
+
 bool tb_record_parse(TbTask *task, const char *text, size_t length, GError **error)
 {
     g_autoptr(JsonParser) parser = json_parser_new_immutable();
@@ -384,6 +468,12 @@ bool tb_record_parse(TbTask *task, const char *text, size_t length, GError **err
     task->exit_signal = (int)read_number(object, "exit_signal");
     task->keep = read_flag(object, "keep");
     task->tty = read_flag(object, "tty");
+    task->on_top = read_flag(object, "on_top");
+    read_usage(task, object);
+    task->trial.running = read_flag(object, "verify_running");
+    task->trial.exited = read_flag(object, "verify_exited");
+    task->trial.exit_code = (int)read_number(object, "verify_exit_code");
+    task->trial.ms = read_number(object, "verify_ms");
     JsonNode *patch = json_object_get_member(object, "patch");
     task->has_patch = patch && JSON_NODE_HOLDS_OBJECT(patch);
     if (task->has_patch) {
@@ -400,138 +490,4 @@ bool tb_record_parse(TbTask *task, const char *text, size_t length, GError **err
     read_net(task, object);
     read_lists(task, object);
     return true;
-}
-
-/* For programs that read us: text made UTF-8 for good; what cannot be shown is escaped. */
-static void add_text(JsonBuilder *json, const char *name, const char *text)
-{
-    if (name)
-        json_builder_set_member_name(json, name);
-    g_autofree char *shown = text && !g_utf8_validate(text, -1, NULL)
-                                 ? tb_escape_terminal(text, strlen(text), true)
-                                 : NULL;
-    if (!text)
-        json_builder_add_null_value(json);
-    else
-        json_builder_add_string_value(json, shown ? shown : text);
-}
-
-static void add_time(JsonBuilder *json, const char *name, int64_t ms)
-{
-    g_autoptr(GDateTime) time = ms ? g_date_time_new_from_unix_utc(ms / 1000) : NULL;
-    g_autofree char *text = time ? g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ") : NULL;
-    add_text(json, name, text);
-}
-
-static void add_optional_number(JsonBuilder *json, const char *name, bool there, int64_t value)
-{
-    if (there) {
-        add_number(json, name, value);
-    } else {
-        json_builder_set_member_name(json, name);
-        json_builder_add_null_value(json);
-    }
-}
-
-static void add_outcome(JsonBuilder *json, const TbTask *task)
-{
-    bool ended = task->exited || task->exit_code != 0;
-    add_optional_number(json, "exit_code", ended, task->exit_code);
-    add_optional_number(json, "signal", task->exit_signal != 0, task->exit_signal);
-    add_text(json, "cause", task->cause);
-    add_text(json, "base_tree", task->base_tree);
-    add_text(json, "result_tree", task->result_tree);
-    add_text(json, "base_commit", task->base_commit);
-    add_text(json, "applied_tree", task->applied_tree);
-    add_text(json, "applied_to", task->applied_to);
-    g_autofree char *patch = task->has_patch ? tb_task_path(task, "patch") : NULL;
-    add_text(json, "patch", patch);
-    json_builder_set_member_name(json, "verified");
-    if (task->has_patch)
-        json_builder_add_boolean_value(json, task->verified);
-    else
-        json_builder_add_null_value(json);
-    add_optional_number(json, "patch_bytes", task->has_patch, (int64_t)task->stat.bytes);
-    add_optional_number(json, "files", task->has_patch, task->stat.files);
-    add_optional_number(json, "binary_files", task->has_patch, task->stat.binary);
-    add_optional_number(json, "lines_added", task->has_patch, (int64_t)task->stat.added);
-    add_optional_number(json, "lines_removed", task->has_patch, (int64_t)task->stat.removed);
-    add_optional_number(json, "commits", task->has_patch, task->commits);
-    if (task->has_findings) {
-        add_findings(json, task);
-    } else {
-        json_builder_set_member_name(json, "findings");
-        json_builder_add_null_value(json);
-    }
-    json_builder_set_member_name(json, "error");
-    if (task->error_code) {
-        json_builder_begin_object(json);
-        add_text(json, "class", task->error_code);
-        add_text(json, "message", task->error_message);
-        json_builder_end_object(json);
-    } else {
-        json_builder_add_null_value(json);
-    }
-}
-
-static void add_command(JsonBuilder *json, const TbTask *task)
-{
-    json_builder_set_member_name(json, "command");
-    if (!task->command) {
-        json_builder_add_null_value(json);
-        return;
-    }
-    json_builder_begin_array(json);
-    for (char **arg = task->command; *arg; arg++)
-        add_text(json, NULL, *arg);
-    json_builder_end_array(json);
-}
-
-static void add_shown(JsonBuilder *json, const char *name, const GPtrArray *lines)
-{
-    json_builder_set_member_name(json, name);
-    json_builder_begin_array(json);
-    for (guint i = 0; i < lines->len; i++)
-        add_text(json, NULL, lines->pdata[i]);
-    json_builder_end_array(json);
-}
-
-char *tb_task_record_json(const TbTask *task)
-{
-    g_autoptr(JsonBuilder) json = json_builder_new();
-    json_builder_begin_object(json);
-    add_text(json, "id", task->id);
-    add_text(json, "status", tb_task_state_name(task->state));
-    add_time(json, "created", task->created);
-    add_time(json, "ended", task->ended);
-    add_text(json, "project", task->project_root);
-    add_text(json, "subdirectory", task->project_subdir);
-    add_command(json, task);
-    add_text(json, "prompt", task->prompt);
-    add_text(json, "agent", task->agent);
-    add_text(json, "image", task->image_name);
-    add_text(json, "image_digest", task->image_digest);
-    add_text(json, "accelerator", task->accel);
-    add_text(json, "start", task->start);
-    add_text(json, "net_policy", task->net_policy);
-    json_builder_set_member_name(json, "net");
-    add_net(json, task);
-    add_outcome(json, task);
-    g_autofree char *log = task->dir ? tb_task_path(task, "log") : NULL;
-    add_text(json, "log", log);
-    g_autofree char *box = task->keep ? tb_task_path(task, "box") : NULL;
-    add_text(json, "box", box);
-    add_text(json, "history", task->history);
-    add_text(json, "limits", task->limits);
-    add_shown(json, "masked", task->masked);
-    add_shown(json, "notes", task->notes);
-    json_builder_set_member_name(json, "milliseconds");
-    json_builder_begin_object(json);
-    for (guint i = 0; i < task->timings->len; i++) {
-        const TbTiming *timing = task->timings->pdata[i];
-        add_number(json, timing->name, timing->ms);
-    }
-    json_builder_end_object(json);
-    json_builder_end_object(json);
-    return print(json, false);
 }

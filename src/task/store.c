@@ -125,6 +125,26 @@ static TbTask *stage(TbStore *store, const char *id, const char *staging, GError
     return g_steal_pointer(&task);
 }
 
+TbTask *tb_task_within(const TbTask *task, const char *name, GError **error)
+{
+    g_autoptr(TbTask) part = tb_record_new();
+    part->id = g_strdup(task->id);
+    part->dir = tb_task_path(task, name);
+    part->created = now_ms();
+    part->project_root = g_strdup(task->project_root);
+    part->project_subdir = g_strdup(task->project_subdir);
+    part->project_name = g_strdup(task->project_name);
+    if (!tb_remove_tree(task->dirfd, name, error))
+        return NULL;
+    if (mkdirat(task->dirfd, name, 0700) == 0)
+        part->dirfd = tb_open_beneath(task->dirfd, name, O_RDONLY | O_DIRECTORY, 0);
+    if (part->dirfd < 0) {
+        tb_error_set_errno(error, errno, "cannot create directory '%s'", part->dir);
+        return NULL;
+    }
+    return g_steal_pointer(&part);
+}
+
 /* *taken: the id is another task's. */
 static TbTask *create_as(TbStore *store, const char *id, bool *taken, GError **error)
 {
@@ -233,14 +253,17 @@ bool tb_task_is_locked(TbTask *task)
 }
 
 /* The record tells, and when that taskbox died, the lock. */
+static bool is_going_on(TbTask *task)
+{
+    return tb_task_reload(task, NULL) &&
+           (tb_task_state_unfinished(task->state) || task->trial.running);
+}
+
 bool tb_task_is_alive(TbTask *task)
 {
-    if (!tb_task_reload(task, NULL) || !tb_task_state_unfinished(task->state))
+    if (!is_going_on(task))
         return false;
-    if (tb_task_is_locked(task))
-        return true;
-    return tb_task_reload(task, NULL) && tb_task_state_unfinished(task->state) &&
-           tb_task_is_locked(task);
+    return tb_task_is_locked(task) || (is_going_on(task) && tb_task_is_locked(task));
 }
 
 GPtrArray *tb_dir_names(int dirfd, const char *path, GError **error)

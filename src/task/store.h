@@ -3,16 +3,19 @@
  * Tasks on disk. One directory a task, under tb_path_state () "/tasks/ID", mode 0700:
  *
  *     record.json   what is known of it; replaced atomically at each change of state
- *     log           the command's raw output (hostile bytes), capped
+ *     log           the command's raw output (hostile bytes), capped; of an agent that writes JSON
+ *                   lines what they say (run/stream.h)
+ *     stream        then its raw output, capped likewise
  *     network       what it asked of the network, a line each (net/report.h), capped
  *     patch         the result, once it is ready
  *     findings.json what a reviewer should see first in it
  *     series        the commits made in the box, when there were any
+ *     verify/       the box in which the patch is tried, while that runs; log: its command's output
  *     git/          private git directory with the base and the result objects
  *     apply/        journal of an apply
  *     undo          what it takes to take the apply back
  *     box/          the box, while it runs (or kept on purpose)
- *     control       socket of the taskbox that works on it (task/control.h)
+ *     control       socket of the taskbox that works on it (run/control.h)
  *     lock          held (flock) by the taskbox that works on the task
  *
  * Beside them, .marks-BOOT/ID says that a task is unfinished or may be (task/marks.c).
@@ -47,6 +50,30 @@ const char *tb_task_state_name(TbTaskState state);
 bool tb_task_state_unfinished(TbTaskState state);
 
 #define TB_TASK_NETWORK "network"
+#define TB_TASK_TRIAL   "verify"
+#define TB_TASK_CONTROL "control" /* a socket (run/control.h) */
+
+/* What an agent says that it has used. */
+typedef struct {
+    uint64_t tokens_in, tokens_out;
+    double cost; /* dollars */
+} TbUsage;
+
+/* What came of the command that tries the patch. */
+typedef struct {
+    char *command; /* NULL: none was asked for */
+    bool running;  /* it is being tried, or its taskbox was killed meanwhile */
+    bool exited;   /* it came to an end: exit_code holds */
+    int exit_code; /* 0..255, 128 + signal */
+    char *cause;   /* why it did not come to its end, in words; NULL: it did */
+    int64_t ms;    /* all of it, with the box */
+} TbTrial;
+/* "passed", "failed", "running", "not verified"; NULL when nothing was asked for. Static string. */
+const char *tb_trial_word(const TbTrial *verdict);
+/* The same with all that belongs to it, for people, escaped; NULL as above. g_free. */
+char *tb_trial_text(const TbTrial *verdict);
+/* The first line of its command, escaped. g_free. */
+char *tb_trial_command(const TbTrial *verdict);
 
 typedef struct {
     char *name;
@@ -98,8 +125,13 @@ typedef struct {
     char *error_code;   /* tb_error_code_name; NULL: none */
     char *error_message;
     char *cause; /* what ended it early, in words ("interrupted by SIGINT"); NULL: nothing */
-    bool keep;   /* box/ stays on purpose */
-    int lock_fd; /* private */
+    TbTrial trial;
+    TbUsage usage; /* as the agent says */
+    char *from;    /* the task whose base or result it began with; NULL: none */
+    bool on_top;   /* it was the result */
+    char **flags;  /* of the command line that it was started with; NULL: not known */
+    bool keep;     /* box/ stays on purpose */
+    int lock_fd;   /* private */
 } TbTask;
 
 /* Opens the store of this user, creating its directories. Free with tb_store_free. */
@@ -124,10 +156,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbTask, tb_task_free)
 bool tb_task_lock(TbTask *task, GError **error);
 /* Whether another process holds the lock now. */
 bool tb_task_is_locked(TbTask *task);
-/* Reads the record again: whether a taskbox still works on the task. */
+/* Reads the record again: whether a taskbox still works on the task, or tries its patch. */
 bool tb_task_is_alive(TbTask *task);
 /* Reads the record again (for those who follow a task they do not own). */
 bool tb_task_reload(TbTask *task, GError **error);
+
+/* A task within a task, for a box of its own: id and project are the same, `name` its directory,
+ * made anew. It is in no store, and nobody finds it. */
+TbTask *tb_task_within(const TbTask *task, const char *name, GError **error);
 
 /* Moves to `state` (the same one is fine) and writes the record; sets `ended` when it comes to
  * ready or failed. */
@@ -163,8 +199,10 @@ char *tb_task_record_json(const TbTask *task);
 /* The log. Bytes over the cap are dropped, with one marker line in their place. */
 #define TB_TASK_LOG_CAP (UINT64_C(64) << 20)
 typedef struct TbTaskLog TbTaskLog;
-/* `cap` 0: the default. Creates the file, or goes on at its end. */
-TbTaskLog *tb_task_log_open(TbTask *task, uint64_t cap, GError **error);
+#define TB_TASK_LOG    "log"
+#define TB_TASK_STREAM "stream"
+/* `name`: one of the two. `cap` 0: the default. Creates the file, or goes on at its end. */
+TbTaskLog *tb_task_log_open(TbTask *task, const char *name, uint64_t cap, GError **error);
 bool tb_task_log_append(TbTaskLog *log, const void *data, size_t length, GError **error);
 /* True when output was dropped. */
 bool tb_task_log_is_full(const TbTaskLog *log);

@@ -4,9 +4,10 @@
  *
  * No network, nothing to be seen but git's own files, the work tree and the borrowed objects, all
  * of it read-only but our directory; limits on memory, CPU time and file size for each process in
- * it. What it may see and write is fixed when it starts. It is started early and without waiting:
- * requests lie in the socket until somebody is there to read them. Whatever comes out of it is
- * hostile: an answer is one number, and what it says on stderr is cut and escaped.
+ * it, and where the kernel has landlock that says once more what can be written. What it may see
+ * and write is fixed when it starts. It is started early and without waiting: requests lie in the
+ * socket until somebody is there to read them. Whatever comes out of it is hostile: an answer is
+ * one number, and what it says on stderr is cut and escaped.
  */
 #include "util/git-jail.h"
 
@@ -45,6 +46,18 @@ struct TbGitJail {
 static const char *const system_dirs[] = {"/usr",   "/bin", "/sbin",           "/lib",
                                           "/lib64", "/nix", "/etc/ld.so.cache"};
 
+/* What landlock leaves writable, where the kernel has it. */
+static void add_writable(TbCommand *command, const TbGitView *view)
+{
+    if (tb_hole("git-trust")) {
+        tb_command_add(command, "/", NULL);
+        return;
+    }
+    tb_command_add(command, view->git_dir, "/tmp", "/dev", NULL);
+    for (guint i = 0; i < view->written->len; i++)
+        tb_command_add(command, view->written->pdata[i], NULL);
+}
+
 /* --new-session: nothing in it may type into our terminal. */
 static void add_view(TbCommand *command, const TbGitView *view, const TbJailUser *user,
                      const char *program)
@@ -72,10 +85,13 @@ static void add_view(TbCommand *command, const TbGitView *view, const TbJailUser
         tb_command_add(command, "--bind", view->written->pdata[i], view->written->pdata[i], NULL);
     tb_command_add(command, "--bind", view->git_dir, view->git_dir, "--chdir", "/", NULL);
     tb_command_add(command, "--", JAIL_PROGRAM, NULL);
-    if (!user->drops)
-        return;
-    tb_command_add_format(command, "%u", (unsigned)user->uid);
-    tb_command_add_format(command, "%u", (unsigned)user->gid);
+    if (user->drops) {
+        tb_command_add_format(command, "%u", (unsigned)user->uid);
+        tb_command_add_format(command, "%u", (unsigned)user->gid);
+    } else {
+        tb_command_add(command, "-", "-", NULL);
+    }
+    add_writable(command, view);
 }
 
 /* Between fork and exec. */

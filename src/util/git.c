@@ -154,8 +154,6 @@ static GStrv parse_alternates(const char *text)
 
 static bool write_alternates(const char *git_dir, const char *const *alternates, GError **error)
 {
-    if (!alternates || !alternates[0])
-        return true;
     g_autofree char *info = g_build_filename(git_dir, "objects", "info", NULL);
     if (!tb_make_dirs(info, 0700, error))
         return false;
@@ -198,9 +196,21 @@ static bool write_git_dir(const char *path, bool sha256, GError **error)
 
 TbGit *tb_git_create(const char *path, bool sha256, const char *const *alternates, GError **error)
 {
-    if (!write_git_dir(path, sha256, error) || !write_alternates(path, alternates, error))
+    bool borrows = alternates && alternates[0];
+    if (!write_git_dir(path, sha256, error) ||
+        (borrows && !write_alternates(path, alternates, error)))
         return NULL;
     return tb_git_open(path, error);
+}
+
+bool tb_git_set_alternates(TbGit *git, const char *const *alternates, GError **error)
+{
+    if (!write_alternates(git->path, alternates, error))
+        return false;
+    g_strfreev(git->alternates);
+    git->alternates = g_strdupv((char **)(uintptr_t)alternates);
+    git->jail_is_stale = true;
+    return true;
 }
 
 TbGit *tb_git_open(const char *path, GError **error)

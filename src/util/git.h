@@ -21,6 +21,8 @@ typedef struct TbGit TbGit;
  * format. `alternates`, which may be NULL, is a NULL-terminated list of objects directories to
  * borrow from. */
 TbGit *tb_git_create(const char *path, bool sha256, const char *const *alternates, GError **error);
+/* Borrows from just these from now on. What is only in one that is not named any more is lost. */
+bool tb_git_set_alternates(TbGit *git, const char *const *alternates, GError **error);
 /* Opens one made before. */
 TbGit *tb_git_open(const char *path, GError **error);
 void tb_git_free(TbGit *git);
@@ -88,3 +90,14 @@ bool tb_git_read_objects(TbGit *git, const char *type, const char *const *oids, 
  * only. An object that is no blob, or is not there, is TB_ERROR_INTERNAL. */
 bool tb_git_read_blobs(TbGit *git, const char *const *oids, size_t count, size_t limit, TbBlobFn fn,
                        void *user_data, GError **error);
+
+/* Blobs as they come, for those that may not fit in memory. Each has a begin, its bytes in any
+ * number of calls (none when it is empty), and an end. `index` counts from 0 in the order asked. */
+typedef struct {
+    bool (*begin)(size_t index, uint64_t size, void *user_data, GError **error);
+    bool (*bytes)(const uint8_t *data, size_t length, void *user_data, GError **error);
+    bool (*end)(size_t index, void *user_data, GError **error);
+} TbBlobStream;
+/* As tb_git_read_blobs. */
+bool tb_git_stream_blobs(TbGit *git, const char *const *oids, size_t count,
+                         const TbBlobStream *stream, void *user_data, GError **error);

@@ -4,13 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include "util/auto.h"
-#include "util/error.h"
 
 #define NR_CREATE_RULESET 444
 #define NR_ADD_RULE       445
@@ -18,14 +17,17 @@
 #define ASK_VERSION       1U
 #define RULE_PATH_BENEATH 1
 
-#define FS_EXECUTE   (UINT64_C(1) << 0)
-#define FS_READ_FILE (UINT64_C(1) << 2)
-#define FS_READ_DIR  (UINT64_C(1) << 3)
-#define FS_FIRST     ((UINT64_C(1) << 13) - 1) /* of version 1 */
-#define FS_REFER     (UINT64_C(1) << 13)
-#define FS_TRUNCATE  (UINT64_C(1) << 14)
-#define NET_BIND_TCP (UINT64_C(1) << 0)
-#define SCOPE_ALL    UINT64_C(3) /* abstract sockets, signals */
+#define FS_EXECUTE    (UINT64_C(1) << 0)
+#define FS_WRITE_FILE (UINT64_C(1) << 1)
+#define FS_READ_FILE  (UINT64_C(1) << 2)
+#define FS_READ_DIR   (UINT64_C(1) << 3)
+#define FS_FIRST      ((UINT64_C(1) << 13) - 1) /* of version 1 */
+#define FS_REFER      (UINT64_C(1) << 13)
+#define FS_TRUNCATE   (UINT64_C(1) << 14)
+#define FS_OF_FILES   (FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE)
+#define FS_READ       (FS_EXECUTE | FS_READ_FILE | FS_READ_DIR)
+#define NET_BIND_TCP  (UINT64_C(1) << 0)
+#define SCOPE_ALL     UINT64_C(3) /* abstract sockets, signals */
 
 typedef struct {
     uint64_t fs, net, scoped;
@@ -49,19 +51,37 @@ static size_t size_for(unsigned version)
     return words * sizeof(uint64_t);
 }
 
-bool tb_landlock_only_read(unsigned version, GError **error)
+static int allow(int set, const char *path, uint64_t rights)
+{
+    struct stat st;
+    int fd = open(path, O_PATH | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : errno;
+    int result = fstat(fd, &st) < 0 ? errno : 0;
+    PathRule rule = {.allowed = S_ISDIR(st.st_mode) ? rights : rights & FS_OF_FILES, .parent = fd};
+    if (result == 0 && syscall(NR_ADD_RULE, set, RULE_PATH_BENEATH, &rule, 0) < 0)
+        result = errno;
+    close(fd);
+    return result;
+}
+
+int tb_landlock_enter(unsigned version, const char *const *writable)
 {
     if (version == 0)
-        return true;
-    Ruleset rules = {.fs = FS_FIRST | (version >= 2 ? FS_REFER : 0) |
-                           (version >= 3 ? FS_TRUNCATE : 0),
-                     .net = NET_BIND_TCP,
-                     .scoped = SCOPE_ALL};
-    tb_autofd set = (int)syscall(NR_CREATE_RULESET, &rules, size_for(version), 0);
-    tb_autofd root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    PathRule rule = {.allowed = FS_EXECUTE | FS_READ_FILE | FS_READ_DIR, .parent = root};
-    if (set < 0 || root < 0 || syscall(NR_ADD_RULE, set, RULE_PATH_BENEATH, &rule, 0) < 0 ||
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(NR_RESTRICT_SELF, set, 0) < 0)
-        return tb_error_set_errno(error, errno, "cannot set landlock's rules");
-    return true;
+        return 0;
+    const Ruleset rules = {.fs = FS_FIRST | (version >= 2 ? FS_REFER : 0) |
+                                 (version >= 3 ? FS_TRUNCATE : 0),
+                           .net = NET_BIND_TCP,
+                           .scoped = SCOPE_ALL};
+    int set = (int)syscall(NR_CREATE_RULESET, &rules, size_for(version), 0);
+    if (set < 0)
+        return errno;
+    int result = allow(set, "/", FS_READ);
+    for (; writable && *writable && result == 0; writable++)
+        result = allow(set, *writable, rules.fs);
+    if (result == 0 &&
+        (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(NR_RESTRICT_SELF, set, 0) < 0))
+        result = errno;
+    close(set);
+    return result;
 }

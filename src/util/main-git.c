@@ -28,6 +28,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "util/landlock.h"
+
 #define MAX_CHILDREN     16
 #define EXIT_NOT_STARTED 127
 
@@ -205,15 +207,15 @@ static void become(const char *uid, const char *gid)
         die(strerror(errno));
 }
 
+/* UID and GID ("-" for one that is not root's to change), then all that can be written. */
 int main(int argc, char **argv)
 {
     static Child children[MAX_CHILDREN];
     static Request request;
-    if (getpid() != 1 || (argc != 1 && argc != 3) ||
-        fcntl(GIT_WIRE_SOCKET, F_SETFD, FD_CLOEXEC) < 0)
+    if (getpid() != 1 || argc < 3 || fcntl(GIT_WIRE_SOCKET, F_SETFD, FD_CLOEXEC) < 0)
         die("it is started by taskbox only");
     int outer = -1;
-    if (argc == 3) {
+    if (*argv[1] != '-') {
         outer = fcntl(GIT_WIRE_OUTER, F_DUPFD_CLOEXEC, 0);
         close(GIT_WIRE_OUTER);
         close(GIT_WIRE_USERNS); /* bwrap hands it on */
@@ -221,6 +223,9 @@ int main(int argc, char **argv)
     }
     if (getuid() == 0)
         die("it must not be root");
+    int refused = tb_landlock_enter(tb_landlock_version(), (const char *const *)argv + 3);
+    if (refused != 0)
+        die(strerror(refused));
     int ended = open_signals();
     if (ended < 0)
         die(strerror(errno));

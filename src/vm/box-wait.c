@@ -24,6 +24,10 @@
 #define POLL_MS    500
 #define REASON_MS  2000
 
+/* Emulated and on a busy machine a boot can take a minute. */
+#define FIRST_BOOT_SECONDS  120
+#define SECOND_BOOT_SECONDS 300
+
 static void fail(TbBox *box, TbErrorCode code, const char *what, const char *detail)
 {
     if (box->state == BOX_FAILED)
@@ -262,6 +266,28 @@ TbSession *tb_box_wait_hello(TbBox *box, int64_t deadline, TbGuestInfo *info, GE
             return NULL;
         }
     }
+}
+
+static int64_t in_seconds(int seconds)
+{
+    return g_get_monotonic_time() + (int64_t)seconds * G_USEC_PER_SEC;
+}
+
+TbSession *tb_box_wait_boot(TbBox **box, const TbBoxSpec *spec, TbGuestInfo *info, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    TbSession *session = tb_box_wait_hello(*box, in_seconds(FIRST_BOOT_SECONDS), info, &why);
+    if (session)
+        return session;
+    if (!g_error_matches(why, TB_ERROR, TB_ERROR_TIMEOUT)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return NULL;
+    }
+    /* An emulated boot was seen to stand still; the next one of the same image went through. */
+    tb_warn("%s; booting it once more", why->message);
+    tb_box_free(*box);
+    *box = tb_box_start(spec, error);
+    return *box ? tb_box_wait_hello(*box, in_seconds(SECOND_BOOT_SECONDS), info, error) : NULL;
 }
 
 bool tb_box_wait_off(TbBox *box, int64_t deadline, GError **error)

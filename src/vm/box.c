@@ -182,6 +182,7 @@ static bool start_jail(TbBox *box, const TbBoxSpec *spec, uint64_t limit, GError
         .dir = spec->dir,
         .kvm = spec->accel == TB_ACCEL_KVM,
         .network = spec->network,
+        .memory = spec->memory,
         .file_limit = limit,
         .capabilities = capabilities,
         .arguments = (const char *const *)arguments->pdata,

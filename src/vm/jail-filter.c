@@ -31,13 +31,8 @@
 
 /* Besides what no jail needs (util/filter.h). */
 static const int refused[] = {
-    SCMP_SYS(swapon),
-    SCMP_SYS(swapoff),
-    SCMP_SYS(acct),
-    SCMP_SYS(lookup_dcookie),
-    SCMP_SYS(vhangup),
-    SCMP_SYS(fanotify_init),
-    SCMP_SYS(landlock_create_ruleset),
+    SCMP_SYS(swapon),         SCMP_SYS(swapoff), SCMP_SYS(acct),
+    SCMP_SYS(lookup_dcookie), SCMP_SYS(vhangup), SCMP_SYS(fanotify_init),
 };
 static const int absent[] = {SCMP_SYS(clone3), SCMP_SYS(openat2), NR_FCHMODAT2};
 

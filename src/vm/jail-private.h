@@ -38,6 +38,7 @@ typedef struct {
     gid_t kvm_group;
     bool has_kvm_group;
     pid_t host;      /* the process that forks */
+    int group;       /* its control group's cgroup.procs; -1: none */
     char **detached; /* mount points that the child lets go of, in the order of mountinfo */
     unsigned n;
     struct {
@@ -56,5 +57,5 @@ void tb_stage_clear(TbStage *stage);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(TbStage, tb_stage_clear)
 /* A TbChildSetup with a TbStage: becomes the jail's user, then puts a guard in front of bwrap. */
 int tb_stage_enter(void *stage);
-/* A TbChildSetup for ordinary users, with the forking process's pid_t: the guard only. */
-int tb_stage_stay(void *host);
+/* A TbChildSetup for ordinary users; of the TbStage only `host` and `group` count: the guard. */
+int tb_stage_stay(void *stage);

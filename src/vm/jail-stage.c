@@ -120,7 +120,7 @@ bool tb_stage_prepare(TbStage *stage, const TbJailUser *user, const TbJailPlan *
                       GError **error)
 {
     const TbJailSpec *spec = plan->spec;
-    *stage = (TbStage){.uid = user->uid, .gid = user->gid, .host = getpid()};
+    *stage = (TbStage){.uid = user->uid, .gid = user->gid, .host = getpid(), .group = stage->group};
     stage->detached = find_detached();
     struct stat kvm;
     if (spec->kvm && stat("/dev/kvm", &kvm) == 0 && kvm.st_gid != 0) {
@@ -237,18 +237,24 @@ static int stand_guard(pid_t host)
     return 0;
 }
 
+/* While nothing has been given up, and before there is a process that would have to move, too. */
+static int join_group(const TbStage *stage)
+{
+    return stage->group < 0 || write(stage->group, "0", 1) == 1 ? 0 : -1;
+}
+
 int tb_stage_stay(void *data)
 {
-    const pid_t *host = data;
+    const TbStage *stage = data;
     umask(077);
-    return stand_guard(*host);
+    return join_group(stage) < 0 ? -1 : stand_guard(stage->host);
 }
 
 int tb_stage_enter(void *data)
 {
     TbStage *stage = data;
-    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-        open_items(stage) < 0)
+    if (join_group(stage) < 0 || unshare(CLONE_NEWNS) < 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || open_items(stage) < 0)
         return -1;
     detach_others(stage);
     umask(022);

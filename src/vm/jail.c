@@ -30,6 +30,7 @@
 #include "util/fs.h"
 #include "util/log.h"
 #include "util/paths.h"
+#include "vm/cgroup.h"
 #include "vm/layout.h"
 
 #define MAX_FILES   4096 /* descriptors a process may have */
@@ -41,9 +42,10 @@
 
 struct TbJail {
     TbChild *child;
-    int init;   /* pidfd of the first process inside; -1: bwrap did not get that far */
-    int events; /* our end */
-    int errors; /* read end of stderr */
+    TbCgroup *group; /* NULL: none here */
+    int init;        /* pidfd of the first process inside; -1: bwrap did not get that far */
+    int events;      /* our end */
+    int errors;      /* read end of stderr */
 };
 
 int tb_jail_memfd(const char *name, const void *data, size_t length, GError **error)
@@ -167,6 +169,19 @@ static bool explain(const TbJailUser *user, GError **error)
     return false;
 }
 
+/* The group's cgroup.procs; -1: no group can be had here, which 'taskbox doctor' explains. */
+static int join_group(TbJail *jail, const TbJailSpec *spec)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(TbCgroupPlace) place = tb_cgroup_find(NULL);
+    if (!place)
+        return -1;
+    jail->group = tb_cgroup_new(place, spec->id, spec->memory, &error);
+    if (!jail->group)
+        tb_warn("%s (the limits of each process hold without it)", error->message);
+    return jail->group ? tb_cgroup_fd(jail->group) : -1;
+}
+
 static bool start_child(TbJail *jail, const TbJailPlan *plan, const TbJailUser *user,
                         GError **error)
 {
@@ -181,7 +196,7 @@ static bool start_child(TbJail *jail, const TbJailPlan *plan, const TbJailUser *
     tb_autofd errors_inside = errors[1];
     tb_autofd info_reader = info[0];
     tb_autofd info_writer = info[1];
-    g_auto(TbStage) stage = {0};
+    g_auto(TbStage) stage = {.host = getpid(), .group = join_group(jail, plan->spec)};
     if (!piped || (user->drops && !tb_stage_prepare(&stage, user, plan, error)))
         return false;
 
@@ -196,11 +211,7 @@ static bool start_child(TbJail *jail, const TbJailPlan *plan, const TbJailUser *
     tb_command_set_rlimit(command, RLIMIT_CORE, 0);
     tb_command_set_rlimit(command, RLIMIT_NOFILE, MAX_FILES);
     tb_command_set_rlimit(command, RLIMIT_FSIZE, plan->spec->file_limit);
-    pid_t host = getpid();
-    if (user->drops)
-        tb_command_set_child_setup(command, tb_stage_enter, &stage);
-    else
-        tb_command_set_child_setup(command, tb_stage_stay, &host);
+    tb_command_set_child_setup(command, user->drops ? tb_stage_enter : tb_stage_stay, &stage);
     jail->child = tb_command_start(command, error);
     if (!jail->child)
         return explain(user, error);
@@ -258,6 +269,9 @@ void tb_jail_free(TbJail *jail)
     }
     if (jail->child)
         tb_child_free(jail->child);
+    if (jail->group && tb_cgroup_killed(jail->group) > 0)
+        tb_warn("the box's memory was used up, taken together: the kernel has ended it");
+    tb_cgroup_free(jail->group);
     tb_clear_fd(&jail->init);
     tb_clear_fd(&jail->events);
     tb_clear_fd(&jail->errors);

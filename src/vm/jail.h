@@ -27,6 +27,7 @@ typedef struct {
     TbJailBind binds[TB_JAIL_MAX_BINDS];
     unsigned n_binds;
     bool kvm, network;
+    uint64_t memory;              /* of the guest: its control group has room for that and more */
     uint64_t file_limit;          /* no file can grow over this */
     GBytes *capabilities;         /* libvirt's cache of what QEMU can; NULL: it finds out itself */
     const char *const *arguments; /* of the program */

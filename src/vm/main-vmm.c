@@ -35,6 +35,8 @@
 #include <unistd.h>
 
 #include "util/auto.h"
+#include "util/hole.h"
+#include "util/landlock.h"
 #include "vm/domain.h"
 #include "vm/layout.h"
 #include "vm/vmm.h"
@@ -201,7 +203,8 @@ static bool watch_events(virConnectPtr connection)
 
 static void cap_console(void)
 {
-    tb_autofd fd = open(TB_JAIL_DIR "/" TB_BOX_CONSOLE, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    tb_autofd fd =
+        open(TB_JAIL_DIR "/" TB_BOX_CONSOLE, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0 || st.st_size <= CONSOLE_LIMIT)
         return;
@@ -299,6 +302,20 @@ static void limit_memory(void)
 #endif
 }
 
+/* Where the kernel has landlock, it says once more what the mounts of the jail say. */
+static bool limit_files(void)
+{
+    /* The image itself is writable to a build alone, and else only shown. */
+    const char *const writable[] = {TB_JAIL_DIR, TB_JAIL_LIBVIRT, "/tmp", "/run",
+                                    "/var",      "/dev",          NULL,   NULL};
+    const char *paths[G_N_ELEMENTS(writable)];
+    memcpy(paths, writable, sizeof paths);
+    if (!arguments.probe && !arguments.overlay)
+        paths[G_N_ELEMENTS(paths) - 2] = TB_JAIL_IMAGE;
+    int refused = tb_hole("jail-landlock") ? 0 : tb_landlock_enter(tb_landlock_version(), paths);
+    return refused == 0 || tb_vmm_fail("cannot set landlock's rules", strerror(refused));
+}
+
 /* Copies what libvirt found out about this QEMU to where the host finds it. */
 static int run_probe(virConnectPtr connection)
 {
@@ -336,6 +353,8 @@ int main(int argc, char **argv)
     struct rlimit tasks = {.rlim_cur = MAX_TASKS, .rlim_max = MAX_TASKS};
     setrlimit(RLIMIT_NPROC, &tasks);
 
+    if (!limit_files())
+        return EXIT_FAILURE;
     limit_memory();
     virSetErrorFunc(NULL, quiet);
     pthread_t watcher, loop;

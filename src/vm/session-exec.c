@@ -15,6 +15,8 @@
 #include "vm/session-private.h"
 
 enum { INPUT_CHUNK = 32 * 1024, QUEUE_FOR_INPUT = 64 * 1024, KILL_FLUSH_MS = 2000 };
+/* More than all windows and requests together: the other end talks and does not listen. */
+enum { QUEUE_LIMIT = 16 * 1024 * 1024 };
 #define TICK_US G_USEC_PER_SEC
 
 typedef struct {
@@ -279,6 +281,8 @@ static bool run_step(Run *run, int64_t deadline, GError **error)
         return false;
     if (have && !take_frame(run, &frame, error))
         return false;
+    if (tb_session_queued(session) > QUEUE_LIMIT)
+        return tb_session_breach(session, error, "it does not read what it is told");
     if (!have && handlers && handlers->poll)
         wait.n_others = handlers->poll(others, handlers->data);
     if (!have && !tb_session_move(session, &wait, error))

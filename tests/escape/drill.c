@@ -269,6 +269,7 @@ static const Call calls[] = {
     OPEN("write-template", "/image/memory", O_RDWR),
     OPEN("write-program", "/run/taskbox-vmm", O_RDWR),
     OPEN("write-sys", "/sys/kernel/uevent_helper", O_WRONLY),
+    OPEN("write-proc-own", "/proc/self/comm", O_WRONLY),
     OPEN("write-proc-sys", "/proc/sys/kernel/core_pattern", O_WRONLY),
     OPEN("write-own", "/vm/drill", O_RDWR | O_CREAT),
     OPEN("device-memory", "/dev/mem", O_RDWR),

@@ -43,6 +43,10 @@ project() {
     git -C "$1" commit -q -m First
 }
 
+# The flags that boxes are started with in all cases (taskbox redteam --cold).
+start_flags=()
+[ -z "${COLD:-}" ] || start_flags=(--cold)
+
 # try COMMAND...: its exit code in $code, what it wrote in $out and $err.
 # shellcheck disable=SC2034 # cases use it
 try() {
@@ -55,7 +59,7 @@ try() {
 box() {
     local dir=$1 script=$2
     shift 2
-    try timeout --foreground -k 20 "${BOX_SECONDS:-300}" "$TASKBOX" run -C "$dir" "$@" -- "${BOX_SHELL:-sh}" -c "$script"
+    try timeout --foreground -k 20 "${BOX_SECONDS:-300}" "$TASKBOX" run "${start_flags[@]}" -C "$dir" "$@" -- "${BOX_SHELL:-sh}" -c "$script"
     if grep -q 'cannot find.*image\|no image' "$err"; then cannot "there is no golden image (taskbox image build)"; fi
 }
 
@@ -65,7 +69,7 @@ live_box() {
     local dir=$1 script=$2
     shift 2
     end_box
-    "$TASKBOX" run -C "$dir" "$@" -- "${BOX_SHELL:-sh}" -c "echo up; $script" >"$out.live" 2>"$err.live" </dev/null &
+    "$TASKBOX" run "${start_flags[@]}" -C "$dir" "$@" -- "${BOX_SHELL:-sh}" -c "echo up; $script" >"$out.live" 2>"$err.live" </dev/null &
     box_pid=$!
     for _ in $(seq 3000); do
         if grep -q '^up$' "$out.live"; then return; fi
@@ -160,6 +164,8 @@ BOX
 trap 'kill -9 ${box_pid:-} ${trap_pid:-} ${opened_pid:-} 2>/dev/null || :' EXIT
 
 tb() { "$TASKBOX" "$@"; }
+# Whether the newest box was forked from a template.
+is_forked() { tb show @last --json | grep -qE '"start" *: *"fork"'; }
 task_dir() { find "$XDG_STATE_HOME/taskbox/tasks" -mindepth 1 -maxdepth 1 -type d | head -n 1; }
 
 # Everything that can be known of a tree but access times.

@@ -38,6 +38,35 @@ static void check_event(const char *text)
             abort();
 }
 
+/* What two policies make of a name together is what each makes of it. */
+static void check_narrow(const char *text)
+{
+    static const char *const names[] = {"a.test", "b.a.test", "test.a", "c.b.a.test"};
+    static const uint16_t ports[] = {80, 443, 8080};
+    g_auto(GStrv) words = g_strsplit_set(text, " \n", 32);
+    g_autoptr(TbNetPolicy) one = tb_net_policy_new();
+    g_autoptr(TbNetPolicy) other = tb_net_policy_new();
+    g_autoptr(TbNetPolicy) both = tb_net_policy_new();
+    for (guint i = 0; words[i]; i++) {
+        TbNetPolicy *policy = i % 2 ? one : other;
+        if (strcmp(words[i], "open") == 0)
+            policy->open = true;
+        else
+            (void)tb_net_policy_add(policy, words[i], NULL);
+        if (policy == one)
+            (void)tb_net_policy_add(both, words[i], NULL);
+    }
+    both->open = one->open;
+    tb_net_policy_narrow(both, other);
+    for (size_t i = 0; i < G_N_ELEMENTS(names) * G_N_ELEMENTS(ports); i++) {
+        const char *name = names[i / G_N_ELEMENTS(ports)];
+        uint16_t port = ports[i % G_N_ELEMENTS(ports)];
+        if (tb_net_policy_allows(both, name, port) !=
+            (tb_net_policy_allows(one, name, port) && tb_net_policy_allows(other, name, port)))
+            abort();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     g_autofree uint8_t *copy = g_memdup2(size ? data : (const uint8_t *)"", MAX(size, 1));
@@ -59,5 +88,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     tb_is_push(text, text);
     tb_header_stays(text, text);
     check_event(text);
+    check_narrow(text);
     return 0;
 }

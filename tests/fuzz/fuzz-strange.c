@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "image/build-private.h"
+#include "image/hosts.h"
 #include "project/private.h"
 #include "util/error.h"
 
@@ -36,6 +37,20 @@ static void check_header(const uint8_t *data, size_t size)
     require(!fine || copy[7] == 2 || (copy[79] & 4) == 0);
 }
 
+/* What an image says of its package managers. */
+static void check_hosts(const char *text)
+{
+    g_autoptr(GPtrArray) hosts = tb_image_hosts_parse(text);
+    for (guint i = 0; i < hosts->len; i++) {
+        const TbImageHost *host = hosts->pdata[i];
+        require(tb_host_group_valid(host->group) && *host->host && *host->from);
+        for (const char *at = host->host; *at; at++)
+            require(g_ascii_isprint(*at));
+        for (const char *at = host->from; *at; at++)
+            require(g_ascii_isprint(*at));
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static TbMaskList *masks;
@@ -48,5 +63,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *why = tb_mask_list_match(masks, text);
     require(why == tb_mask_list_match(masks, text));
     check_header(data, size);
+    check_hosts(text);
     return 0;
 }

@@ -57,9 +57,26 @@ static void try_settings(const uint8_t *data, size_t size)
     tb_settings_agent(settings, NULL, NULL);
 }
 
+/* A project's own file can say nothing of what only its user may. */
+static void try_project(const uint8_t *data, size_t size)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(TbSettings) settings = tb_settings_parse_project(".taskbox.yaml", data, size, &error);
+    if (!settings) {
+        check_error(error);
+        return;
+    }
+    require(settings->agents->len == 0 && !settings->agent && !settings->allow_hosts &&
+            !settings->secrets && !settings->include && !settings->has_keep &&
+            !settings->capacity.cpus && !settings->capacity.memory);
+    for (char **pattern = settings->exclude; pattern && *pattern; pattern++)
+        require(**pattern != '!');
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     try_recipe(data, size);
     try_settings(data, size);
+    try_project(data, size);
     return 0;
 }

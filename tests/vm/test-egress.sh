@@ -106,10 +106,34 @@ expect 0 tb show @last
 holds "$T/out" '^network +good.test$' "'show'"
 
 say "names that are allowed and mean this machine"
+# shellcheck disable=SC2016 # apt expands it
 expect 0 tb run --allow-host trap.test:8080 --allow-host meta.test --allow-host mixed.test \
-    --allow-host own.test:8081 -C "$project" -- sh -c 'few=1; . ./try.sh' </dev/null
+    --allow-host own.test:8081 --allow-host apt -C "$project" -- sh -c 'few=1; . ./try.sh
+apt-get indextargets --format "source \$(REPO_URI)"; echo "deb http://good.test/ x main" | sudo tee /etc/apt/sources.list >/dev/null' </dev/null
 equal nothing "$(result http)" "a name that is not allowed now"
 reaches_nothing
+cp "$T/out" "$T/out.box"
+
+say "a group: the hosts of the image's own apt, as it was built"
+expect 0 tb image show debian
+cp "$T/out" "$T/manifest"
+expect 0 tb show @last
+grep '^network' "$T/out" >"$T/policy" || fail "no policy in 'show'"
+sed -n 's,^source https*://\([^/:]*\).*,\1,p' "$T/out.box" | sort -u >"$T/sources"
+[ -s "$T/sources" ] || fail "apt in the box has no sources"
+while read -r host; do
+    holds "$T/policy" "[ ,]$host" "the policy"
+    holds "$T/manifest" "\"host\" : \"$host" "the manifest"
+done <"$T/sources"
+mkdir -p "$XDG_CONFIG_HOME/taskbox"
+printf 'allow_hosts: [apt]\n' >"$XDG_CONFIG_HOME/taskbox/config.yaml"
+expect 0 tb policy explain -C "$project"
+holds "$T/out" "'apt' means $(head -n 1 "$T/sources").* \(/etc/apt/.* of image 'debian'\)" "policy explain"
+rm "$XDG_CONFIG_HOME/taskbox/config.yaml"
+expect 125 tb run --allow-host go -C "$project" -- true
+one_error_line "image 'debian' names no host for 'go'"
+
+say "what stands in the log"
 expect 0 tb logs --net @last
 for why in loopback link-local own; do
     holds "$T/out" "refused .*$why" "the log"

@@ -15,6 +15,24 @@ key=$(cat "$T/out")
 state_of() { (cd "$templates/$key" && stat -c '%n %a %i %s %Z.%z' memory state disk.qcow2 overlay.qcow2); }
 before=$(state_of)
 
+# A boot that stands still, while all else goes on: looked at when it has been ended, see below.
+"$TASKBOX" template build --memory 768MiB >"$T/still" 2>"$T/still.said" &
+still=$!
+# qemu_below PID...: writes the number of the QEMU that they have started.
+qemu_below() {
+    local below="$*"
+    while [ -n "$below" ]; do
+        pgrep -f '^[^ ]*qemu-system' -P "${below// /,}" && return
+        below=$(pgrep -P "${below// /,}" | tr '\n' ' ' | sed 's/ $//')
+    done
+    return 1
+}
+for _ in $(seq 600); do
+    qemu_below "$still" >"$T/still.qemu" && break
+    sleep 0.1
+done
+xargs kill -STOP <"$T/still.qemu" || fail "the template's VM does not start"
+
 say "two forks at once: what must differ differs, and the time is right"
 # shellcheck disable=SC2016
 ask='date +%s; cat /proc/sys/kernel/random/uuid /proc/sys/kernel/random/boot_id /etc/machine-id
@@ -99,3 +117,9 @@ equal 1 "$(cat "$T/one.said" "$T/two.said" | grep -c ': booting (once')" "times 
 [ -e "$templates/$key/manifest.json" ] || fail "the template has no manifest"
 equal '' "$(find "$templates" -mindepth 1 -maxdepth 1 | grep -vE '/[0-9a-f]{64}$' || true)" \
     "what lies among the templates and is none"
+
+say "a boot that stood still was ended, and done once more"
+wait_for 300 grep -q ': freezing' "$T/still.said" || { cp "$T/still.said" "$T/err" && fail "no second boot"; }
+holds "$T/still.said" 'has not answered in time .*; booting it once more' "what is said of a boot that stands still"
+wait "$still" || { cp "$T/still.said" "$T/err" && fail "the template of the second boot"; }
+expect 0 tb template rm "$(cut -c 1-12 "$T/still")"

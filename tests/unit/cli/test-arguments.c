@@ -61,6 +61,23 @@ START_TEST(test_flags)
 END_TEST
 
 /* What follows "--" is the user's: no option of ours is looked for there. */
+START_TEST(test_options_again)
+{
+    static const char *const without[] = {"quiet", NULL};
+    g_autoptr(TbArguments) arguments = parse(false, "-vqC x a --directory=--y b", NULL);
+    g_auto(GStrv) options_again = tb_arguments_options(arguments, without);
+    ck_assert_uint_eq(g_strv_length(options_again), 3);
+    g_autoptr(TbArguments) again =
+        tb_arguments_parse((const char *const *)options_again, options, more, false, NULL);
+    ck_assert_ptr_nonnull(again);
+    ck_assert_str_eq(tb_arguments_all(again, "directory")[0], "x");
+    ck_assert_str_eq(tb_arguments_value(again, "directory"), "--y");
+    ck_assert(tb_arguments_flag(again, "verbose"));
+    ck_assert(!tb_arguments_flag(again, "quiet"));
+    ck_assert(tb_arguments_none(again, NULL));
+}
+END_TEST
+
 START_TEST(test_rest)
 {
     g_autoptr(TbArguments) kept = parse(true, "--json -- ls --json -C -- x", NULL);
@@ -121,6 +138,7 @@ int main(void)
     tcase_add_test(cases, test_forms_of_values);
     tcase_add_test(cases, test_repeated);
     tcase_add_test(cases, test_flags);
+    tcase_add_test(cases, test_options_again);
     tcase_add_test(cases, test_rest);
     tcase_add_loop_test(cases, test_wrong, 0, G_N_ELEMENTS(wrong));
     tcase_add_test(cases, test_how_many_words);

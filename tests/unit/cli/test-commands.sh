@@ -124,3 +124,12 @@ out "none ('history' of the settings)"
 ! grep -q 'not-to-be-seen' "$T/out" || fail "policy explain shows a value"
 try 3 policy explain -C "$T/explained" --agent nobody
 err "no agent 'nobody'"
+printf 'only_hosts: [api.example.org]\n' >"$T/explained/.taskbox.yaml"
+try 0 policy explain -C "$T/explained" --agent helper
+out "api.example.org (the default for a prompt; 'hosts' of agent 'helper'"
+out "no more than 'only_hosts' of the project's .taskbox.yaml"
+try 0 config explain -C "$T/explained" only_hosts
+out 'api.example.org (.taskbox.yaml)'
+printf 'allow_hosts: [apt]\n' >"$T/.config/taskbox/config.yaml"
+try 1 policy explain -C "$T/explained"
+err "the hosts of 'apt' are the image's, and there is none yet"

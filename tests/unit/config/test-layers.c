@@ -103,6 +103,18 @@ START_TEST(net_is_only_lowered)
 }
 END_TEST
 
+START_TEST(hosts_are_only_fewer)
+{
+    put(project_file, "only_hosts: [apt, a.example]\n");
+    g_autoptr(TbSettings) fewer = load(NULL);
+    ck_assert_str_eq(fewer->project->only_hosts[0], "apt");
+    ck_assert_ptr_null(fewer->only_hosts);
+    put(project_file, "net: agent\n");
+    put(user_file, "only_hosts: [apt]\n");
+    ck_assert_ptr_null(load(NULL));
+}
+END_TEST
+
 START_TEST(kvm_can_be_required)
 {
     put(project_file, "require_kvm: true\n");
@@ -209,6 +221,7 @@ int main(void)
     tcase_add_test(tests, image_by_rank);
     tcase_add_test(tests, timeout_only_shrinks);
     tcase_add_test(tests, net_is_only_lowered);
+    tcase_add_test(tests, hosts_are_only_fewer);
     tcase_add_test(tests, kvm_can_be_required);
     tcase_add_test(tests, numbers_are_lowered);
     tcase_add_loop_test(tests, projects_may_not_widen, 0, G_N_ELEMENTS(widening));

@@ -390,12 +390,16 @@ START_TEST(delta_over_itself)
     static const Item items[] = {
         {TB_ENTRY_FILE, "a/b", "1", 0644},    {TB_ENTRY_FILE, "a/b", "22", 0755},
         {TB_ENTRY_SYMLINK, "a/b", "../c", 0}, {TB_ENTRY_FILE, "a/b/c", "now a directory", 0644},
-        {TB_ENTRY_REPLACE, "r", NULL, 0755},  {TB_ENTRY_FILE, "r/x", "y", 0644}};
+        {TB_ENTRY_REPLACE, "r", NULL, 0755},  {TB_ENTRY_FILE, "r/x", "y", 0644},
+        {TB_ENTRY_FILE, "t/u/v", "w", 0644},  {TB_ENTRY_DELETE, "t/x", NULL},
+        {TB_ENTRY_FILE, "t", "a file", 0644}, {TB_ENTRY_DELETE, "w", NULL},
+        {TB_ENTRY_FILE, "w/x", "back", 0644}};
     GError *error = NULL;
     bool ok = send_items(items, G_N_ELEMENTS(items), &error);
     harness_ok(ok, error);
     mount_project();
-    shell("test \"$(cat a/b/c)\" = 'now a directory' && test \"$(cat r/x)\" = y");
+    shell("test \"$(cat a/b/c)\" = 'now a directory' && test \"$(cat r/x)\" = y && "
+          "test \"$(cat t)\" = 'a file' && test \"$(cat w/x)\" = back");
 }
 END_TEST
 

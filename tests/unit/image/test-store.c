@@ -78,6 +78,9 @@ static char *manifest(const char *name, const char *digest, const Base *base,
     };
     g_autoptr(GPtrArray) packages = g_ptr_array_new();
     g_ptr_array_add(packages, (char *)"git 1:2.39");
+    g_autoptr(GPtrArray) hosts = image.hosts = tb_image_hosts_new();
+    ck_assert(tb_image_hosts_add(hosts, "apt", "deb.test:8080", "/etc/apt/sources.list:1"));
+    ck_assert(tb_image_hosts_add(hosts, "go", "go.test", "go env GOPROXY"));
     const TbManifestSources sources = {.suite = "bookworm", .packages = packages};
     return tb_image_manifest_write(&image, &sources, sums);
 }
@@ -147,6 +150,11 @@ START_TEST(an_image_is_found_by_name_and_by_prefix)
     ck_assert_str_eq(by_name->filesystems, "ext4,erofs");
     ck_assert_int_eq(by_name->mount_type, TB_MOUNT_9P);
     ck_assert_int_eq(by_name->created, 1700000000);
+    ck_assert_uint_eq(by_name->hosts->len, 2);
+    const TbImageHost *host = by_name->hosts->pdata[0];
+    ck_assert_str_eq(host->group, "apt");
+    ck_assert_str_eq(host->host, "deb.test:8080");
+    ck_assert_str_eq(host->from, "/etc/apt/sources.list:1");
     ck_assert(g_file_test(by_name->disk, G_FILE_TEST_IS_REGULAR));
     g_autoptr(TbImage) by_digest = tb_image_open("aaaaaa", NULL);
     ck_assert_ptr_nonnull(by_digest);

@@ -194,6 +194,57 @@ START_TEST(there_and_back)
 }
 END_TEST
 
+static TbNetPolicy *policy_of_all(const char *list)
+{
+    TbNetPolicy *policy = tb_net_policy_new();
+    g_auto(GStrv) words = g_strsplit(list, " ", -1);
+    for (char **word = words; *word; word++)
+        if (strcmp(*word, "open") == 0)
+            policy->open = true;
+        else
+            ck_assert(tb_net_policy_add(policy, *word, NULL));
+    return policy;
+}
+
+START_TEST(narrowed)
+{
+    static const struct {
+        const char *rules, *only, *both;
+    } cases[] = {
+        {"a.test b.test", "b.test c.test", "b.test"},
+        {"a.test", "none.test", "none"},
+        {"a.test", "", "none"},
+        {"open", "a.test *.b.test:8443", "a.test, *.b.test:8443"},
+        {"a.test", "open", "a.test"},
+        {"*.a.test", "x.a.test a.test", "x.a.test"},
+        {"x.a.test a.test", "*.a.test", "x.a.test"},
+        {"*.a.test", "*.b.a.test", "*.b.a.test"},
+        {"*.b.a.test", "*.a.test", "*.b.a.test"},
+        {"*.a.test", "*.a.test", "*.a.test"},
+        {"a.test", "*.a.test", "none"},
+        {"*.a.test", "a.test", "none"},
+        {"a.test", "a.test:443", "a.test:443"},
+        {"a.test:443", "a.test", "a.test:443"},
+        {"a.test:8080", "a.test", "none"},
+        {"a.test", "a.test:8080", "none"},
+        {"a.test:8080", "a.test:8080", "a.test:8080"},
+        {"a.test:80", "a.test:443", "none"},
+        {"*.a.test:443", "x.a.test", "x.a.test:443"},
+        {"a.test a.test:443", "a.test", "a.test, a.test:443"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(TbNetPolicy) policy = policy_of_all(cases[i].rules);
+        g_autoptr(TbNetPolicy) only = policy_of_all(cases[i].only);
+        policy->requests = 7;
+        tb_net_policy_narrow(policy, only);
+        g_autofree char *text = tb_net_policy_text(policy);
+        ck_assert_msg(strcmp(text, cases[i].both) == 0, "'%s' of '%s' is '%s'", cases[i].only,
+                      cases[i].rules, text);
+        ck_assert_uint_eq(policy->requests, 7);
+    }
+}
+END_TEST
+
 START_TEST(addresses)
 {
     static const char *const refused[] = {
@@ -347,6 +398,7 @@ int main(void)
     tcase_add_test(tests, rules);
     tcase_add_test(tests, no_rules);
     tcase_add_test(tests, there_and_back);
+    tcase_add_test(tests, narrowed);
     tcase_add_test(tests, addresses);
     tcase_add_test(tests, pinned);
     tcase_add_test(tests, lines);

@@ -326,6 +326,32 @@ START_TEST(placeholders_go_nowhere)
         g_auto(Head) free_host = give("", 80, foreign[i], NULL);
         ck_assert_ptr_null(free_host.why);
     }
+    static const struct {
+        const char *query;
+        bool refused;
+    } parameters[] = {
+        {"a=b&key=AIzaMine-0123456789", true},
+        {"KEY=AIzaMine-0123456789", true},
+        {"%6b%65y=AIzaMine-0123456789", true},
+        {"%256bey=AIzaMine-0123456789", true},
+        {"access_token=ya29.mine-0123456789", true},
+        {"a=1;private_token=glpat-mine0123456789", true},
+        {"a=1%26key=AIzaMine-0123456789", true},
+        {"key=@&key=AIzaMine-0123456789", true},
+        {"key=short", false},
+        {"key=words of a search that are long", false},
+        {"monkey=AIzaMine-0123456789", false},
+        {"page_token=AIzaMine-0123456789", false},
+        {"key", false},
+        {"key=", false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(parameters); i++) {
+        g_auto(Head) head = give(HOST, 443, NULL, parameters[i].query);
+        bool refused = head.why && g_str_has_prefix(head.why, TB_NET_FOREIGN);
+        ck_assert_msg(refused == parameters[i].refused, "%s", parameters[i].query);
+        g_auto(Head) free_host = give("", 80, NULL, "key=AIzaMine-0123456789");
+        ck_assert_ptr_null(free_host.why);
+    }
     g_autofree char *two =
         g_strdup_printf("Authorization: Bearer %s %s", secret->placeholder, other->placeholder);
     g_auto(Head) beside = give(HOST, 443, two, NULL);

@@ -14,7 +14,7 @@ static char *content(const TbTask *task, size_t *length)
 START_TEST(test_append)
 {
     g_autoptr(TbTask) task = new_task();
-    g_autoptr(TbTaskLog) log = tb_task_log_open(task, 0, NULL);
+    g_autoptr(TbTaskLog) log = tb_task_log_open(task, TB_TASK_LOG, 0, NULL);
     ck_assert(tb_task_log_append(log, "a\0b", 3, NULL));
     ck_assert(tb_task_log_append(log, "\xff\n", 2, NULL));
     ck_assert(tb_task_log_finish(log, NULL));
@@ -28,7 +28,7 @@ END_TEST
 START_TEST(test_cap)
 {
     g_autoptr(TbTask) task = new_task();
-    g_autoptr(TbTaskLog) log = tb_task_log_open(task, 10, NULL);
+    g_autoptr(TbTaskLog) log = tb_task_log_open(task, TB_TASK_LOG, 10, NULL);
     ck_assert(tb_task_log_append(log, "0123456", 7, NULL));
     ck_assert(tb_task_log_append(log, "789abc", 6, NULL));
     for (int i = 0; i < 1000; i++)
@@ -45,7 +45,7 @@ END_TEST
 START_TEST(test_exactly_full)
 {
     g_autoptr(TbTask) task = new_task();
-    g_autoptr(TbTaskLog) log = tb_task_log_open(task, 4, NULL);
+    g_autoptr(TbTaskLog) log = tb_task_log_open(task, TB_TASK_LOG, 4, NULL);
     ck_assert(tb_task_log_append(log, "1234", 4, NULL));
     ck_assert(tb_task_log_append(log, "", 0, NULL));
     size_t length = 0;

@@ -16,7 +16,7 @@ static char *die_in(TbTaskState state)
         g_autofree char *box = tb_task_path(task, "box");
         if (!task || mkdir(box, 0700) < 0 || !tb_task_save(task, state, NULL))
             _exit(1);
-        TbTaskLog *log = tb_task_log_open(task, 0, NULL);
+        TbTaskLog *log = tb_task_log_open(task, TB_TASK_LOG, 0, NULL);
         (void)!tb_task_log_append(log, "so far\n", 7, NULL);
         (void)!write(channel[1], task->id, strlen(task->id));
         raise(SIGKILL);

@@ -34,6 +34,11 @@ static void fill(TbTask *task)
     task->net = (TbNetCounts){5, 2, 1, UINT64_C(1) << 41, 7, true};
     tb_task_note(task, "first");
     tb_task_note(task, "second");
+    task->trial =
+        (TbTrial){.command = g_strdup("make \xe9"), .exited = true, .exit_code = 2, .ms = 7};
+    task->from = g_strdup("other-task-k2");
+    task->on_top = true;
+    task->flags = g_strsplit("--net=none --memory=1G", " ", -1);
     tb_task_timing(task, "boot", 1234);
     tb_task_timing(task, "command", 5);
 }
@@ -58,6 +63,13 @@ START_TEST(test_round_trip)
     ck_assert_uint_eq(seen->net.connections, 5);
     ck_assert_uint_eq(seen->net.sent, UINT64_C(1) << 41);
     ck_assert(seen->net.lost);
+    ck_assert_str_eq(seen->trial.command, "make \xe9");
+    ck_assert(seen->trial.exited && !seen->trial.running && seen->trial.exit_code == 2);
+    ck_assert_str_eq(tb_trial_word(&seen->trial), "failed");
+    g_autofree char *text = tb_trial_text(&seen->trial);
+    ck_assert_str_eq(text, "failed with exit code 2 in 7 ms: make \\xE9");
+    ck_assert(seen->on_top);
+    ck_assert_str_eq(seen->flags[1], "--memory=1G");
     ck_assert(seen->keep && seen->exited && seen->has_patch && seen->verified);
 }
 END_TEST

@@ -20,6 +20,7 @@
 #include "util/fs.h"
 #include "util/git.h"
 #include "util/interrupt.h"
+#include "util/landlock.h"
 
 static char *dir, *marker;
 static TbGit *git;
@@ -360,6 +361,18 @@ START_TEST(what_can_be_seen_and_written)
 }
 END_TEST
 
+/* Its root is a file system of the jail's own, which the mounts leave writable. */
+START_TEST(landlock_says_it_once_more)
+{
+    g_autofree char *said =
+        output(script(NULL,
+                      "bash -c 'echo x >/new && echo root; echo x >/tmp/new && echo tmp; echo x "
+                      ">\"%s/new\" && echo own; : >/dev/null && echo null' 2>/dev/null; :",
+                      tb_git_path(git)));
+    ck_assert_str_eq(said, tb_landlock_version() ? "tmp\nown\nnull" : "root\ntmp\nown\nnull");
+}
+END_TEST
+
 /* A directory that is named later is seen, and what runs meanwhile goes on. */
 START_TEST(a_later_work_tree)
 {
@@ -462,6 +475,7 @@ int main(void)
     tcase_add_test(tcase, a_jail_that_cannot_be_says_why);
     tcase_add_test(tcase, dies_with_us);
     tcase_add_test(tcase, what_can_be_seen_and_written);
+    tcase_add_test(tcase, landlock_says_it_once_more);
     tcase_add_test(tcase, a_later_work_tree);
     tcase_add_test(tcase, hostile_answers);
     suite_add_tcase(suite, tcase);

@@ -72,6 +72,7 @@ typedef struct {
     uint8_t task;
     bool wrong_nonce, close_after, flood;
     size_t garbage; /* bytes before the mark */
+    size_t again;   /* where in the script a flood begins anew */
 } Manner;
 
 static const Manner polite = {.kernel = "6.1.0-test", .version = TB_PROTOCOL_VERSION};
@@ -136,9 +137,11 @@ static void guest_run(int fd, const Manner *manner)
     answer_hello(fd, manner);
     struct pollfd state = {.fd = fd, .events = POLLIN};
     poll(&state, 1, script->len > 0 ? 300 : 0); /* until the host asks */
-    do
-        write_full(fd, script->data, script->len);
-    while (manner->flood);
+    size_t from = 0;
+    do {
+        write_full(fd, script->data + from, script->len - from);
+        from = manner->again;
+    } while (manner->flood);
     if (manner->close_after)
         _exit(0);
     char buffer[4096];
@@ -447,6 +450,36 @@ static void exec_breaks(bool pty)
     is_breach(session, ok, error);
 }
 
+static bool answer_side(unsigned process, const TbFrame *frame, void *session, GError **error)
+{
+    tb_session_side_send(session, process, TB_MSG_TAKEN, "\1\0\0\0", 4);
+    return true;
+}
+
+/* Each byte of a side process is answered, and a guest that never reads must not fill our memory
+ * with the answers. */
+START_TEST(flood_that_does_not_listen)
+{
+    GError *error = NULL;
+    Manner manner = polite;
+    const char *argv[] = {"x", NULL};
+    const TbExec exec = {.argv = argv, .cwd = "/", .stdin_fd = -1};
+    TbExecResult result;
+    manner.flood = true;
+    put_frame(TB_MSG_STARTED, 0, NULL, 0);
+    manner.again = script->len;
+    for (int i = 0; i < 1000; i++)
+        put_frame(TB_MSG_OUTPUT, tb_stream(1, 1), "x", 1);
+    g_autoptr(TbSession) session = greeted(&manner);
+    ck_assert_uint_eq(tb_session_side_start(session, "", 0), 1);
+    const TbExecHandlers handlers = {.side = answer_side, .data = session};
+    bool ok = tb_session_exec(session, &exec, &handlers, in_seconds(20), &result, &error);
+    ck_assert_msg(error && strstr(error->message, "does not read"), "%s",
+                  error ? error->message : "no error");
+    is_breach(session, ok, error);
+}
+END_TEST
+
 START_TEST(output_before_start)
 {
     put_frame(TB_MSG_OUTPUT, 1, "x", 1);
@@ -689,6 +722,7 @@ int main(void)
                                   flood_does_not_stop_the_clock,
                                   watch_ends_the_call,
                                   output_before_start,
+                                  flood_that_does_not_listen,
                                   started_twice,
                                   list_with_wrong_count,
                                   list_with_its_hash,
