@@ -138,7 +138,7 @@ static GString *archive_of(const Change *change)
     g_autofree char *manifest = manifest_of(change, (const char *const *)sums);
     sums[3] = g_compute_checksum_for_string(G_CHECKSUM_SHA256, manifest, -1);
     if (change->wrong_sum)
-        sums[change->wrong_sum - 1][0] ^= sums[change->wrong_sum - 1][0] < '8' ? 1 : 3;
+        sums[change->wrong_sum - 1][0] = sums[change->wrong_sum - 1][0] == '0' ? '1' : '0';
     g_autofree char *list = tb_image_sums_format((const char *const *)sums, sums[3]);
     add_file(archive, change, 1, TB_IMAGE_MANIFEST, manifest, strlen(manifest));
     add_file(archive, change, 2, TB_IMAGE_SUMS, list, strlen(list));
