@@ -220,8 +220,10 @@ bool run_command(Run *run, GError **error)
         return false;
     g_autofree char *cwd =
         g_build_filename("/workspace", task->project_name, task->project_subdir, NULL);
+    g_auto(GStrv) env = tb_env_join(run->agent ? (const char *const *)run->agent->env : NULL,
+                                    (const char *const *)run->image->env);
     TbExec exec = {.argv = (const char *const *)run->argv,
-                   .env = tb_network_env(&run->network, run->agent ? run->agent->env : NULL),
+                   .env = tb_network_env(&run->network, env),
                    .cwd = cwd,
                    .stdin_fd = stdin_fd};
     if (tb_hole("box-env"))
