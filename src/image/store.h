@@ -37,15 +37,15 @@ struct TbImage {
     char *filesystems;    /* "ext4,erofs,squashfs": what its kernel can mount */
     char *kernel_release; /* uname -r */
     char *arch;
-    char *taskbox;   /* version that built it */
-    int64_t created; /* seconds since the epoch */
-    char **env;      /* "NAME=VALUE", for all commands; never NULL in one that was read */
-    char **warm;     /* shell commands to run before a box of it is frozen; likewise */
-    bool own_initrd; /* taskbox's; else the distribution's */
-    bool imported;   /* came from a file, not from a recipe */
-    uint64_t bytes;  /* on disk */
+    char *taskbox;    /* version that built it */
+    int64_t created;  /* seconds since the epoch */
+    char **env;       /* "NAME=VALUE", for all commands; never NULL in one that was read */
+    char **warm;      /* shell commands to run before a box of it is frozen; likewise */
+    bool own_initrd;  /* taskbox's; else the distribution's */
+    bool imported;    /* came from a file, not from a recipe */
+    uint64_t bytes;   /* on disk */
     GPtrArray *hosts; /* of TbImageHost *, never NULL once its manifest is read */
-    int lock;        /* shared lock while open; -1 in lists */
+    int lock;         /* shared lock while open; -1 in lists */
 
     /* Of a layer; else NULL. Its disk holds only what differs from that image's disk, and that
      * must be the very bytes: a second build of the same recipe has others. */
