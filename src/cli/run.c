@@ -173,7 +173,7 @@ void tb_cli_print_summary(const TbTask *task)
         tb_info("findings: %s%s%s", count, none ? "" : "; see: taskbox inspect ",
                 none ? "" : task->id);
     g_autofree char *verdict = tb_trial_text(&task->trial);
-    if (verdict)
+    if (verdict && task->stat.files > 0)
         tb_info("verify: %s%s%s", verdict,
                 task->trial.exited ? "; see: taskbox logs --verify " : "",
                 task->trial.exited ? task->id : "");

@@ -80,6 +80,7 @@ static TbImage *describe(const TbBuild *build)
     image->arch = g_strdup(tb_host_arch());
     image->taskbox = g_strdup(TB_VERSION);
     image->created = g_get_real_time() / G_USEC_PER_SEC;
+    image->hosts = g_ptr_array_ref(build->hosts);
     image->own_initrd = build->own_initrd;
     image->env = g_strdupv(build->recipe->env);
     image->warm = g_strdupv(build->recipe->warm);
@@ -88,7 +89,6 @@ static TbImage *describe(const TbBuild *build)
         image->base_digest = g_strdup(build->base->digest);
         image->base_sum = g_strdup(build->base_sum);
     }
-    image->hosts = g_ptr_array_ref(build->hosts);
     return image;
 }
 

@@ -190,6 +190,33 @@ static uint64_t get_number(JsonObject *object, const char *key)
     return value > 0 ? (uint64_t)value : 0;
 }
 
+static JsonArray *get_array(JsonObject *object, const char *key)
+{
+    JsonNode *node = json_object_get_member(object, key);
+    return node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+}
+
+/* What is not understood allows nothing. */
+static GPtrArray *get_hosts(JsonObject *object)
+{
+    GPtrArray *hosts = tb_image_hosts_new();
+    JsonNode *node = json_object_get_member(object, "hosts");
+    JsonObject *groups = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+    for (const char *const *group = tb_host_groups; groups && *group; group++) {
+        JsonArray *list = get_array(groups, *group);
+        for (guint i = 0; list && i < json_array_get_length(list); i++) {
+            JsonNode *item = json_array_get_element(list, i);
+            if (!JSON_NODE_HOLDS_OBJECT(item))
+                continue;
+            g_autofree char *host = get_text(json_node_get_object(item), "host");
+            g_autofree char *from = get_text(json_node_get_object(item), "from");
+            if (host && from)
+                (void)tb_image_hosts_add(hosts, *group, host, from);
+        }
+    }
+    return hosts;
+}
+
 /* Texts only; what is none is left out. */
 static char **get_list(JsonObject *object, const char *key)
 {
@@ -221,33 +248,6 @@ static void get_base(TbImage *image, JsonObject *object)
     image->base_name = get_text(base, "name");
     image->base_digest = get_text(base, "digest");
     image->base_sum = get_text(base, "diskSha256");
-}
-
-static JsonArray *get_array(JsonObject *object, const char *key)
-{
-    JsonNode *node = json_object_get_member(object, key);
-    return node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
-}
-
-/* What is not understood allows nothing. */
-static GPtrArray *get_hosts(JsonObject *object)
-{
-    GPtrArray *hosts = tb_image_hosts_new();
-    JsonNode *node = json_object_get_member(object, "hosts");
-    JsonObject *groups = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-    for (const char *const *group = tb_host_groups; groups && *group; group++) {
-        JsonArray *list = get_array(groups, *group);
-        for (guint i = 0; list && i < json_array_get_length(list); i++) {
-            JsonNode *item = json_array_get_element(list, i);
-            if (!JSON_NODE_HOLDS_OBJECT(item))
-                continue;
-            g_autofree char *host = get_text(json_node_get_object(item), "host");
-            g_autofree char *from = get_text(json_node_get_object(item), "from");
-            if (host && from)
-                (void)tb_image_hosts_add(hosts, *group, host, from);
-        }
-    }
-    return hosts;
 }
 
 static TbImage *image_from(JsonObject *object, const char *dir)

@@ -40,6 +40,7 @@ void tb_image_free(TbImage *image)
     g_free(image->kernel_release);
     g_free(image->arch);
     g_free(image->taskbox);
+    g_clear_pointer(&image->hosts, g_ptr_array_unref);
     g_strfreev(image->env);
     g_strfreev(image->warm);
     g_free(image->base_name);
@@ -47,7 +48,6 @@ void tb_image_free(TbImage *image)
     g_free(image->base_sum);
     g_free(image->bases);
     tb_image_free(image->base);
-    g_clear_pointer(&image->hosts, g_ptr_array_unref);
     tb_clear_fd(&image->lock);
     g_free(image);
 }
@@ -109,7 +109,8 @@ bool tb_store_set_name(const char *name, const char *digest, GError **error)
     return tb_write_atomic(names, name, text, strlen(text), 0600, error);
 }
 
-static gint by_name(gconstpointer a, gconstpointer b)
+/* g_ptr_array_sort gives places, not what is there. */
+static int compare_names(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
@@ -130,7 +131,7 @@ GPtrArray *tb_store_entries(const char *sub, bool hidden, GError **error)
             (hidden && strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0))
             g_ptr_array_add(list, g_strdup(entry->d_name));
     closedir(dir);
-    g_ptr_array_sort(list, by_name);
+    g_ptr_array_sort(list, compare_names);
     return g_steal_pointer(&list);
 }
 

@@ -354,9 +354,11 @@ static bool export_changes(Run *run, GError **error)
     task->result_tree = tb_changes_result_tree(run->changes, error);
     g_autofree char *attributes =
         common ? g_build_filename(common, "info", "attributes", NULL) : NULL;
-    bool done =
-        task->result_tree && tb_changes_note_converted(run->changes, task->result_tree, attributes,
-                                                       tb_project_autocrlf(run->project), error);
+    g_autofree char *users = tb_project_user_attributes();
+    const TbAttributes outside = {
+        .repository = attributes, .user = users, .autocrlf = tb_project_autocrlf(run->project)};
+    bool done = task->result_tree &&
+                tb_changes_note_converted(run->changes, task->result_tree, &outside, error);
     add_notes(run, tb_changes_notes(run->changes), "");
     run_phase_end(run, "export");
     return done;
