@@ -4,6 +4,7 @@
 #include <json-glib/json-glib.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,7 +18,8 @@
 #include "util/log.h"
 #include "util/paths.h"
 
-#define END_SIZE (2 * TB_ARCHIVE_BLOCK)
+#define END_SIZE        (2 * TB_ARCHIVE_BLOCK)
+#define QEMU_IMG_MEMORY ((uint64_t)4 << 30)
 
 const char *const tb_share_files[] = {TB_IMAGE_MANIFEST, TB_IMAGE_SUMS, TB_IMAGE_KERNEL,
                                       TB_IMAGE_INITRD,   TB_IMAGE_DISK, NULL};
@@ -68,6 +70,7 @@ static int flatten(const TbImage *image, GError **error)
     tb_status("exporting image '%s': joining its layers", image->name);
     tb_command_add(command, "convert", "-O", "qcow2", from, NULL);
     tb_command_add_format(command, "/proc/%d/fd/%d", (int)getpid(), fd);
+    tb_command_set_rlimit(command, RLIMIT_AS, QEMU_IMG_MEMORY); /* one of them may be an import */
     if (!tb_command_run(command, NULL, error))
         return -1;
     return tb_steal_fd(&fd);

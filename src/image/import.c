@@ -35,7 +35,7 @@
 #define RESERVE        (1024 * MIB) /* of the disk that the store is on */
 #define ZSTD_MEMORY    (512 * MIB)
 #define TEXT_LIMIT     4096
-#define ENV_LIMIT      (32 * 1024)
+#define WARM_LIMIT     (32 * 1024) /* of one command */
 #define LIST_LIMIT     256
 
 enum { MANIFEST, SUMS, KERNEL, INITRD, DISK };
@@ -105,13 +105,13 @@ static bool env_good(char *const *env)
             return false;
         length += strlen(*env);
     }
-    return length <= ENV_LIMIT && count <= LIST_LIMIT;
+    return length <= TB_ENV_LIMIT && count <= LIST_LIMIT;
 }
 
 static bool warm_good(char *const *warm)
 {
     for (char *const *command = warm; *command; command++)
-        if (!**command || strlen(*command) > ENV_LIMIT)
+        if (!**command || strlen(*command) > WARM_LIMIT)
             return false;
     return g_strv_length((char **)warm) <= LIST_LIMIT;
 }
@@ -172,6 +172,8 @@ static void set_digest(Import *in)
     in->origin = in->image->digest;
     in->image->digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, text->str, -1);
     in->image->imported = true;
+    /* Which hosts its package managers go to is no word of a stranger's. */
+    g_ptr_array_set_size(in->image->hosts, 0);
 }
 
 static bool lock_and_stage(Import *in, GError **error)

@@ -356,10 +356,21 @@ static bool check_sources(TbYaml *yaml, const TbRecipe *recipe, GError **error)
                                  "where the root file system comes from)");
 }
 
+/* It goes with every command. */
+static bool check_env(TbYaml *yaml, const TbRecipe *recipe, GError **error)
+{
+    size_t length = 0;
+    for (char **variable = recipe->env; variable && *variable; variable++)
+        length += strlen(*variable) + 1;
+    return length <= TB_ENV_LIMIT ||
+           tb_yaml_error(yaml, tb_yaml_root(yaml), error, "'env' is too long (%d KiB at most)",
+                         TB_ENV_LIMIT / 1024);
+}
+
 bool recipe_read(TbYaml *yaml, TbRecipe *recipe, GError **error)
 {
     if (!tb_yaml_map(yaml, tb_yaml_root(yaml), recipe_keys, recipe, error) ||
-        !check_sources(yaml, recipe, error))
+        !check_sources(yaml, recipe, error) || !check_env(yaml, recipe, error))
         return false;
     g_ptr_array_extend_and_steal(recipe->provision, g_steal_pointer(&recipe->agents));
     recipe->agents = g_ptr_array_new();

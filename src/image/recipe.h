@@ -59,6 +59,9 @@ TbRecipe *tb_recipe_parse(const char *path, const void *data, size_t length, GEr
 void tb_recipe_free(TbRecipe *recipe);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbRecipe, tb_recipe_free)
 
+/* Bytes that an image's variables may have, taken together. */
+#define TB_ENV_LIMIT (32 * 1024)
+
 /* "A=1" of `above`, then those of `below` whose names are not among them. Either may be NULL.
  * A GStrv, never NULL. */
 char **tb_env_join(const char *const *above, const char *const *below);

@@ -93,6 +93,16 @@ START_TEST(reads_a_layer)
 }
 END_TEST
 
+START_TEST(variables_are_not_for_whole_files)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *long_value = g_strnfill(33 * 1024, 'x');
+    g_autofree char *text = g_strdup_printf("from: a\nenv: {A: %s}\n", long_value);
+    ck_assert_ptr_null(parse(text, &error));
+    ck_assert_msg(strstr(error->message, "'env' is too long (32 KiB"), "%s", error->message);
+}
+END_TEST
+
 /* mmdebstrap does it, without a network in the box. */
 START_TEST(packages_of_a_bootstrap_are_the_bootstraps)
 {
@@ -346,6 +356,7 @@ int main(void)
     tcase_add_test(tcase, reads_a_bootstrap);
     tcase_add_test(tcase, reads_images_and_takes_the_host_s);
     tcase_add_test(tcase, reads_a_layer);
+    tcase_add_test(tcase, variables_are_not_for_whole_files);
     tcase_add_test(tcase, packages_of_a_bootstrap_are_the_bootstraps);
     tcase_add_test(tcase, a_template_of_limas_is_taken_as_it_is);
     tcase_add_test(tcase, a_recipe_for_another_machine_is_refused);

@@ -138,7 +138,7 @@ static GString *archive_of(const Change *change)
     g_autofree char *manifest = manifest_of(change, (const char *const *)sums);
     sums[3] = g_compute_checksum_for_string(G_CHECKSUM_SHA256, manifest, -1);
     if (change->wrong_sum)
-        sums[change->wrong_sum - 1][0] ^= sums[change->wrong_sum - 1][0] < '8' ? 1 : 3;
+        sums[change->wrong_sum - 1][0] = sums[change->wrong_sum - 1][0] == '0' ? '1' : '0';
     g_autofree char *list = tb_image_sums_format((const char *const *)sums, sums[3]);
     add_file(archive, change, 1, TB_IMAGE_MANIFEST, manifest, strlen(manifest));
     add_file(archive, change, 2, TB_IMAGE_SUMS, list, strlen(list));
@@ -273,7 +273,7 @@ START_TEST(a_hostile_one_gains_nothing)
     ck_assert_msg(strstr(error->message, hostile[_i].words), "got '%s'", error->message);
     ck_assert(tb_error_code(error) == TB_ERROR_IMAGE ||
               tb_error_code(error) == TB_ERROR_UNSUPPORTED);
-    ck_assert_str_eq(error->message, g_utf8_make_valid(error->message, -1));
+    ck_assert(g_utf8_validate(error->message, -1, NULL));
     ck_assert_ptr_null(strchr(error->message, '\033'));
     assert_empty();
 }
@@ -318,8 +318,9 @@ START_TEST(a_bomb_does_not_go_off)
     g_autoptr(GBytes) packed = NULL;
     g_autoptr(TbCommand) zstd = tb_command_new("zstd");
     g_autoptr(GError) error = NULL;
-    for (unsigned i = 0; i < 64 << 20; i += sizeof root)
-        g_string_append_len(archive, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", sizeof root);
+    size_t length = archive->len;
+    g_string_set_size(archive, length + (64 << 20));
+    memset(archive->str + length, 0, 64 << 20);
     tb_command_add(zstd, "-q", "-c", NULL);
     tb_command_set_stdin_bytes(zstd, archive->str, archive->len);
     ck_assert(tb_command_run(zstd, &packed, NULL));
