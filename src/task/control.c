@@ -287,9 +287,7 @@ static bool read_client(TbControl *control, Client *client)
         TbFrameResult result = tb_frame_decoder_push(&client->decoder, &data, &length, &frame);
         if (result == TB_FRAME_MORE)
             return true;
-        if (client->over)
-            continue;
-        if (result == TB_FRAME_BAD || !obey(control, client, &frame))
+        if (result == TB_FRAME_BAD || (!client->over && !obey(control, client, &frame)))
             return false;
     }
 }
