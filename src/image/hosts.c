@@ -15,9 +15,10 @@ const char *const tb_host_groups[] = {"apt", "npm", "pip", "go", NULL};
 const char tb_image_hosts_script[] =
     "cd / && tab=$(printf '\\t')\n"
     "has() { command -v \"$1\" >/dev/null 2>&1; }\n"
-    /* Several targets of one source are one line. */
+    /* Its 'indextargets' knows only what was downloaded before. */
     "if has apt-get; then\n"
-    "  apt-get indextargets --format \"apt${tab}\\$(SOURCESENTRY)${tab}\\$(REPO_URI)\" | sort -u\n"
+    "  apt-get update --print-uris | sed -n \"s/^'\\([^']*\\)'.*/apt${tab}apt's "
+    "sources${tab}\\1/p\"\n"
     "fi\n"
     /* Its scopes ('@team:registry') have registries of their own. */
     "if has npm; then\n"

@@ -19,6 +19,7 @@
 
 #include "util/auto.h"
 #include "util/error.h"
+#include "util/hole.h"
 
 enum {
     CLIENTS = 12,
@@ -287,9 +288,7 @@ static bool read_client(TbControl *control, Client *client)
         TbFrameResult result = tb_frame_decoder_push(&client->decoder, &data, &length, &frame);
         if (result == TB_FRAME_MORE)
             return true;
-        if (client->over)
-            continue;
-        if (result == TB_FRAME_BAD || !obey(control, client, &frame))
+        if (result == TB_FRAME_BAD || (!client->over && !obey(control, client, &frame)))
             return false;
     }
 }
@@ -302,9 +301,12 @@ TbControl *tb_control_open(TbTask *task, GError **error)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/" TB_TASK_CONTROL,
              task->dirfd);
+    if (tb_hole("control-socket"))
+        (void)fchmod(task->dirfd, 0755);
     tb_autofd fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-        fchmodat(task->dirfd, TB_TASK_CONTROL, 0600, 0) < 0 || listen(fd, CLIENTS) < 0) {
+        fchmodat(task->dirfd, TB_TASK_CONTROL, tb_hole("control-socket") ? 0666 : 0600, 0) < 0 ||
+        listen(fd, CLIENTS) < 0) {
         tb_error_set_errno(error, errno, "cannot make the control socket of task '%s'", task->id);
         return NULL;
     }
@@ -360,7 +362,7 @@ static void accept_client(TbControl *control)
     socklen_t length = sizeof peer;
     tb_autofd fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
-        (peer.uid == geteuid() || peer.uid == 0))
+        (peer.uid == geteuid() || peer.uid == 0 || tb_hole("control-socket")))
         tb_control_adopt(control, tb_steal_fd(&fd));
 }
 

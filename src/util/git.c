@@ -340,6 +340,16 @@ TbCommand *tb_git_command(TbGit *git, const char *subcommand, const char *worktr
         want(git, git->written, dir);
         tb_command_setenv(command, "GIT_INDEX_FILE", index);
     }
+    if (tb_hole("git-config") && worktree) {
+        g_autofree char *its_own = g_build_filename(worktree, ".git", "config", NULL);
+        tb_command_setenv(command, "GIT_CONFIG_GLOBAL", its_own);
+    }
+    if (tb_hole("git-attributes")) {
+        g_autofree char *info = g_build_filename(git->path, "info", NULL);
+        g_autofree char *attributes = g_build_filename(info, "attributes", NULL);
+        (void)g_mkdir_with_parents(info, 0755);
+        (void)g_file_set_contents(attributes, "*.c -diff\n", -1, NULL);
+    }
     if (tb_hole("git-trust") && worktree) {
         g_autofree char *its_own = g_build_filename(worktree, ".git", NULL);
         tb_command_setenv(command, "GIT_DIR", its_own);

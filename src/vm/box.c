@@ -94,7 +94,8 @@ static bool listen_as(TbBox *box, const char *name, int *fd, GError **error)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", box->dir_fd, name);
     *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (*fd < 0 || bind(*fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(*fd, 1) < 0)
+    if (*fd < 0 || bind(*fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+        fchmodat(box->dir_fd, name, 0600, 0) < 0 || listen(*fd, 1) < 0)
         return tb_error_set_errno(error, errno, "cannot make the socket '%s' in '%s'", name,
                                   box->dir);
     return true;
@@ -192,6 +193,12 @@ static bool start_jail(TbBox *box, const TbBoxSpec *spec, uint64_t limit, GError
     if (!spec->fork) {
         bind_file(&jail, spec->kernel, TB_JAIL_KERNEL, false);
         bind_file(&jail, spec->initrd, TB_JAIL_INITRD, false);
+    }
+    if (tb_hole("template-write") && spec->fork) {
+        if (chmod(spec->fork->disk, 0600) < 0 ||
+            lchown(spec->fork->disk, box->user.uid, box->user.gid) < 0)
+            return cannot_give(spec->fork->disk, error);
+        bind_file(&jail, spec->fork->disk, TB_JAIL_DIR "/" TB_BOX_OVERLAY, true);
     }
     bind_file(&jail, spec->project_disk, TB_JAIL_PROJECT_DISK, tb_hole("project-disk"));
     bind_file(&jail, spec->project_dir, TB_JAIL_PROJECT_DIR, false);

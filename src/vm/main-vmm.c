@@ -264,6 +264,10 @@ static TbDomainSpec domain_spec(virConnectPtr connection)
         spec.backing = TB_JAIL_TEMPLATE_DISK;
         spec.base = TB_JAIL_IMAGE;
     }
+    if (arguments.fork && tb_hole("template-write")) {
+        spec.backing = TB_JAIL_IMAGE;
+        spec.base = NULL;
+    }
     return spec;
 }
 

@@ -114,6 +114,10 @@ typedef struct {
 
 typedef struct {
     bool list_hash, file_hash, size, count;
+    bool other_file; /* another one than was asked for */
+    bool fewer;      /* not all that were asked for, and "done" */
+    bool again;      /* the list, once more */
+    bool exit;       /* the end of the command in the middle of the list */
 } Lies;
 
 static void tell(const Told *told, TbSha256 *hash)
@@ -159,13 +163,20 @@ static void export(const Told *list, size_t count, Lies lies)
     send_exit();
     await(TB_MSG_EXPORT_LIST);
     tb_sha256_init(&hash);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         tell(&list[i], &hash);
+        if (lies.exit)
+            send_exit();
+    }
     tb_sha256_end(&hash, digest);
     digest[31] ^= lies.list_hash;
     tb_put_u32(&writer, (uint32_t)count + lies.count);
     tb_put_raw(&writer, digest, sizeof digest);
     send_frame(TB_MSG_LIST_END, 0, end, writer.length);
+    for (size_t i = 0; lies.again && i < count; i++)
+        tell(&list[i], &hash);
+    if (lies.again)
+        send_frame(TB_MSG_LIST_END, 0, end, writer.length);
     for (;;) {
         static uint8_t wanted[TB_FRAME_MAX];
         const uint8_t ok = TB_MSG_EXPORT_FILES;
@@ -173,8 +184,8 @@ static void export(const Told *list, size_t count, Lies lies)
         size_t length = frame.length;
         memcpy(wanted, frame.payload, length);
         TbReader reader = tb_reader(wanted, length);
-        while (reader.left >= 4)
-            send_file(tb_get_u32(&reader), &lies);
+        while (reader.left >= 4 && !lies.fewer)
+            send_file(tb_get_u32(&reader) + lies.other_file, &lies);
         send_frame(TB_MSG_OK, 0, &ok, 1);
     }
 }
@@ -271,6 +282,90 @@ static void lie_size(void)
     export(one, 1, (Lies){.size = true});
 }
 
+static void lie_path(void)
+{
+    static const Told two[] = {FILE_AT("legal"), FILE_AT("other")};
+    export(two, 2, (Lies){.other_file = true});
+}
+
+static void lie_fewer(void)
+{
+    export(one, 1, (Lies){.fewer = true});
+}
+
+/* All is well, and nothing is there any more to be asked. */
+static void lie_end(void)
+{
+    send_exit();
+    if (system("systemctl poweroff -ff") != 0)
+        return;
+    pause();
+}
+
+/* A status that no process has. */
+static void lie_exit(void)
+{
+    static const uint8_t payload[8] = {0, 1, 0, 0, 0, 0, 0, 0};
+    send_frame(TB_MSG_EXIT, 0, payload, sizeof payload);
+    pause();
+}
+
+static void replay(void)
+{
+    export(one, 1, (Lies){.again = true});
+}
+
+static void interleaved(void)
+{
+    export(one, 1, (Lies){.exit = true});
+}
+
+static void two_hellos(void)
+{
+    uint8_t payload[512];
+    const TbGuestHelloMessage hello = {
+        .version = TB_PROTOCOL_VERSION, .kernel = "6.1.0", .filesystems = "ext4"};
+    TbWriter writer = tb_writer(payload, sizeof payload);
+    tb_encode_guest_hello(&writer, &hello);
+    for (int i = 0; i < 2; i++)
+        send_frame(TB_MSG_GUEST_HELLO, 0, payload, writer.length);
+    pause();
+}
+
+/* What only a taskbox says, to a guest or over the control socket of a task. */
+static void as_host(void)
+{
+    static const uint8_t size[4] = {24, 0, 80, 0};
+    send_frame(TB_MSG_HELLO, 0, "0123456789abcdef0123", 20);
+    send_frame(TB_MSG_ATTACH, 0, size, sizeof size);
+    send_frame(TB_MSG_STOP, 0, "", 0);
+    pause();
+}
+
+/* As much as will go, without waiting for room, then an honest end. */
+static void flood(void)
+{
+    static uint8_t bytes[32768];
+    memset(bytes, 'A', sizeof bytes);
+    for (int i = 0; i < 4096; i++)
+        send_frame(TB_MSG_OUTPUT, 1, bytes, sizeof bytes);
+    export(one, 1, (Lies){0});
+}
+
+/* A list that does not end. */
+static void endless(void)
+{
+    char path[32];
+    TbSha256 hash;
+    send_exit();
+    await(TB_MSG_EXPORT_LIST);
+    tb_sha256_init(&hash);
+    for (unsigned i = 0;; i++) {
+        snprintf(path, sizeof path, "f%u", i);
+        tell(&(Told){.path = path, .kind = TB_ENTRY_FILE}, &hash);
+    }
+}
+
 static void huge_length(void)
 {
     static const uint8_t header[TB_FRAME_HEADER] = {TB_MSG_OUTPUT, 0, 1, 0, 0xff, 0xff, 0xff, 0xff};
@@ -319,6 +414,16 @@ static const struct {
     {"lie-count", lie_count},
     {"lie-file", lie_file},
     {"lie-size", lie_size},
+    {"lie-path", lie_path},
+    {"lie-fewer", lie_fewer},
+    {"lie-end", lie_end},
+    {"lie-exit", lie_exit},
+    {"replay", replay},
+    {"interleaved", interleaved},
+    {"two-hellos", two_hellos},
+    {"as-host", as_host},
+    {"flood", flood},
+    {"endless", endless},
     {"huge-length", huge_length},
     {"garbage", garbage},
     {"unknown-type", unknown_type},

@@ -166,6 +166,8 @@ trap 'kill -9 ${box_pid:-} ${trap_pid:-} ${opened_pid:-} 2>/dev/null || :' EXIT
 tb() { "$TASKBOX" "$@"; }
 # Whether the newest box was forked from a template.
 is_forked() { tb show @last --json | grep -qE '"start" *: *"fork"'; }
+# Of the newest task.
+task_dir_last() { printf '%s/taskbox/tasks/%s' "$XDG_STATE_HOME" "$(tb show @last --json | grep -o '"id" *: *"[^"]*"' | head -n 1 | cut -d'"' -f4)"; }
 task_dir() { find "$XDG_STATE_HOME/taskbox/tasks" -mindepth 1 -maxdepth 1 -type d | head -n 1; }
 
 # Everything that can be known of a tree but access times.

@@ -9,10 +9,11 @@
 P=$PLACE/project
 project "$P"
 for name in git bwrap qemu-img taskbox-vmm taskbox-git sh env; do
-    printf '#!/bin/sh\ntouch %s/mark-%s\nexit 1\n' "$PLACE" "$name" >"$P/$name"
+    printf '#!/bin/sh\ntouch %s/mark-%s\nexit 1\n' "$PLACE/marks" "$name" >"$P/$name"
     chmod 0755 "$P/$name"
 done
 chmod 0755 "$PLACE"
+mkdir -m 1777 "$PLACE/marks" # for whoever runs one
 mkdir "$PLACE/elsewhere"
 cd "$P"
 # shellcheck disable=SC2317 # by `try`
@@ -24,7 +25,7 @@ hostile_env() {
         GIT_PAGER="$P/sh" PATH=".:$PATH" "$@"
 }
 try hostile_env timeout 120 "$TASKBOX" run -- sh -c 'echo more >>text; echo new >new; env'
-marks=$(find "$PLACE" -maxdepth 1 -name 'mark-*' -printf '%f ')
+marks=$(find "$PLACE/marks" -name 'mark-*' -printf '%f ')
 [ -z "$marks" ] || broken "programs of the project were run: $marks"
 [ "$code" -eq 0 ] || broken "the run ended with $code"
 if grep -q "$PLACE/elsewhere\|LIBGUESTFS" "$out"; then broken "the box sees the variables"; fi
@@ -32,6 +33,6 @@ if grep -q "$PLACE/elsewhere\|LIBGUESTFS" "$out"; then broken "the box sees the 
 try hostile_env "$TASKBOX" diff @last --name-only
 [ "$code" -eq 0 ] || broken "diff ended with $code"
 [ "$(sort "$out" | tr '\n' ' ')" = 'new text ' ] || broken "the patch is not what the box did: $(tr '\n' ' ' <"$out")"
-marks=$(find "$PLACE" -maxdepth 1 -name 'mark-*' -printf '%f ')
+marks=$(find "$PLACE/marks" -name 'mark-*' -printf '%f ')
 [ -z "$marks" ] || broken "programs of the project were run: $marks"
 held
