@@ -76,7 +76,10 @@ static char *manifest_of(const Change *change, const char *const sums[3])
 {
     char *env[] = {(char *)(change->env ? change->env : "A=b"), NULL};
     char *warm[] = {(char *)(change->warm ? change->warm : "true"), NULL};
+    g_autoptr(GPtrArray) hosts = tb_image_hosts_new();
+    ck_assert(tb_image_hosts_add(hosts, "apt", "evil.example.org", "its own word"));
     const TbImage image = {
+        .hosts = hosts,
         .name = (char *)(change->name ? change->name : "sent"),
         .digest = (char *)DIGEST,
         .cmdline = (char *)(change->cmdline ? change->cmdline : "root=LABEL=x quiet"),
@@ -187,6 +190,7 @@ START_TEST(a_good_one_is_an_image_of_its_own)
     ck_assert(image->imported);
     ck_assert_str_eq(image->env[0], "A=b");
     ck_assert_str_eq(image->warm[0], "true");
+    ck_assert_uint_eq(image->hosts->len, 0); /* a group of hosts names nothing of a stranger's */
     ck_assert_str_ne(image->digest, DIGEST); /* whatever it says: it is not what was built */
     ck_assert(!tb_store_has(DIGEST));
     ck_assert(tb_image_verify("sent", NULL));
