@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include "cli/arguments.h"
 #include "cli/detach.h"
-#include "task/run.h"
+#include "run/run.h"
 #include "cli/output.h"
 #include "cli/patch-view.h"
 
@@ -95,11 +95,14 @@ bool tb_print_patch(int fd, TbPatchView *view, GError **error);
 bool tb_cli_completion(TbCli *cli, int *status, GError **error);
 bool tb_cli_config_show(TbCli *cli, int *status, GError **error);
 bool tb_cli_config_explain(TbCli *cli, int *status, GError **error);
+bool tb_cli_init(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_build(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_ls(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_show(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_verify(TbCli *cli, int *status, GError **error);
 bool tb_cli_image_rm(TbCli *cli, int *status, GError **error);
+bool tb_cli_image_export(TbCli *cli, int *status, GError **error);
+bool tb_cli_image_import(TbCli *cli, int *status, GError **error);
 bool tb_cli_template_build(TbCli *cli, int *status, GError **error);
 bool tb_cli_template_ls(TbCli *cli, int *status, GError **error);
 bool tb_cli_template_show(TbCli *cli, int *status, GError **error);

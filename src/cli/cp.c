@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
-#include "task/control.h"
+#include "run/control.h"
 #include "task/copy-out.h"
 #include "util/auto.h"
 #include "util/error.h"

@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include "cli/command.h"
-#include "task/control.h"
-#include "task/front.h"
+#include "run/control.h"
+#include "run/front.h"
 #include "util/error.h"
 #include "util/interrupt.h"
 #include "util/log.h"

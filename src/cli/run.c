@@ -3,7 +3,7 @@
  * taskbox run. The command's output is shown as it comes; the summary goes to stderr, so that
  * stdout is the command's alone (with --json: the record's alone).
  */
-#include "task/run.h"
+#include "run/run.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@
 #include "cli/exit.h"
 #include "cli/output.h"
 #include "config/layers.h"
-#include "task/limit.h"
+#include "run/limit.h"
 #include "util/error.h"
 #include "util/escape.h"
 #include "util/interrupt.h"
@@ -173,7 +173,7 @@ void tb_cli_print_summary(const TbTask *task)
         tb_info("findings: %s%s%s", count, none ? "" : "; see: taskbox inspect ",
                 none ? "" : task->id);
     g_autofree char *verdict = tb_trial_text(&task->trial);
-    if (verdict)
+    if (verdict && task->stat.files > 0)
         tb_info("verify: %s%s%s", verdict,
                 task->trial.exited ? "; see: taskbox logs --verify " : "",
                 task->trial.exited ? task->id : "");

@@ -15,7 +15,7 @@
 #include "cli/review-keys.h"
 #include "cli/style.h"
 #include "config/layers.h"
-#include "task/front.h"
+#include "run/front.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/interrupt.h"
@@ -136,6 +136,7 @@ bool tb_cli_shell(TbCli *cli, int *status, GError **error)
     TbRunOptions options = {.dir = tb_arguments_value(cli->arguments, "directory"),
                             .pass_stdin = true,
                             .shell = true,
+                            .verify = "", /* who has been there has looked */
                             .tty = tb_front_possible(),
                             .argv = rest && rest[0] ? rest : NULL};
     Wish wish = ASK;

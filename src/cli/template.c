@@ -6,7 +6,7 @@
 #include "cli/output.h"
 #include "config/layers.h"
 #include "image/template.h"
-#include "task/run.h"
+#include "run/run.h"
 #include "util/log.h"
 #include "util/table.h"
 #include "util/units.h"

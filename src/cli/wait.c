@@ -5,7 +5,7 @@
 
 #include "cli/command.h"
 #include "cli/exit.h"
-#include "task/control.h"
+#include "run/control.h"
 #include "util/error.h"
 #include "util/interrupt.h"
 #include "util/log.h"

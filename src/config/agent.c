@@ -33,45 +33,10 @@ static bool read_stdin(TbYaml *yaml, const yaml_node_t *node, void *field, GErro
     return true;
 }
 
-static bool env_name_valid(const char *name)
-{
-    if (!g_ascii_isalpha(*name) && *name != '_')
-        return false;
-    for (; *name; name++)
-        if (!g_ascii_isalnum(*name) && *name != '_')
-            return false;
-    return true;
-}
-
-static bool read_env_pair(TbYaml *yaml, const char *key, const yaml_node_t *key_node,
-                          const yaml_node_t *value, void *data, GError **error)
-{
-    if (!env_name_valid(key))
-        return tb_yaml_error(yaml, key_node, error,
-                             "bad variable name (letters, digits and '_', no digit first)");
-    const char *text = (const char *)value->data.scalar.value;
-    if (strlen(text) != value->data.scalar.length)
-        return tb_yaml_error(yaml, value, error, "the value holds a NUL byte");
-    g_ptr_array_add(data, g_strdup_printf("%s=%s", key, text));
-    return true;
-}
-
-static bool read_env(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
-{
-    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
-    if (!tb_yaml_each_pair(yaml, node, YAML_SCALAR_NODE, read_env_pair, list, error))
-        return false;
-    g_ptr_array_add(list, NULL);
-    char ***env = field;
-    g_strfreev(*env);
-    *env = (char **)g_ptr_array_steal(list, NULL);
-    return true;
-}
-
 static const TbYamlKey agent_keys[] = {
     {"command", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbAgent, command)},
     {"stdin", YAML_SCALAR_NODE, read_stdin, offsetof(TbAgent, prompt_stdin)},
-    {"env", YAML_MAPPING_NODE, read_env, offsetof(TbAgent, env)},
+    {"env", YAML_MAPPING_NODE, tb_yaml_env, offsetof(TbAgent, env)},
     {"hosts", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbAgent, hosts)},
     {"secrets", YAML_MAPPING_NODE, tb_yaml_secrets, offsetof(TbAgent, secrets)},
     {"image", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbAgent, image)},

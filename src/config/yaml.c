@@ -195,8 +195,9 @@ static bool check_duplicate(TbYaml *yaml, const yaml_node_t *node, const yaml_no
 static bool unknown_key(TbYaml *yaml, const yaml_node_t *key, const TbYamlKey *keys, GError **error)
 {
     const char *words[KEYS_MAX + 1] = {0};
-    for (unsigned i = 0; keys[i].key && i < KEYS_MAX; i++)
-        words[i] = keys[i].key;
+    for (unsigned i = 0, n = 0; keys[i].key && n < KEYS_MAX; i++)
+        if (!keys[i].unused)
+            words[n++] = keys[i].key;
     const char *near = tb_nearest_word(scalar_text(key), words);
     g_autofree char *text = shown(scalar_text(key));
     if (near)
@@ -216,12 +217,22 @@ static bool name_key(const char *key, const yaml_node_t *value, GError **error)
     return false;
 }
 
+static bool note_unused(TbYaml *yaml, const yaml_node_t *key, const TbYamlKey *found, void *field)
+{
+    g_autoptr(GError) place = NULL;
+    tb_yaml_error(yaml, key, &place, "'%s' is left out: %s", found->key, found->unused);
+    g_ptr_array_add(*(GPtrArray **)field, g_strdup(place->message));
+    return true;
+}
+
 static bool map_pair(TbYaml *yaml, const yaml_node_t *key, const yaml_node_t *value,
                      const TbYamlKey *keys, void *object, GError **error)
 {
     for (const TbYamlKey *k = keys; k->key; k++) {
         if (!g_str_equal(k->key, scalar_text(key)))
             continue;
+        if (k->unused && !k->handler)
+            return note_unused(yaml, key, k, (char *)object + k->offset);
         g_autofree char *what = g_strdup_printf("'%s'", k->key);
         return check_type(yaml, value, k->type, what, error) &&
                (k->handler(yaml, value, (char *)object + k->offset, error) ||
@@ -350,6 +361,41 @@ bool tb_yaml_string_list(TbYaml *yaml, const yaml_node_t *node, void *field, GEr
     char ***out = field;
     g_strfreev(*out);
     *out = (char **)g_ptr_array_steal(list, NULL);
+    return true;
+}
+
+bool tb_env_name_valid(const char *name)
+{
+    if (!g_ascii_isalpha(*name) && *name != '_')
+        return false;
+    for (; *name; name++)
+        if (!g_ascii_isalnum(*name) && *name != '_')
+            return false;
+    return true;
+}
+
+static bool read_env_pair(TbYaml *yaml, const char *key, const yaml_node_t *key_node,
+                          const yaml_node_t *value, void *data, GError **error)
+{
+    if (!tb_env_name_valid(key))
+        return tb_yaml_error(yaml, key_node, error,
+                             "bad variable name (letters, digits and '_', no digit first)");
+    const char *text = (const char *)value->data.scalar.value;
+    if (strlen(text) != value->data.scalar.length)
+        return tb_yaml_error(yaml, value, error, "the value holds a NUL byte");
+    g_ptr_array_add(data, g_strdup_printf("%s=%s", key, text));
+    return true;
+}
+
+bool tb_yaml_env(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
+{
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(g_free);
+    if (!tb_yaml_each_pair(yaml, node, YAML_SCALAR_NODE, read_env_pair, list, error))
+        return false;
+    g_ptr_array_add(list, NULL);
+    char ***env = field;
+    g_strfreev(*env);
+    *env = (char **)g_ptr_array_steal(list, NULL);
     return true;
 }
 

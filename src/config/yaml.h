@@ -33,6 +33,9 @@ typedef struct {
     yaml_node_type_t type; /* what the value must be; YAML_NO_NODE: anything */
     TbYamlHandler handler;
     size_t offset; /* of the field in the object */
+    /* Why the key means nothing here; it is not offered. Without a handler it is accepted, and a
+     * line that says so is added to the field, a GPtrArray * of char *. */
+    const char *unused;
 } TbYamlKey;
 
 /* Fills `object` from a mapping. `keys` ends with a NULL key. Refuses unknown and duplicate keys
@@ -57,6 +60,10 @@ bool tb_yaml_size(TbYaml *yaml, const yaml_node_t *node, void *field, GError **e
 bool tb_yaml_duration(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error);
 /* A sequence of non-empty strings; field: char ** (a GStrv). */
 bool tb_yaml_string_list(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error);
+/* A mapping of environment variables; field: char ** (a GStrv of "NAME=VALUE"). */
+bool tb_yaml_env(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error);
+/* Letters, digits and '_', no digit first. */
+bool tb_env_name_valid(const char *name);
 /* One word of the NULL-terminated list; *index is its place. For use inside handlers. */
 bool tb_yaml_word(TbYaml *yaml, const yaml_node_t *node, const char *const *words, unsigned *index,
                   GError **error);

@@ -8,6 +8,7 @@
 #include "image/manifest.h"
 #include "image/recipe.h"
 #include "image/store.h"
+#include "vm/session.h"
 
 typedef struct {
     TbRecipe *recipe;
@@ -24,6 +25,9 @@ typedef struct {
     char *cloud;        /* cloud image: local file */
     char *cloud_digest; /* hex */
     const TbRecipeImage *cloud_entry;
+    TbImage *base;      /* layer: what it lies on, open */
+    char *base_sum;     /* layer: SHA-256 of its disk, hex */
+    const char **bases; /* layer: the disks it lies on, nearest first; NULL-terminated */
 
     char *cmdline;
     bool own_initrd;
@@ -34,6 +38,21 @@ typedef struct {
 
 void tb_build_free(TbBuild *build);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbBuild, tb_build_free)
+
+/* layer-build.c: opens what the recipe's image is to lie on, built first where a recipe says how
+ * and it is not there; the recipe takes from it what it does not say. `above` holds the paths of
+ * the recipes that are being built for each other. Nothing to do for other recipes. */
+bool tb_build_open_base(TbBuild *build, const GPtrArray *above, GError **error);
+/* layer-build.c: whether a layer on `name` lies on what a recipe makes, not on an image that is
+ * there by that name. */
+bool tb_build_has_recipe(const char *name);
+/* layer-build.c: disk, kernel and initrd in staging; the command line. */
+bool tb_build_layer(TbBuild *build, GError **error);
+/* layer-build.c: a name by which qemu-img opens `disk` and what it is to lie on (NULL-terminated,
+ * may be NULL), whatever their headers say. g_free. */
+char *tb_disk_description(const char *disk, const char *const *bases);
+/* build.c: tb_image_build for the sake of another recipe. */
+TbImage *tb_image_build_below(const char *recipe, const GPtrArray *above, GError **error);
 
 /* inputs.c: finds guest program, unit, package sources; computes the digest. */
 bool tb_build_inputs(TbBuild *build, GError **error);
@@ -50,7 +69,12 @@ bool tb_build_bootstrap(TbBuild *build, GError **error);
 /* qcow2.c: false with TB_ERROR_IMAGE unless the file is a qcow2 image that stands alone: no backing
  * file, no external data file. Reads the header only. */
 bool tb_qcow2_check(const char *path, GError **error);
-/* The same on the header's bytes. */
+/* The same for a layer: it must name just `backing` as what is behind it. */
+bool tb_qcow2_check_layer(const char *path, const char *backing, GError **error);
+/* The first for a disk that somebody else has made: of just this virtual size (bytes), and in a
+ * state in which QEMU uses it as it is. */
+bool tb_qcow2_check_import(const char *path, uint64_t size, GError **error);
+/* The first on the header's bytes. */
 bool tb_qcow2_check_header(const void *data, size_t length, const char *name, GError **error);
 
 /* appliance.c: libguestfs, launched with this disk. */
@@ -67,5 +91,7 @@ bool tb_build_inject(TbBuild *build, guestfs_h *g, GError **error);
 bool tb_build_initrd(TbBuild *build, guestfs_h *g, const char *release, const char *root_type,
                      bool *made, GError **error);
 
-/* provision.c: boots the disk once, runs the recipe's scripts, seals it. */
+/* provision.c: boots the disk once, does what the recipe says in it, seals it. */
 bool tb_build_provision(TbBuild *build, GError **error);
+/* steps.c: packages, files and scripts of the recipe. */
+bool tb_build_steps(const TbBuild *build, TbSession *session, GError **error);

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * The path of a build. All work is done in a staging directory of the store under a lock named
- * after the digest; the image appears by one rename, with everything in it on the disk. A build
- * that was killed leaves the directory without a lock holder, and the next one removes it.
- */
+/* The path of a build. It is done in a staging directory (staging.c). */
 #include "image/build.h"
 
 #include <errno.h>
@@ -12,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "image/build-private.h"
+#include "image/staging.h"
 #include "image/store-private.h"
 #include "util/auto.h"
 #include "util/command.h"
@@ -20,53 +17,16 @@
 #include "util/interrupt.h"
 #include "util/log.h"
 #include "util/units.h"
+#include "vm/box.h"
 
 #define SPACE_NEEDED (4ULL * 1024 * 1024 * 1024)
 
-/* --- staging -----------------------------------------------------------------------------------
- */
-
-typedef struct {
-    int images;
-    char *name; /* removed when set */
-} Staging;
-
-static void staging_clear(Staging *staging)
+static bool make_staging(TbStaging *staging, TbBuild *build, GError **error)
 {
-    g_autoptr(GError) error = NULL;
-    if (staging->name && !tb_remove_tree(staging->images, staging->name, &error))
-        tb_warn("cannot remove what the build left: %s", error->message);
-    g_free(staging->name);
-    tb_clear_fd(&staging->images);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Staging, staging_clear)
-
-static bool check_space(const char *path, GError **error)
-{
-    uint64_t free_bytes = tb_free_space(path);
-    if (free_bytes == 0 || free_bytes >= SPACE_NEEDED)
-        return true;
-    g_autofree char *have = tb_size_format(free_bytes);
-    g_autofree char *need = tb_size_format(SPACE_NEEDED);
-    return tb_error_set(error, TB_ERROR_NO_SPACE,
-                        "cannot build an image: %s free in '%s', and a build takes up to %s", have,
-                        path, need);
-}
-
-static bool make_staging(Staging *staging, TbBuild *build, GError **error)
-{
-    g_autofree char *path = NULL;
-    staging->images = tb_store_dir("images", &path, error);
-    if (staging->images < 0 || !check_space(path, error))
+    if (!tb_staging_make(staging, build->digest, SPACE_NEEDED, "build an image", error))
         return false;
-    g_autofree char *name = g_strconcat(TB_STAGING_PREFIX, build->digest, NULL);
-    if (!tb_remove_tree(staging->images, name, error))
-        return false;
-    if (mkdirat(staging->images, name, 0700) < 0)
-        return tb_error_set_errno(error, errno, "cannot create '%s/%s'", path, name);
-    build->staging = g_build_filename(path, name, NULL);
+    build->staging = g_strdup(staging->path);
     build->work = g_build_filename(build->staging, "work", NULL);
-    staging->name = g_steal_pointer(&name);
     return mkdir(build->work, 0700) == 0 ||
            tb_error_set_errno(error, errno, "cannot create '%s'", build->work);
 }
@@ -78,17 +38,20 @@ static bool make_staging(Staging *staging, TbBuild *build, GError **error)
 static bool check_disk(const TbBuild *build, GError **error)
 {
     g_autofree char *disk = g_build_filename(build->staging, TB_IMAGE_DISK, NULL);
-    if (!tb_qcow2_check(disk, error))
+    if (!(build->base ? tb_qcow2_check_layer(disk, tb_box_layer_backing, error)
+                      : tb_qcow2_check(disk, error)))
         return false;
+    g_autofree char *alone = tb_disk_description(disk, NULL);
     g_autoptr(TbCommand) command = tb_command_new("qemu-img");
-    tb_command_add(command, "check", "-q", "-f", "qcow2", disk, NULL);
+    tb_command_add(command, "check", "-q", alone, NULL);
     return tb_command_run(command, NULL, error);
 }
 
-/* After scripts have run the file holds what they deleted, too: write it anew without. */
+/* After scripts have run the file holds what they deleted, too: write it anew without. (Of a layer
+ * that would be a copy of all; what is deleted there leaves holes in the file.) */
 static bool compact(const TbBuild *build, GError **error)
 {
-    if (build->recipe->provision->len == 0)
+    if (build->base || !tb_recipe_has_steps(build->recipe))
         return true;
     g_autofree char *disk = g_build_filename(build->staging, TB_IMAGE_DISK, NULL);
     g_autofree char *small = g_build_filename(build->work, "compact.qcow2", NULL);
@@ -99,22 +62,6 @@ static bool compact(const TbBuild *build, GError **error)
         return false;
     return rename(small, disk) == 0 ||
            tb_error_set_errno(error, errno, "cannot replace '%s'", disk);
-}
-
-/* Read-only and on the disk before it is hashed: the ctime must not move afterwards. */
-static char *finish_file(int staging, const char *name, GError **error)
-{
-    tb_autofd fd = tb_open_beneath(staging, name, O_RDONLY, 0);
-    if (fd < 0 || fchown(fd, geteuid(), getegid()) < 0 || fchmod(fd, 0444) < 0 || fsync(fd) < 0) {
-        tb_error_set_errno(error, errno, "cannot finish '%s'", name);
-        return NULL;
-    }
-    return tb_sha256_fd(fd, name, error);
-}
-
-static bool write_text(int staging, const char *name, const char *text, GError **error)
-{
-    return tb_write_atomic(staging, name, text, strlen(text), 0444, error);
 }
 
 static TbImage *describe(const TbBuild *build)
@@ -134,6 +81,14 @@ static TbImage *describe(const TbBuild *build)
     image->taskbox = g_strdup(TB_VERSION);
     image->created = g_get_real_time() / G_USEC_PER_SEC;
     image->hosts = g_ptr_array_ref(build->hosts);
+    image->own_initrd = build->own_initrd;
+    image->env = g_strdupv(build->recipe->env);
+    image->warm = g_strdupv(build->recipe->warm);
+    if (build->base) {
+        image->base_name = g_strdup(build->recipe->from);
+        image->base_digest = g_strdup(build->base->digest);
+        image->base_sum = g_strdup(build->base_sum);
+    }
     return image;
 }
 
@@ -147,60 +102,29 @@ static char *manifest_text(const TbBuild *build, const char *const sums[3])
         .location_digest = build->cloud_digest,
         .guest_digest = build->guest_digest,
         .packages = build->packages,
-        .own_initrd = build->own_initrd,
     };
     return tb_image_manifest_write(image, &sources, sums);
 }
 
-static bool write_manifest(const TbBuild *build, int staging, GError **error)
+static bool write_manifest(const TbBuild *build, const TbStaging *staging, GError **error)
 {
-    g_autofree char *disk = finish_file(staging, TB_IMAGE_DISK, error);
-    g_autofree char *kernel = disk ? finish_file(staging, TB_IMAGE_KERNEL, error) : NULL;
-    g_autofree char *initrd = kernel ? finish_file(staging, TB_IMAGE_INITRD, error) : NULL;
+    g_autofree char *disk = tb_staging_finish_file(staging, TB_IMAGE_DISK, error);
+    g_autofree char *kernel = disk ? tb_staging_finish_file(staging, TB_IMAGE_KERNEL, error) : NULL;
+    g_autofree char *initrd =
+        kernel ? tb_staging_finish_file(staging, TB_IMAGE_INITRD, error) : NULL;
     if (!initrd)
         return false;
     const char *const sums[] = {disk, kernel, initrd};
     g_autofree char *text = manifest_text(build, sums);
-    g_autofree char *manifest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
-    g_autofree char *list =
-        g_strdup_printf("%s  " TB_IMAGE_DISK "\n%s  " TB_IMAGE_KERNEL "\n%s  " TB_IMAGE_INITRD
-                        "\n%s  " TB_IMAGE_MANIFEST "\n",
-                        disk, kernel, initrd, manifest);
-    return write_text(staging, TB_IMAGE_MANIFEST, text, error) &&
-           write_text(staging, TB_IMAGE_SUMS, list, error);
+    return tb_staging_describe(staging, text, sums, error);
 }
 
-/* A damaged image of the same digest makes room; one that is in use cannot. */
-static bool publish(Staging *staging, const TbBuild *build, GError **error)
-{
-    tb_autofd fd = tb_open_beneath(staging->images, staging->name, O_RDONLY | O_DIRECTORY, 0);
-    if (fd < 0)
-        return tb_error_set_errno(error, errno, "cannot open '%s'", build->staging);
-    if (!tb_remove_tree(fd, "work", error))
-        return false;
-    if (fchmod(fd, 0555) < 0 || fsync(fd) < 0)
-        return tb_error_set_errno(error, errno, "cannot finish '%s'", build->staging);
-    if (tb_store_has(build->digest) && !tb_store_drop(build->digest, error))
-        return false;
-    /* Against a gc between the rename and the name. */
-    tb_autofd lock = tb_store_lock_shared(build->digest, error);
-    if (lock < 0)
-        return false;
-    if (renameat(staging->images, staging->name, staging->images, build->digest) < 0 ||
-        fsync(staging->images) < 0)
-        return tb_error_set_errno(error, errno, "cannot put the image in its place");
-    g_clear_pointer(&staging->name, g_free);
-    return tb_store_set_name(build->recipe->name, build->digest, error);
-}
-
-static bool finish(Staging *staging, TbBuild *build, GError **error)
+static bool finish(TbStaging *staging, TbBuild *build, GError **error)
 {
     tb_status("finishing the image");
-    tb_autofd fd = tb_open_beneath(staging->images, staging->name, O_RDONLY | O_DIRECTORY, 0);
-    if (fd < 0)
-        return tb_error_set_errno(error, errno, "cannot open '%s'", build->staging);
-    return check_disk(build, error) && compact(build, error) && write_manifest(build, fd, error) &&
-           tb_interrupt_check(error) && publish(staging, build, error);
+    return check_disk(build, error) && compact(build, error) &&
+           write_manifest(build, staging, error) && tb_interrupt_check(error) &&
+           tb_staging_publish(staging, build->digest, build->recipe->name, error);
 }
 
 /* --- the path ----------------------------------------------------------------------------------
@@ -208,12 +132,12 @@ static bool finish(Staging *staging, TbBuild *build, GError **error)
 
 static bool do_build(TbBuild *build, GError **error)
 {
-    g_auto(Staging) staging = {.images = -1};
+    g_auto(TbStaging) staging = TB_STAGING_NONE;
     tb_info("building image '%s' (%.12s)", build->recipe->name, build->digest);
     bool ok = make_staging(&staging, build, error) &&
               (!build->recipe->suite || tb_build_bootstrap(build, error)) &&
-              tb_build_disk(build, error) && tb_build_provision(build, error) &&
-              finish(&staging, build, error);
+              (build->base ? tb_build_layer(build, error) : tb_build_disk(build, error)) &&
+              tb_build_provision(build, error) && finish(&staging, build, error);
     tb_status_done();
     return ok;
 }
@@ -239,20 +163,6 @@ static TbImage *find_built(const TbBuild *build, GError **error)
     return image;
 }
 
-static int lock_build(int locks, const char *name, const char *image, GError **error)
-{
-    g_autoptr(GError) why = NULL;
-    int lock = tb_lock(locks, name, false, &why);
-    if (lock >= 0)
-        return lock;
-    if (!g_error_matches(why, TB_ERROR, TB_ERROR_BUSY)) {
-        g_propagate_error(error, g_steal_pointer(&why));
-        return -1;
-    }
-    tb_info("another taskbox builds image '%s'; waiting for it", image);
-    return tb_lock(locks, name, true, error);
-}
-
 static TbImage *build_locked(TbBuild *build, bool *built, GError **error)
 {
     GError *why = NULL;
@@ -271,24 +181,61 @@ static TbImage *build_locked(TbBuild *build, bool *built, GError **error)
     return tb_image_open(build->recipe->name, error);
 }
 
-TbImage *tb_image_build(const char *recipe, bool *built, GError **error)
+/* "a, b, a": each on the next. */
+static bool note_recipe(GPtrArray *chain, const GPtrArray *above, const char *path, GError **error)
 {
-    bool ignored;
-    built = built ? built : &ignored;
-    *built = false;
+    bool twice = false;
+    for (guint i = 0; above && i < above->len; i++) {
+        twice = twice || g_str_equal(above->pdata[i], path);
+        g_ptr_array_add(chain, above->pdata[i]);
+    }
+    g_ptr_array_add(chain, (char *)path);
+    if (!twice && chain->len > TB_LAYERS_MAX + 1)
+        return tb_error_set(error, TB_ERROR_CONFIG,
+                            "cannot build '%s': more than %d layers would lie on each other (put "
+                            "what two of them do into one)",
+                            (const char *)chain->pdata[0], TB_LAYERS_MAX);
+    if (!twice)
+        return true;
+    g_ptr_array_add(chain, NULL);
+    g_autofree char *list = g_strjoinv(" from ", (char **)chain->pdata);
+    return tb_error_set(error, TB_ERROR_CONFIG, "a recipe cannot lie on itself: %s", list);
+}
+
+static TbImage *build_image(const char *recipe, const GPtrArray *above, bool *built, GError **error)
+{
+    g_autoptr(GPtrArray) chain = g_ptr_array_new();
     g_autoptr(TbBuild) build = g_new0(TbBuild, 1);
     build->tar_lock = -1;
     build->recipe = tb_recipe_load(recipe, error);
-    if (!build->recipe || !tb_build_inputs(build, error))
+    if (!build->recipe || !note_recipe(chain, above, build->recipe->path, error))
+        return NULL;
+    for (guint i = 0; i < build->recipe->ignored->len; i++)
+        tb_warn("%s", (const char *)build->recipe->ignored->pdata[i]);
+    if (!tb_build_open_base(build, chain, error) || !tb_build_inputs(build, error))
         return NULL;
     tb_autofd locks = tb_store_dir("locks", NULL, error);
     if (locks < 0)
         return NULL;
     g_autofree char *name = g_strconcat("build-", build->digest, NULL);
-    tb_autofd lock = lock_build(locks, name, build->recipe->name, error);
+    tb_autofd lock = tb_store_lock_build(locks, name, build->recipe->name, error);
     if (lock < 0)
         return NULL;
     TbImage *image = build_locked(build, built, error);
     unlinkat(locks, name, 0); /* while we hold it: who waits for it looks again */
     return image;
+}
+
+TbImage *tb_image_build_below(const char *recipe, const GPtrArray *above, GError **error)
+{
+    bool built = false;
+    return build_image(recipe, above, &built, error);
+}
+
+TbImage *tb_image_build(const char *recipe, bool *built, GError **error)
+{
+    bool ignored;
+    built = built ? built : &ignored;
+    *built = false;
+    return build_image(recipe, NULL, built, error);
 }

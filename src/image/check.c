@@ -51,10 +51,17 @@ static bool damaged(const char *name, const char *file, GError **error)
                         name, file, name);
 }
 
-/* "HEX  NAME\n" for exactly our files, in order. */
-static bool parse_sums(GBytes *data, char *sums[4])
+char *tb_image_sums_format(const char *const sums[3], const char *manifest)
 {
-    g_auto(GStrv) lines = g_strsplit(g_bytes_get_data(data, NULL), "\n", -1);
+    return g_strdup_printf("%s  " TB_IMAGE_DISK "\n%s  " TB_IMAGE_KERNEL "\n%s  " TB_IMAGE_INITRD
+                           "\n%s  " TB_IMAGE_MANIFEST "\n",
+                           sums[0], sums[1], sums[2], manifest);
+}
+
+/* "HEX  NAME\n" for exactly our files, in order. */
+bool tb_image_sums_parse(const char *text, char *sums[4])
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     unsigned i = 0;
     for (; tb_image_files[i]; i++) {
         const char *line = lines[i];
@@ -64,6 +71,19 @@ static bool parse_sums(GBytes *data, char *sums[4])
         sums[i] = g_strndup(line, 64);
     }
     return lines[i] && !lines[i][0];
+}
+
+char *tb_image_disk_sum(const char *dir, GError **error)
+{
+    tb_autofd fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    g_autoptr(GBytes) data = fd < 0 ? NULL : tb_read_file_at(fd, TB_IMAGE_SUMS, SMALL_LIMIT, NULL);
+    char *sums[5] = {0};
+    bool ok = data && tb_image_sums_parse(g_bytes_get_data(data, NULL), sums);
+    for (unsigned i = ok ? 1 : 0; i < 4; i++)
+        g_free(sums[i]);
+    if (!ok)
+        tb_error_set(error, TB_ERROR_IMAGE, "cannot read '%s/%s'", dir, TB_IMAGE_SUMS);
+    return ok ? sums[0] : NULL;
 }
 
 static bool check_file(int dirfd, const char *file, const char *sum, const char *name,
@@ -96,7 +116,7 @@ bool tb_image_check_full(const char *dir, const char *digest, const char *name, 
         return damaged(name, bad, error);
     g_autoptr(GBytes) data = tb_read_file_at(fd, TB_IMAGE_SUMS, SMALL_LIMIT, NULL);
     char *sums[5] = {0};
-    bool ok = data && parse_sums(data, sums);
+    bool ok = data && tb_image_sums_parse(g_bytes_get_data(data, NULL), sums);
     if (!ok)
         damaged(name, TB_IMAGE_SUMS, error);
     for (unsigned i = 0; ok && tb_image_files[i]; i++)

@@ -21,11 +21,13 @@ void tb_build_free(TbBuild *build)
     if (!build)
         return;
     tb_recipe_free(build->recipe);
+    g_free(build->bases);
+    tb_image_free(build->base);
     char *const texts[] = {
         build->digest,      build->staging,      build->work,    build->guest,
         build->unit,        build->guest_digest, build->tar,     build->unit_digest,
         build->cloud,       build->cloud_digest, build->cmdline, build->kernel_release,
-        build->filesystems,
+        build->filesystems, build->base_sum,
     };
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(texts[i]);
@@ -79,7 +81,12 @@ bool tb_build_inputs(TbBuild *build, GError **error)
     g_string_append_printf(text, "format %d content %d\narch %s\nguest %s\nunit %s\n",
                            TB_IMAGE_FORMAT, CONTENT_VERSION, tb_host_arch(), build->guest_digest,
                            build->unit_digest);
-    if (build->recipe->suite) {
+    if (build->base) {
+        build->base_sum = tb_image_disk_sum(build->base->dir, error);
+        if (!build->base_sum)
+            return false;
+        g_string_append_printf(text, "base %s disk %s\n", build->base->digest, build->base_sum);
+    } else if (build->recipe->suite) {
         build->sources = tb_sources_host(build->recipe->suite);
         for (unsigned i = 0; i < build->sources->len; i++)
             g_string_append_printf(text, "source %s\n",

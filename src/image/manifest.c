@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <json-glib/json-glib.h>
+#include "image/store-private.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -32,6 +33,15 @@ static void set_number(JsonBuilder *json, const char *key, uint64_t value)
     json_builder_add_int_value(json, (gint64)value);
 }
 
+static void set_strv(JsonBuilder *json, const char *key, char *const *texts)
+{
+    json_builder_set_member_name(json, key);
+    json_builder_begin_array(json);
+    for (; texts && *texts; texts++)
+        json_builder_add_string_value(json, *texts);
+    json_builder_end_array(json);
+}
+
 static void set_list(JsonBuilder *json, const char *key, const GPtrArray *list)
 {
     json_builder_set_member_name(json, key);
@@ -48,11 +58,26 @@ static void set_sources(JsonBuilder *json, const TbManifestSources *sources)
     if (sources->suite) {
         set_text(json, "suite", sources->suite);
         set_list(json, "packageSources", sources->sources);
-    } else {
+    } else if (sources->location) {
         set_text(json, "location", sources->location);
         set_text(json, "sha256", sources->location_digest);
     }
+    if (sources->import_of)
+        set_text(json, "importOf", sources->import_of);
     set_text(json, "guestProgramSha256", sources->guest_digest);
+    json_builder_end_object(json);
+}
+
+/* What a layer lies on. */
+static void set_base(JsonBuilder *json, const TbImage *image)
+{
+    if (!image->base_digest)
+        return;
+    json_builder_set_member_name(json, "from");
+    json_builder_begin_object(json);
+    set_text(json, "name", image->base_name);
+    set_text(json, "digest", image->base_digest);
+    set_text(json, "diskSha256", image->base_sum);
     json_builder_end_object(json);
 }
 
@@ -131,7 +156,12 @@ char *tb_image_manifest_write(const TbImage *image, const TbManifestSources *sou
     g_autoptr(JsonBuilder) json = json_builder_new();
     json_builder_begin_object(json);
     set_facts(json, image);
-    set_text(json, "initrd", sources->own_initrd ? "taskbox" : "distribution");
+    set_text(json, "initrd", image->own_initrd ? "taskbox" : "distribution");
+    set_strv(json, "env", image->env);
+    set_strv(json, "warm", image->warm);
+    json_builder_set_member_name(json, "imported");
+    json_builder_add_boolean_value(json, image->imported);
+    set_base(json, image);
     set_sources(json, sources);
     set_files(json, sums);
     set_hosts(json, image->hosts);
@@ -187,6 +217,39 @@ static GPtrArray *get_hosts(JsonObject *object)
     return hosts;
 }
 
+/* Texts only; what is none is left out. */
+static char **get_list(JsonObject *object, const char *key)
+{
+    JsonNode *node = json_object_get_member(object, key);
+    JsonArray *array = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+    g_autoptr(GPtrArray) list = g_ptr_array_new();
+    for (guint i = 0; array && i < json_array_get_length(array); i++) {
+        JsonNode *item = json_array_get_element(array, i);
+        if (JSON_NODE_HOLDS_VALUE(item) && json_node_get_value_type(item) == G_TYPE_STRING)
+            g_ptr_array_add(list, g_strdup(json_node_get_string(item)));
+    }
+    g_ptr_array_add(list, NULL);
+    return (char **)g_ptr_array_steal(list, NULL);
+}
+
+static bool get_flag(JsonObject *object, const char *key)
+{
+    JsonNode *node = json_object_get_member(object, key);
+    return node && JSON_NODE_HOLDS_VALUE(node) &&
+           json_node_get_value_type(node) == G_TYPE_BOOLEAN && json_node_get_boolean(node);
+}
+
+static void get_base(TbImage *image, JsonObject *object)
+{
+    JsonNode *node = json_object_get_member(object, "from");
+    if (!node || !JSON_NODE_HOLDS_OBJECT(node))
+        return;
+    JsonObject *base = json_node_get_object(node);
+    image->base_name = get_text(base, "name");
+    image->base_digest = get_text(base, "digest");
+    image->base_sum = get_text(base, "diskSha256");
+}
+
 static TbImage *image_from(JsonObject *object, const char *dir)
 {
     TbImage *image = g_new0(TbImage, 1);
@@ -211,6 +274,12 @@ static TbImage *image_from(JsonObject *object, const char *dir)
     g_autofree char *created = get_text(object, "created");
     g_autoptr(GDateTime) time = created ? g_date_time_new_from_iso8601(created, NULL) : NULL;
     image->created = time ? g_date_time_to_unix(time) : 0;
+    g_autofree char *initrd = get_text(object, "initrd");
+    image->own_initrd = g_strcmp0(initrd, "taskbox") == 0;
+    image->env = get_list(object, "env");
+    image->warm = get_list(object, "warm");
+    image->imported = get_flag(object, "imported");
+    get_base(image, object);
     return image;
 }
 
@@ -224,11 +293,75 @@ static void count_bytes(TbImage *image)
     }
 }
 
+static bool base_complete(const TbImage *image)
+{
+    if (!image->base_name && !image->base_digest && !image->base_sum)
+        return true;
+    return image->base_name && image->base_digest && image->base_sum &&
+           tb_image_name_valid(image->base_name) && tb_digest_valid(image->base_digest) &&
+           tb_digest_valid(image->base_sum);
+}
+
 static bool complete(const TbImage *image, const char *digest)
 {
-    return image->name && image->cmdline && image->filesystems && image->kernel_release &&
-           image->arch && image->cpus > 0 && image->memory > 0 && image->disk_size > 0 &&
-           g_strcmp0(image->digest, digest) == 0 && tb_image_name_valid(image->name);
+    return base_complete(image) && image->name && image->cmdline && image->filesystems &&
+           image->kernel_release && image->arch && image->cpus > 0 && image->memory > 0 &&
+           image->disk_size > 0 && g_strcmp0(image->digest, digest) == 0 &&
+           tb_image_name_valid(image->name);
+}
+
+static GPtrArray *get_packages(JsonObject *object)
+{
+    JsonNode *node = json_object_get_member(object, "packages");
+    JsonArray *array = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+    GPtrArray *packages = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; array && i < json_array_get_length(array); i++) {
+        JsonNode *item = json_array_get_element(array, i);
+        if (!JSON_NODE_HOLDS_OBJECT(item))
+            continue;
+        g_autofree char *name = get_text(json_node_get_object(item), "name");
+        g_autofree char *version = get_text(json_node_get_object(item), "version");
+        if (name && version)
+            g_ptr_array_add(packages, g_strdup_printf("%s %s", name, version));
+    }
+    return packages;
+}
+
+static char *get_guest(JsonObject *object)
+{
+    JsonNode *node = json_object_get_member(object, "source");
+    return node && JSON_NODE_HOLDS_OBJECT(node)
+               ? get_text(json_node_get_object(node), "guestProgramSha256")
+               : NULL;
+}
+
+/* The top object, which lives as long as the parser; NULL with why. */
+static JsonObject *parse_object(JsonParser *parser, const char *text, size_t length, GError **why)
+{
+    JsonNode *root = json_parser_load_from_data(parser, text, (gssize)length, why)
+                         ? json_parser_get_root(parser)
+                         : NULL;
+    return root && JSON_NODE_HOLDS_OBJECT(root) ? json_node_get_object(root) : NULL;
+}
+
+TbImage *tb_image_manifest_parse(const char *text, size_t length, const char *dir,
+                                 GPtrArray **packages, char **guest, GError **error)
+{
+    g_autoptr(JsonParser) parser = json_parser_new_immutable();
+    g_autoptr(GError) why = NULL;
+    JsonObject *object = parse_object(parser, text, length, &why);
+    g_autoptr(TbImage) image = object ? image_from(object, dir) : NULL;
+    if (!image || !image->digest || !tb_digest_valid(image->digest) ||
+        !complete(image, image->digest) || get_number(object, "format") != TB_IMAGE_FORMAT) {
+        tb_error_set(error, TB_ERROR_IMAGE, "cannot read the image's manifest: %s",
+                     why ? why->message : "something is missing in it");
+        return NULL;
+    }
+    if (packages)
+        *packages = get_packages(object);
+    if (guest)
+        *guest = get_guest(object);
+    return g_steal_pointer(&image);
 }
 
 TbImage *tb_image_manifest_read(const char *dir, const char *digest, GError **error)
@@ -240,12 +373,8 @@ TbImage *tb_image_manifest_read(const char *dir, const char *digest, GError **er
     g_autoptr(JsonParser) parser = json_parser_new_immutable();
     size_t length = 0;
     const char *text = data ? g_bytes_get_data(data, &length) : NULL;
-    JsonNode *root = NULL;
-    if (text && json_parser_load_from_data(parser, text, (gssize)length, &why))
-        root = json_parser_get_root(parser);
-    g_autoptr(TbImage) image = NULL;
-    if (root && JSON_NODE_HOLDS_OBJECT(root))
-        image = image_from(json_node_get_object(root), dir);
+    JsonObject *object = text ? parse_object(parser, text, length, &why) : NULL;
+    g_autoptr(TbImage) image = object ? image_from(object, dir) : NULL;
     if (!image || !complete(image, digest)) {
         tb_error_set(error, TB_ERROR_IMAGE,
                      "cannot read the manifest of image '%.12s': %s (run 'taskbox image rm %.12s' "
@@ -253,7 +382,7 @@ TbImage *tb_image_manifest_read(const char *dir, const char *digest, GError **er
                      digest, why ? why->message : "something is missing in it", digest);
         return NULL;
     }
-    if (get_number(json_node_get_object(root), "format") != TB_IMAGE_FORMAT) {
+    if (get_number(object, "format") != TB_IMAGE_FORMAT) {
         tb_error_set(error, TB_ERROR_IMAGE,
                      "image '%s' was made by another version of taskbox (run 'taskbox image build "
                      "%s')",

@@ -25,7 +25,7 @@ typedef struct {
     const char *location_digest; /* hex */
     const char *guest_digest;    /* hex, of the guest program */
     const GPtrArray *packages;   /* "NAME VERSION" */
-    bool own_initrd;             /* false: the distribution's */
+    const char *import_of;       /* an import: the digest it had where it came from; else NULL */
 } TbManifestSources;
 
 /* The JSON text. `sums` are the hex digests of disk, kernel and initrd. */
@@ -33,6 +33,19 @@ char *tb_image_manifest_write(const TbImage *image, const TbManifestSources *sou
                               const char *const sums[3]);
 /* Reads the manifest in `dir` (of image `digest`) into a TbImage without lock. */
 TbImage *tb_image_manifest_read(const char *dir, const char *digest, GError **error);
+
+/* The same from a manifest's text (in its file's place, `dir`); its digest is what it says it is.
+ * *packages (may be NULL) gets its "NAME VERSION" (GPtrArray of char *), *guest the digest of the
+ * guest program (g_free, may be left NULL). */
+TbImage *tb_image_manifest_parse(const char *text, size_t length, const char *dir,
+                                 GPtrArray **packages, char **guest, GError **error);
+/* The text of SHA256SUMS: `sums` are those of disk, kernel and initrd. g_free. */
+char *tb_image_sums_format(const char *const sums[3], const char *manifest);
+/* And back: four (g_free), in the order of tb_image_files. */
+bool tb_image_sums_parse(const char *text, char *sums[4]);
+
+/* What SHA256SUMS in `dir` says of the disk. g_free; NULL with TB_ERROR_IMAGE. */
+char *tb_image_disk_sum(const char *dir, GError **error);
 
 /* Hashes all of the image's files and compares them with SHA256SUMS; notes their state for
  * tb_image_check. TB_ERROR_IMAGE names the first that differs. `name` is for the message. */

@@ -13,9 +13,13 @@
 
 #define HEADER_SIZE        104
 #define BACKING_OFFSET_AT  8
+#define BACKING_LENGTH_AT  16
+#define BACKING_MAX        1024
+#define SIZE_AT            24
 #define CRYPT_AT           32
 #define INCOMPATIBLE_AT    72
 #define EXTERNAL_DATA_FLAG (1ULL << 2)
+#define KNOWN_FLAGS        (1ULL << 3 | 1ULL << 4) /* compression, extended L2; not: dirty, corrupt */
 
 static uint64_t big_endian(const uint8_t *p, size_t bytes)
 {
@@ -25,9 +29,9 @@ static uint64_t big_endian(const uint8_t *p, size_t bytes)
     return value;
 }
 
-bool tb_qcow2_check_header(const void *data, size_t length, const char *name, GError **error)
+/* All but what is behind it. */
+static bool check_kind(const uint8_t *p, size_t length, const char *name, GError **error)
 {
-    const uint8_t *p = data;
     if (length < HEADER_SIZE || memcmp(p, "QFI\xfb", 4) != 0)
         return tb_error_set(error, TB_ERROR_IMAGE,
                             "cannot use '%s': it is no qcow2 image (convert it with qemu-img)",
@@ -37,11 +41,6 @@ bool tb_qcow2_check_header(const void *data, size_t length, const char *name, GE
         return tb_error_set(error, TB_ERROR_IMAGE, "cannot use '%s': unknown qcow2 version", name);
     if (tb_hole("image-backing"))
         return true;
-    if (big_endian(p + BACKING_OFFSET_AT, 8) != 0)
-        return tb_error_set(error, TB_ERROR_IMAGE,
-                            "cannot use '%s': it has a backing file (flatten it with 'qemu-img "
-                            "convert')",
-                            name);
     if (big_endian(p + CRYPT_AT, 4) != 0)
         return tb_error_set(error, TB_ERROR_IMAGE, "cannot use '%s': it is encrypted", name);
     if (version == 3 && (big_endian(p + INCOMPATIBLE_AT, 8) & EXTERNAL_DATA_FLAG))
@@ -52,12 +51,63 @@ bool tb_qcow2_check_header(const void *data, size_t length, const char *name, GE
     return true;
 }
 
+bool tb_qcow2_check_header(const void *data, size_t length, const char *name, GError **error)
+{
+    const uint8_t *p = data;
+    if (!check_kind(p, length, name, error))
+        return false;
+    if (big_endian(p + BACKING_OFFSET_AT, 8) != 0 && !tb_hole("image-backing"))
+        return tb_error_set(error, TB_ERROR_IMAGE,
+                            "cannot use '%s': it has a backing file (flatten it with 'qemu-img "
+                            "convert')",
+                            name);
+    return true;
+}
+
+static ssize_t read_header(int fd, uint8_t header[HEADER_SIZE], const char *path, GError **error)
+{
+    ssize_t got = fd < 0 ? -1 : pread(fd, header, HEADER_SIZE, 0);
+    if (got < 0)
+        tb_error_set_errno(error, errno, "cannot read '%s'", path);
+    return got;
+}
+
 bool tb_qcow2_check(const char *path, GError **error)
 {
     uint8_t header[HEADER_SIZE];
     tb_autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    ssize_t got = fd < 0 ? -1 : pread(fd, header, sizeof header, 0);
-    if (got < 0)
-        return tb_error_set_errno(error, errno, "cannot read '%s'", path);
-    return tb_qcow2_check_header(header, (size_t)got, path, error);
+    ssize_t got = read_header(fd, header, path, error);
+    return got >= 0 && tb_qcow2_check_header(header, (size_t)got, path, error);
+}
+
+bool tb_qcow2_check_layer(const char *path, const char *backing, GError **error)
+{
+    uint8_t header[HEADER_SIZE];
+    char named[BACKING_MAX];
+    tb_autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    ssize_t got = read_header(fd, header, path, error);
+    if (got < 0 || !check_kind(header, (size_t)got, path, error))
+        return false;
+    uint64_t at = big_endian(header + BACKING_OFFSET_AT, 8);
+    uint64_t length = big_endian(header + BACKING_LENGTH_AT, 4);
+    if (at > 0 && at < INT32_MAX && length == strlen(backing) && length < sizeof named &&
+        pread(fd, named, length, (off_t)at) == (ssize_t)length &&
+        memcmp(named, backing, length) == 0)
+        return true;
+    return tb_error_set(error, TB_ERROR_IMAGE,
+                        "cannot use '%s': it does not lie on what it was made on", path);
+}
+
+bool tb_qcow2_check_import(const char *path, uint64_t size, GError **error)
+{
+    uint8_t header[HEADER_SIZE];
+    tb_autofd fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    ssize_t got = read_header(fd, header, path, error);
+    if (got < 0 || !tb_qcow2_check_header(header, (size_t)got, path, error))
+        return false;
+    bool plain = header[7] == 2 || (big_endian(header + INCOMPATIBLE_AT, 8) & ~KNOWN_FLAGS) == 0;
+    return (plain && big_endian(header + SIZE_AT, 8) == size) ||
+           tb_error_set(error, TB_ERROR_IMAGE,
+                        "cannot use '%s': its size is not what the manifest says, or it is damaged",
+                        path);
 }

@@ -39,12 +39,15 @@ static bool is_free(const char *digest)
     return lock >= 0;
 }
 
-static bool gc_image(const char *digest, bool apply, GPtrArray *found, GError **error)
+/* *gone: it is removed, or would be. */
+static bool gc_image(const char *digest, bool apply, GPtrArray *found, bool *gone, GError **error)
 {
     g_autoptr(GError) why = NULL;
-    if (!apply && !is_free(digest))
+    *gone = apply || is_free(digest);
+    if (!*gone)
         return true;
-    if (apply && !tb_store_drop(digest, &why)) {
+    if (apply && !tb_store_drop(digest, false, &why)) {
+        *gone = false;
         if (g_error_matches(why, TB_ERROR, TB_ERROR_BUSY))
             return true;
         g_propagate_error(error, g_steal_pointer(&why));
@@ -69,24 +72,56 @@ static bool gc_leftover(int images, const char *entry, bool apply, GPtrArray *fo
     return !apply || tb_remove_tree(images, entry, error);
 }
 
+/* Layers go before what they lie on: again until nothing more goes. */
+static bool gc_images(GPtrArray *unwanted, bool apply, GPtrArray *found, GError **error)
+{
+    for (bool progress = true; progress && unwanted->len > 0;) {
+        progress = false;
+        for (unsigned i = unwanted->len; i-- > 0;) {
+            bool gone = false;
+            if (!gc_image(g_ptr_array_index(unwanted, i), apply, found, &gone, error))
+                return false;
+            if (gone)
+                g_ptr_array_remove_index(unwanted, i);
+            progress = progress || gone;
+        }
+    }
+    return true;
+}
+
+/* What names mean, what is to be kept, and all that these lie on. */
+static GHashTable *wanted_images(GHashTable *keep, GError **error)
+{
+    g_autoptr(GHashTable) wanted = tb_store_names_by_digest(error);
+    GHashTableIter iter;
+    void *digest;
+    if (wanted && keep) {
+        g_hash_table_iter_init(&iter, keep);
+        while (g_hash_table_iter_next(&iter, &digest, NULL))
+            g_hash_table_insert(wanted, g_strdup(digest), NULL);
+    }
+    return wanted && tb_store_add_bases(wanted, error) ? g_steal_pointer(&wanted) : NULL;
+}
+
 GPtrArray *tb_image_gc(bool apply, GHashTable *keep, GError **error)
 {
     g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GHashTable) names = tb_store_names_by_digest(error);
-    tb_autofd images = names ? tb_store_dir("images", NULL, error) : -1;
+    g_autoptr(GPtrArray) unwanted = g_ptr_array_new();
+    g_autoptr(GHashTable) wanted = wanted_images(keep, error);
+    tb_autofd images = wanted ? tb_store_dir("images", NULL, error) : -1;
     g_autoptr(GPtrArray) list = images < 0 ? NULL : tb_store_entries("images", true, error);
     if (!list)
         return NULL;
     for (unsigned i = 0; i < list->len; i++) {
-        const char *entry = g_ptr_array_index(list, i);
+        char *entry = g_ptr_array_index(list, i);
         bool taken = false;
-        bool ok = gc_leftover(images, entry, apply, found, &taken, error);
-        if (ok && !taken && tb_digest_valid(entry) && !g_hash_table_contains(names, entry) &&
-            !(keep && g_hash_table_contains(keep, entry)))
-            ok = gc_image(entry, apply, found, error);
-        if (!ok)
+        if (!gc_leftover(images, entry, apply, found, &taken, error))
             return NULL;
+        if (!taken && tb_digest_valid(entry) && !g_hash_table_contains(wanted, entry))
+            g_ptr_array_add(unwanted, entry);
     }
+    if (!gc_images(unwanted, apply, found, error))
+        return NULL;
     tb_bootstrap_clean(apply, found);
     return g_steal_pointer(&found);
 }

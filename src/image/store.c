@@ -19,6 +19,7 @@
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/fs.h"
+#include "util/log.h"
 #include "util/paths.h"
 
 #define DIGEST_LENGTH 64
@@ -40,6 +41,13 @@ void tb_image_free(TbImage *image)
     g_free(image->arch);
     g_free(image->taskbox);
     g_clear_pointer(&image->hosts, g_ptr_array_unref);
+    g_strfreev(image->env);
+    g_strfreev(image->warm);
+    g_free(image->base_name);
+    g_free(image->base_digest);
+    g_free(image->base_sum);
+    g_free(image->bases);
+    tb_image_free(image->base);
     tb_clear_fd(&image->lock);
     g_free(image);
 }
@@ -83,6 +91,12 @@ static char *read_name(int names, const char *name)
     return tb_digest_valid(digest) ? g_steal_pointer(&digest) : NULL;
 }
 
+char *tb_store_digest_of(const char *name)
+{
+    tb_autofd names = tb_store_dir("names", NULL, NULL);
+    return names < 0 ? NULL : read_name(names, name);
+}
+
 bool tb_store_set_name(const char *name, const char *digest, GError **error)
 {
     tb_autofd names = tb_store_dir("names", NULL, error);
@@ -95,7 +109,8 @@ bool tb_store_set_name(const char *name, const char *digest, GError **error)
     return tb_write_atomic(names, name, text, strlen(text), 0600, error);
 }
 
-static gint by_name(gconstpointer a, gconstpointer b)
+/* g_ptr_array_sort gives places, not what is there. */
+static int compare_names(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
@@ -116,7 +131,7 @@ GPtrArray *tb_store_entries(const char *sub, bool hidden, GError **error)
             (hidden && strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0))
             g_ptr_array_add(list, g_strdup(entry->d_name));
     closedir(dir);
-    g_ptr_array_sort(list, by_name);
+    g_ptr_array_sort(list, compare_names);
     return g_steal_pointer(&list);
 }
 
@@ -195,6 +210,20 @@ int tb_store_lock_shared(const char *digest, GError **error)
     return -1;
 }
 
+int tb_store_lock_build(int locks, const char *name, const char *image, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    int lock = tb_lock(locks, name, false, &why);
+    if (lock >= 0)
+        return lock;
+    if (!g_error_matches(why, TB_ERROR, TB_ERROR_BUSY)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return -1;
+    }
+    tb_info("another taskbox builds image '%s'; waiting for it", image);
+    return tb_lock(locks, name, true, error);
+}
+
 GHashTable *tb_store_names_by_digest(GError **error)
 {
     g_autoptr(GHashTable) table = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
@@ -230,20 +259,16 @@ static char *name_for(const char *digest, const char *asked)
     return name ? g_strdup(name) : g_strndup(digest, 12);
 }
 
-TbImage *tb_image_open(const char *name, GError **error)
+TbImage *tb_image_open_digest(const char *digest, const char *shown, unsigned depth, GError **error)
 {
-    g_autofree char *digest = resolve(name, error);
-    if (!digest)
-        return NULL;
     tb_autofd lock = tb_store_lock_shared(digest, error);
     if (lock < 0)
         return NULL;
     g_autofree char *dir = image_dir(digest);
     if (!tb_store_has(digest)) {
-        no_image(name, error);
+        no_image(shown, error);
         return NULL;
     }
-    g_autofree char *shown = name_for(digest, name);
     if (!tb_image_check(dir, digest, shown, error))
         return NULL;
     g_autoptr(TbImage) image = tb_image_manifest_read(dir, digest, error);
@@ -251,10 +276,19 @@ TbImage *tb_image_open(const char *name, GError **error)
         return NULL;
     if (!g_str_has_prefix(digest, shown)) {
         g_free(image->name);
-        image->name = g_steal_pointer(&shown);
+        image->name = g_strdup(shown);
     }
     image->lock = tb_steal_fd(&lock);
-    return g_steal_pointer(&image);
+    return tb_store_open_bases(image, depth, error) ? g_steal_pointer(&image) : NULL;
+}
+
+TbImage *tb_image_open(const char *name, GError **error)
+{
+    g_autofree char *digest = resolve(name, error);
+    if (!digest)
+        return NULL;
+    g_autofree char *shown = name_for(digest, name);
+    return tb_image_open_digest(digest, shown, 0, error);
 }
 
 GPtrArray *tb_image_list(GError **error)
@@ -313,7 +347,15 @@ bool tb_image_verify(const char *name, GError **error)
     if (!tb_image_check_full(dir, digest, shown, error))
         return false;
     g_autoptr(TbImage) image = tb_image_manifest_read(dir, digest, error);
-    return image != NULL;
+    if (!image || !image->base_digest)
+        return image != NULL;
+    tb_clear_fd(&lock);
+    if (!tb_image_verify(image->base_digest, error)) {
+        g_prefix_error(error, "image '%s' is a layer on '%s': ", shown, image->base_name);
+        return false;
+    }
+    g_autoptr(TbImage) whole = tb_image_open(digest, error);
+    return whole != NULL;
 }
 
 static bool drop_locked(int locks, const char *digest, GError **error)
@@ -332,21 +374,37 @@ static bool drop_locked(int locks, const char *digest, GError **error)
             tb_error_set_errno(error, errno, "cannot remove the lock of image '%.12s'", digest));
 }
 
-bool tb_store_drop(const char *digest, GError **error)
+/* With the image's lock: nobody puts a layer on it now. */
+static bool check_no_layers(const char *digest, const char *shown, GError **error)
+{
+    g_autoptr(GPtrArray) layers = tb_store_layers(digest, error);
+    if (!layers || layers->len == 0)
+        return layers != NULL;
+    g_ptr_array_add(layers, NULL);
+    g_autofree char *list = g_strjoinv(", ", (char **)layers->pdata);
+    return tb_error_set(error, TB_ERROR_BUSY,
+                        "image '%s' has layers on it: %s (remove these first, with 'taskbox image "
+                        "rm')",
+                        shown, list);
+}
+
+bool tb_store_drop(const char *digest, bool layers_too, GError **error)
 {
     tb_autofd locks = tb_store_dir("locks", NULL, error);
     if (locks < 0)
         return false;
+    g_autofree char *shown = name_for(digest, digest);
     g_autoptr(GError) why = NULL;
     tb_autofd lock = tb_lock(locks, digest, false, &why);
     if (lock < 0 && g_error_matches(why, TB_ERROR, TB_ERROR_BUSY))
         return tb_error_set(error, TB_ERROR_BUSY,
-                            "image '%.12s' is in use by a task (wait until it has ended)", digest);
+                            "image '%s' is in use by a task (wait until it has ended)", shown);
     if (lock < 0) {
         g_propagate_error(error, g_steal_pointer(&why));
         return false;
     }
-    return drop_locked(locks, digest, error);
+    return (layers_too || check_no_layers(digest, shown, error)) &&
+           drop_locked(locks, digest, error);
 }
 
 /* How many names mean `digest`, other than `name`. */
@@ -389,12 +447,5 @@ bool tb_image_remove(const char *name, GError **error)
     bool by_digest = g_str_has_prefix(digest, name);
     if (!by_digest && other_names(digest, name) > 0)
         return remove_names(digest, name, error);
-    g_autoptr(GError) why = NULL;
-    if (tb_store_drop(digest, &why))
-        return remove_names(digest, name, error);
-    if (g_error_matches(why, TB_ERROR, TB_ERROR_BUSY))
-        return tb_error_set(error, TB_ERROR_BUSY,
-                            "image '%s' is in use by a task (wait until it has ended)", name);
-    g_propagate_error(error, g_steal_pointer(&why));
-    return false;
+    return tb_store_drop(digest, false, error) && remove_names(digest, name, error);
 }

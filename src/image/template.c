@@ -28,6 +28,7 @@
 void tb_shape_spec(const TbShape *shape, TbBoxSpec *spec)
 {
     spec->disk = shape->image->disk;
+    spec->bases = shape->image->bases;
     spec->kernel = shape->image->kernel;
     spec->initrd = shape->image->initrd;
     spec->cmdline = shape->image->cmdline;

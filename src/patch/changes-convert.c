@@ -59,8 +59,9 @@ static unsigned conversions(const char *const *values, bool autocrlf)
     return what;
 }
 
-/* Adds what the attributes in `index` say of each file. */
-static bool ask_git(TbChanges *changes, const char *index, const GPtrArray *files, unsigned *what,
+/* What the attributes in `index` say of each file, where nobody has said anything yet: `values`,
+ * NAMES a file. */
+static bool ask_git(TbChanges *changes, const char *index, const GPtrArray *files, char **values,
                     GError **error)
 {
     g_autoptr(GString) input = g_string_new(NULL);
@@ -77,15 +78,16 @@ static bool ask_git(TbChanges *changes, const char *index, const GPtrArray *file
     if (!tb_command_run(command, &out, error))
         return false;
     gsize size = 0, answers = 0;
-    const char *at = g_bytes_get_data(out, &size), *end = at + size, *values[NAMES];
+    const char *at = g_bytes_get_data(out, &size), *end = at + size;
     /* "PATH\0NAME\0VALUE\0", all names of a path together */
     for (; at < end && answers / NAMES < files->len; answers++) {
         const char *name = at + strlen(at) + 1, *value = name < end ? name + strlen(name) + 1 : end;
         if (value >= end)
             break;
-        values[answers % NAMES] = value;
-        if (answers % NAMES == NAMES - 1)
-            what[answers / NAMES] |= conversions(values, changes->autocrlf);
+        if (!values[answers] || strcmp(values[answers], "unspecified") == 0) {
+            g_free(values[answers]);
+            values[answers] = g_strdup(value);
+        }
         at = value + strlen(value) + 1;
     }
     return (at == end && answers == NAMES * files->len) ||
@@ -116,17 +118,6 @@ static bool box_has_attributes(const TbChanges *changes)
     return false;
 }
 
-static bool ask_of_result(TbChanges *changes, const char *result_tree, const GPtrArray *files,
-                          unsigned *what, GError **error)
-{
-    g_autofree char *index = g_build_filename(tb_git_path(changes->git), ATTRIBUTES_INDEX, NULL);
-    g_autoptr(TbCommand) read = tb_git_command(changes->git, "read-tree", NULL, index);
-    tb_command_add(read, result_tree, NULL);
-    bool done = tb_command_run(read, NULL, error) && ask_git(changes, index, files, what, error);
-    unlink(index);
-    return done;
-}
-
 /* git reads info/attributes in its own directory, where a copy must not stay: it would say how the
  * patch is shown. */
 static bool lend(TbChanges *changes, const char *attributes, char **lent, GError **error)
@@ -146,19 +137,58 @@ static bool lend(TbChanges *changes, const char *attributes, char **lent, GError
     return true;
 }
 
-static bool ask(TbChanges *changes, const char *result_tree, const char *attributes,
-                const GPtrArray *files, unsigned *what, GError **error)
+static bool ask_with(TbChanges *changes, const char *attributes, const char *index,
+                     const GPtrArray *files, char **values, GError **error)
 {
     g_autofree char *lent = NULL;
-    bool done = lend(changes, attributes, &lent, error);
-    bool changed = attributes_changed(files);
-    if (done && (lent || changes->autocrlf || changes->base->has_attributes))
-        done = ask_git(changes, changes->base_index, files, what, error);
-    if (done && changed)
-        done = ask_of_result(changes, result_tree, files, what, error);
+    bool done =
+        lend(changes, attributes, &lent, error) && ask_git(changes, index, files, values, error);
     if (lent)
         unlink(lent);
     return done;
+}
+
+/* The user's own file comes last, and git would let what we lend come first: so it is asked about
+ * once more, for what is unspecified without it. */
+static bool ask_of(TbChanges *changes, const TbAttributes *outside, const char *index,
+                   const GPtrArray *files, unsigned *what, GError **error)
+{
+    gsize count = NAMES * files->len;
+    g_auto(GStrv) values = g_new0(char *, count + 1);
+    bool done = ask_with(changes, outside->repository, index, files, values, error) &&
+                (!outside->user || ask_with(changes, outside->user, index, files, values, error));
+    for (guint i = 0; done && i < files->len; i++)
+        what[i] |= conversions((const char *const *)values + i * NAMES, outside->autocrlf);
+    for (gsize i = 0; i < count; i++)
+        g_clear_pointer(&values[i], g_free); /* not all are there after an error */
+    return done;
+}
+
+static bool ask_of_result(TbChanges *changes, const TbAttributes *outside, const char *result_tree,
+                          const GPtrArray *files, unsigned *what, GError **error)
+{
+    g_autofree char *index = g_build_filename(tb_git_path(changes->git), ATTRIBUTES_INDEX, NULL);
+    g_autoptr(TbCommand) read = tb_git_command(changes->git, "read-tree", NULL, index);
+    tb_command_add(read, result_tree, NULL);
+    bool done =
+        tb_command_run(read, NULL, error) && ask_of(changes, outside, index, files, what, error);
+    unlink(index);
+    return done;
+}
+
+static bool is_there(const char *path)
+{
+    return path && g_file_test(path, G_FILE_TEST_IS_REGULAR);
+}
+
+static bool ask(TbChanges *changes, const char *result_tree, const TbAttributes *outside,
+                const GPtrArray *files, unsigned *what, GError **error)
+{
+    bool worth_it = is_there(outside->repository) || is_there(outside->user) || outside->autocrlf ||
+                    changes->base->has_attributes;
+    return (!worth_it || ask_of(changes, outside, changes->base_index, files, what, error)) &&
+           (!attributes_changed(files) ||
+            ask_of_result(changes, outside, result_tree, files, what, error));
 }
 
 typedef struct {
@@ -228,18 +258,17 @@ static void note_all(TbChanges *changes, const GPtrArray *files, const unsigned 
         g_ptr_array_add(changes->notes, g_strdup_printf("and %u more that git converts", more));
 }
 
-bool tb_changes_note_converted(TbChanges *changes, const char *result_tree, const char *attributes,
-                               bool autocrlf, GError **error)
+bool tb_changes_note_converted(TbChanges *changes, const char *result_tree,
+                               const TbAttributes *outside, GError **error)
 {
-    changes->autocrlf = autocrlf;
-    bool own = attributes && g_file_test(attributes, G_FILE_TEST_IS_REGULAR);
-    if (!own && !autocrlf && !changes->base->has_attributes && !box_has_attributes(changes))
+    bool own = is_there(outside->repository) || is_there(outside->user) || outside->autocrlf;
+    if (!own && !changes->base->has_attributes && !box_has_attributes(changes))
         return true;
     const GPtrArray *files = changes->files;
     g_autofree unsigned *what = g_new0(unsigned, files->len + 1);
     if (files->len == 0)
         return true;
-    if (!ask(changes, result_tree, attributes, files, what, error) ||
+    if (!ask(changes, result_tree, outside, files, what, error) ||
         !look_into(changes, files, what, error))
         return false;
     note_all(changes, files, what);

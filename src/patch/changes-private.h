@@ -37,7 +37,6 @@ struct TbChanges {
     uint32_t *order; /* items that have a path, parents first, each subtree together */
     size_t order_count;
     bool settled;
-    bool autocrlf; /* line ends are converted where no attribute says anything */
 
     GArray *wanted;     /* uint32_t list indices */
     size_t next_wanted; /* into `wanted`: the file that is next or being written */

@@ -61,12 +61,17 @@ bool tb_changes_file_bytes(const uint8_t *bytes, size_t length, void *changes, G
 bool tb_changes_file_end(uint32_t index, void *changes, GError **error);
 /* The result tree's id (g_free). */
 char *tb_changes_result_tree(TbChanges *changes, GError **error);
+/* What decides outside of the tree how git would convert files. See gitattributes(5). */
+typedef struct {
+    const char *repository; /* its own file, info/attributes; NULL: none, likewise below */
+    const char *user;       /* the user's, core.attributesFile */
+    bool autocrlf;          /* core.autocrlf is on */
+} TbAttributes;
+
 /* Adds to the notes which changed files git itself would convert (line ends, encodings, filters),
- * so that plain git may not take the patch for them. `attributes`, which may be NULL, is the
- * repository's own file of attributes; `autocrlf`: core.autocrlf is on. After
- * tb_changes_result_tree. */
-bool tb_changes_note_converted(TbChanges *changes, const char *result_tree, const char *attributes,
-                               bool autocrlf, GError **error);
+ * so that plain git may not take the patch for them. After tb_changes_result_tree. */
+bool tb_changes_note_converted(TbChanges *changes, const char *result_tree,
+                               const TbAttributes *outside, GError **error);
 /* Escaped lines: refused paths, ignored files not carried (folded by top directory, counted), what
  * git cannot carry. Owned by `changes`. */
 const GPtrArray *tb_changes_notes(const TbChanges *changes);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The user's own ignore file. */
+/* The user's own files of what is ignored, and of attributes. */
 #include "project/private.h"
 
 static char *existing(char *path)
@@ -10,16 +10,21 @@ static char *existing(char *path)
     return NULL;
 }
 
-static char *look_up(void)
+static char *look_up(const char *key, const char *name)
 {
-    char *path = tb_user_config("core.excludesFile", "path");
-    return existing(path ? path : g_build_filename(g_get_user_config_dir(), "git", "ignore", NULL));
+    char *path = tb_user_config(key, "path");
+    return existing(path ? path : g_build_filename(g_get_user_config_dir(), "git", name, NULL));
+}
+
+char *tb_project_user_attributes(void)
+{
+    return look_up("core.attributesFile", "attributes");
 }
 
 const char *tb_project_user_excludes(TbProject *project)
 {
     if (!project->excludes_known)
-        project->user_excludes = look_up();
+        project->user_excludes = look_up("core.excludesFile", "ignore");
     project->excludes_known = true;
     return project->user_excludes;
 }

@@ -104,6 +104,8 @@ char *tb_project_base(TbProjectImage *image, TbScan *scan, TbGit *git, const cha
 /* The user's own global ignore file (core.excludesFile or its default), NULL when there is none.
  * Looked up once; owned by the project. */
 const char *tb_project_user_excludes(TbProject *project);
+/* Likewise of attributes (core.attributesFile or its default). g_free. */
+char *tb_project_user_attributes(void);
 /* Does git make line ends LF on their way into a tree where no attribute says otherwise
  * (core.autocrlf of the repository, else the user's)? */
 bool tb_project_autocrlf(const TbProject *project);

@@ -15,7 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "task/control.h"
 #include "task/write-project.h"
 #include "util/auto.h"
 #include "util/error.h"
@@ -49,7 +48,7 @@ static bool end_trial(TbTask *task, GError **error)
     struct stat st;
     if (lstat(box, &st) == 0 && !tb_box_clean(box, error))
         return false;
-    unlinkat(task->dirfd, TB_TASK_TRIAL "/" TB_CONTROL_SOCKET, 0);
+    unlinkat(task->dirfd, TB_TASK_TRIAL "/" TB_TASK_CONTROL, 0);
     if (!tb_remove_tree(task->dirfd, TB_TASK_TRIAL "/git", error))
         return false;
     task->trial.running = false;
@@ -60,7 +59,7 @@ static bool end_trial(TbTask *task, GError **error)
 
 static bool mend(TbStore *store, TbTask *task, GError **error)
 {
-    unlinkat(task->dirfd, TB_CONTROL_SOCKET, 0);
+    unlinkat(task->dirfd, TB_TASK_CONTROL, 0);
     if (has(task, "box") && !task->keep) {
         g_autofree char *box = tb_task_path(task, "box");
         if (!tb_box_clean(box, error))

@@ -4,7 +4,7 @@
  *
  *     record.json   what is known of it; replaced atomically at each change of state
  *     log           the command's raw output (hostile bytes), capped; of an agent that writes JSON
- *                   lines what they say (task/stream.h)
+ *                   lines what they say (run/stream.h)
  *     stream        then its raw output, capped likewise
  *     network       what it asked of the network, a line each (net/report.h), capped
  *     patch         the result, once it is ready
@@ -15,7 +15,7 @@
  *     apply/        journal of an apply
  *     undo          what it takes to take the apply back
  *     box/          the box, while it runs (or kept on purpose)
- *     control       socket of the taskbox that works on it (task/control.h)
+ *     control       socket of the taskbox that works on it (run/control.h)
  *     lock          held (flock) by the taskbox that works on the task
  *
  * Beside them, .marks-BOOT/ID says that a task is unfinished or may be (task/marks.c).
@@ -32,7 +32,6 @@
 #include "net/egress.h"
 #include "patch/patch.h"
 #include "review/findings.h"
-#include "task/stream.h"
 
 typedef enum {
     TB_TASK_CREATED,
@@ -52,6 +51,13 @@ bool tb_task_state_unfinished(TbTaskState state);
 
 #define TB_TASK_NETWORK "network"
 #define TB_TASK_TRIAL   "verify"
+#define TB_TASK_CONTROL "control" /* a socket (run/control.h) */
+
+/* What an agent says that it has used. */
+typedef struct {
+    uint64_t tokens_in, tokens_out;
+    double cost; /* dollars */
+} TbUsage;
 
 /* What came of the command that tries the patch. */
 typedef struct {

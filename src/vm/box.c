@@ -33,6 +33,24 @@
 #define LIMIT_EXTRA (64ULL * 1024 * 1024)
 #define MAX_ID      40
 
+static void bind_file(TbJailSpec *jail, const char *source, const char *target, bool writable)
+{
+    if (source)
+        jail->binds[jail->n_binds++] =
+            (TbJailBind){.source = source, .target = target, .writable = writable};
+}
+
+/* How many there are; all of them are bound. */
+static unsigned bind_bases(TbJailSpec *jail, const TbBoxSpec *spec)
+{
+    static const char *const targets[TB_BOX_MAX_BASES] = TB_JAIL_BASES;
+    unsigned count = 0;
+    for (; spec->bases && spec->bases[count]; count++)
+        if (jail)
+            bind_file(jail, spec->bases[count], targets[count], false);
+    return count;
+}
+
 static bool check_spec(const TbBoxSpec *spec, GError **error)
 {
     size_t length = strlen(spec->id);
@@ -47,6 +65,9 @@ static bool check_spec(const TbBoxSpec *spec, GError **error)
                             "cannot give a box %" G_GUINT64_FORMAT " bytes of memory (64 MiB or "
                             "more)",
                             spec->memory);
+    if (bind_bases(NULL, spec) > TB_BOX_MAX_BASES)
+        return tb_error_set(error, TB_ERROR_UNSUPPORTED,
+                            "cannot use an image of more than %d layers", TB_BOX_MAX_BASES);
     return true;
 }
 
@@ -123,13 +144,6 @@ static bool give_to_user(TbBox *box, const TbBoxSpec *spec, GError **error)
     return true;
 }
 
-static void bind_file(TbJailSpec *jail, const char *source, const char *target, bool writable)
-{
-    if (source)
-        jail->binds[jail->n_binds++] =
-            (TbJailBind){.source = source, .target = target, .writable = writable};
-}
-
 static GPtrArray *vmm_arguments(const TbBoxSpec *spec)
 {
     GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
@@ -137,6 +151,7 @@ static GPtrArray *vmm_arguments(const TbBoxSpec *spec)
     g_ptr_array_add(list, g_strdup_printf("--cpus=%u", spec->cpus));
     g_ptr_array_add(list, g_strdup_printf("--memory=%" G_GUINT64_FORMAT, spec->memory));
     g_ptr_array_add(list, g_strconcat("--cmdline=", spec->cmdline, NULL));
+    g_ptr_array_add(list, g_strdup_printf("--bases=%u", bind_bases(NULL, spec)));
     const struct {
         bool is_set;
         const char *flag;
@@ -174,6 +189,7 @@ static bool start_jail(TbBox *box, const TbBoxSpec *spec, uint64_t limit, GError
         .arguments = (const char *const *)arguments->pdata,
     };
     bind_file(&jail, spec->disk, TB_JAIL_IMAGE, spec->disk_writable);
+    bind_bases(&jail, spec);
     if (!spec->fork) {
         bind_file(&jail, spec->kernel, TB_JAIL_KERNEL, false);
         bind_file(&jail, spec->initrd, TB_JAIL_INITRD, false);

@@ -21,6 +21,9 @@ const char *tb_accel_name(TbAccel accel); /* "tcg", "kvm" */
  * boot of the host in the cache directory. *why (g_free, may be NULL) says it in words. */
 TbAccel tb_accel_probe(char **why);
 
+/* How many images a box's own may lie on. */
+#define TB_BOX_MAX_BASES 4
+
 /* A frozen box (absolute paths of read-only files): what tb_box_freeze left, and an empty overlay
  * on its disk as tb_box_template_overlay makes it. */
 typedef struct {
@@ -28,10 +31,12 @@ typedef struct {
 } TbBoxTemplate;
 
 typedef struct {
-    const char *id;     /* names the domain; letters, digits, dash */
-    const char *dir;    /* box directory; created by start, removed by free */
-    const char *disk;   /* golden image (read-only) or, with disk_writable, the disk itself */
-    bool disk_writable; /* image builds: no overlay */
+    const char *id;           /* names the domain; letters, digits, dash */
+    const char *dir;          /* box directory; created by start, removed by free */
+    const char *disk;         /* golden image (read-only) or, with disk_writable, the disk itself */
+    bool disk_writable;       /* image builds: no overlay */
+    const char *const *bases; /* what `disk` lies on when it is a layer: disks of golden images,
+                                 nearest first, NULL at the end; NULL: nothing */
     const char *kernel, *initrd;
     const char *cmdline;      /* kernel command line, root= included */
     const char *project_disk; /* raw project image, attached read-only; NULL: none */
@@ -71,6 +76,11 @@ bool tb_box_freeze(TbBox *box, int to, int64_t deadline, GError **error) G_GNUC_
 /* Makes `name` in the directory `to`: an empty overlay of `size` bytes, for boxes that are forked
  * from the template. */
 bool tb_box_template_overlay(int to, const char *name, uint64_t size, GError **error);
+/* Makes `name` in the directory `to`: an empty disk of `size` bytes for a box with `bases`, of the
+ * first of which it has all that is not written to it. */
+bool tb_box_layer_disk(int to, const char *name, uint64_t size, GError **error);
+/* The name that such a disk's header has for what it lies on. */
+extern const char tb_box_layer_backing[];
 /* What besides its spec decides how a machine looks to its guest: QEMU, libvirt and our own part of
  * them as they are installed here, and with KVM the processor. Equal text, equal machine. g_free.
  */

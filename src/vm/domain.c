@@ -148,6 +148,17 @@ static void write_life(xmlTextWriter *w)
     end(w);
 }
 
+/* Begins the element of what is behind a disk, when there is one; how many were begun. */
+static unsigned write_behind(xmlTextWriter *w, const char *file)
+{
+    if (!file)
+        return 0;
+    begin_with(w, "backingStore", "type", "file", NULL);
+    empty(w, "format", "type", "qcow2", NULL);
+    empty(w, "source", "file", file, NULL);
+    return 1;
+}
+
 /* cache=unsafe: after a crash of the host a box is thrown away in any case. */
 static void write_disk(xmlTextWriter *w, const TbDomainSpec *spec)
 {
@@ -156,13 +167,10 @@ static void write_disk(xmlTextWriter *w, const TbDomainSpec *spec)
     empty(w, "driver", "name", "qemu", "type", "qcow2", "cache", "unsafe", "discard", "unmap",
           NULL);
     empty(w, "source", "file", spec->disk, NULL);
-    const char *chain[] = {spec->backing, spec->backing ? spec->base : NULL, NULL};
-    unsigned depth = 0;
-    for (; chain[depth]; depth++) {
-        begin_with(w, "backingStore", "type", "file", NULL);
-        empty(w, "format", "type", "qcow2", NULL);
-        empty(w, "source", "file", chain[depth], NULL);
-    }
+    unsigned depth = write_behind(w, spec->backing);
+    depth += write_behind(w, spec->backing ? spec->base : NULL);
+    for (unsigned i = 0; i < spec->n_bases; i++)
+        depth += write_behind(w, spec->bases[i]);
     empty(w, "backingStore", NULL);
     while (depth-- > 0)
         end(w);

@@ -25,6 +25,8 @@ typedef struct {
     const char *disk;         /* qcow2 */
     const char *backing;      /* the qcow2 behind it; NULL: none */
     const char *base;         /* the qcow2 behind that; NULL: none */
+    const char *const *bases; /* those behind all of these, nearest first; NULL: none */
+    unsigned n_bases;
     const char *project_disk; /* raw, read-only; NULL: none */
     const char *project_dir;  /* 9p, read-only; NULL: none */
     bool network;

@@ -13,7 +13,7 @@
 #include "util/command.h"
 #include "util/jail-user.h"
 
-#define TB_JAIL_MAX_BINDS 12
+#define TB_JAIL_MAX_BINDS 16
 
 typedef struct {
     const char *source, *target;

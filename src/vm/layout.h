@@ -2,10 +2,16 @@
 /* What lies where in the jail. The host side binds it there, taskbox-vmm writes it into the XML. */
 #pragma once
 
-#define TB_JAIL_VMM          "/run/taskbox-vmm"
-#define TB_JAIL_DIR          "/vm" /* the box directory: all that can be written */
-#define TB_JAIL_LIBVIRT      "/lv" /* libvirt's root, on a tmpfs */
-#define TB_JAIL_IMAGE        "/image/disk.qcow2"
+#define TB_JAIL_VMM     "/run/taskbox-vmm"
+#define TB_JAIL_DIR     "/vm" /* the box directory: all that can be written */
+#define TB_JAIL_LIBVIRT "/lv" /* libvirt's root, on a tmpfs */
+#define TB_JAIL_IMAGE   "/image/disk.qcow2"
+/* What the image lies on when it is a layer, nearest first; an initialiser. */
+#define TB_JAIL_BASES                                                                              \
+    {                                                                                              \
+        TB_JAIL_BASE, "/image/base-2.qcow2", "/image/base-3.qcow2", "/image/base-4.qcow2",         \
+    }
+#define TB_JAIL_BASE         "/image/base-1.qcow2"
 #define TB_JAIL_KERNEL       "/image/kernel"
 #define TB_JAIL_INITRD       "/image/initrd"
 #define TB_JAIL_PROJECT_DISK "/image/project"

@@ -58,7 +58,7 @@ static struct {
 
 static struct {
     char *name, *cmdline;
-    int cpus;
+    int cpus, bases;
     gint64 memory;
     gboolean kvm, initrd, overlay, project_disk, project_dir, network, probe, freezable, fork;
 } arguments;
@@ -67,6 +67,7 @@ static const GOptionEntry options[] = {
     {"name", 0, 0, G_OPTION_ARG_STRING, &arguments.name, NULL, NULL},
     {"cpus", 0, 0, G_OPTION_ARG_INT, &arguments.cpus, NULL, NULL},
     {"memory", 0, 0, G_OPTION_ARG_INT64, &arguments.memory, NULL, NULL},
+    {"bases", 0, 0, G_OPTION_ARG_INT, &arguments.bases, NULL, NULL},
     {"kvm", 0, 0, G_OPTION_ARG_NONE, &arguments.kvm, NULL, NULL},
     {"initrd", 0, 0, G_OPTION_ARG_NONE, &arguments.initrd, NULL, NULL},
     {"cmdline", 0, 0, G_OPTION_ARG_STRING, &arguments.cmdline, NULL, NULL},
@@ -232,7 +233,10 @@ static bool wait_for_change(void)
 
 static TbDomainSpec domain_spec(virConnectPtr connection)
 {
+    static const char *const bases[] = TB_JAIL_BASES;
     TbDomainSpec spec = {
+        .bases = bases,
+        .n_bases = (unsigned)CLAMP(arguments.bases, 0, (int)G_N_ELEMENTS(bases)),
         .name = arguments.name,
         .emulator = TB_EMULATOR,
         .cpus = (unsigned)arguments.cpus,

@@ -37,6 +37,13 @@ bool tb_overlay_size(const char *image, uint64_t *size, GError **error)
     return true;
 }
 
+const char tb_box_layer_backing[] = TB_JAIL_BASE;
+
+bool tb_box_layer_disk(int to, const char *name, uint64_t size, GError **error)
+{
+    return tb_overlay_create(to, name, tb_box_layer_backing, size, error);
+}
+
 bool tb_overlay_create(int dir_fd, const char *name, const char *backing, uint64_t size,
                        GError **error)
 {

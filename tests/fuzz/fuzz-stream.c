@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "config/settings.h"
-#include "task/stream.h"
+#include "run/stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -29,8 +29,12 @@ static void try_recipe(const uint8_t *data, size_t size)
         check_error(error);
         return;
     }
-    require(!error && tb_image_name_valid(recipe->name) && recipe->packages && recipe->cpus > 0 &&
-            recipe->memory > 0 && recipe->disk > 0 && !recipe->suite == (recipe->images->len > 0));
+    require(!error && tb_image_name_valid(recipe->name) && recipe->packages && recipe->env &&
+            (recipe->images->len > 0) + !!recipe->suite + !!recipe->from == 1);
+    tb_recipe_inherit(recipe, &(TbRecipeDefaults){1, 1, 1, TB_MOUNT_IMAGE, NULL});
+    require(recipe->cpus > 0 && recipe->memory > 0 && recipe->disk > 0);
+    for (guint i = 0; i < recipe->files->len; i++)
+        require(((const TbRecipeFile *)recipe->files->pdata[i])->path[0] == '/');
     g_autofree char *canonical = tb_recipe_canonical(recipe);
     require(canonical && *canonical);
     tb_recipe_image(recipe, NULL);

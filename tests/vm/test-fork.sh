@@ -94,6 +94,7 @@ expect 1 tb template show "${key:0:12}"
 
 say "SIGKILL while it freezes; then two runs that both want the template"
 for delay in 1 0.3 0; do
+    : >"$T/killed.said"
     "$TASKBOX" template build >"$T/killed" 2>"$T/killed.said" &
     pid=$!
     wait_for "$boot_limit" grep -q ': freezing' "$T/killed.said" || fail "the template does not come to be frozen"
@@ -115,11 +116,11 @@ for name in one two; do
 done
 equal 1 "$(cat "$T/one.said" "$T/two.said" | grep -c ': booting (once')" "times the template was made"
 [ -e "$templates/$key/manifest.json" ] || fail "the template has no manifest"
-equal '' "$(find "$templates" -mindepth 1 -maxdepth 1 | grep -vE '/[0-9a-f]{64}$' || true)" \
-    "what lies among the templates and is none"
 
 say "a boot that stood still was ended, and done once more"
 wait_for 300 grep -q ': freezing' "$T/still.said" || { cp "$T/still.said" "$T/err" && fail "no second boot"; }
 holds "$T/still.said" 'has not answered in time .*; booting it once more' "what is said of a boot that stands still"
 wait "$still" || { cp "$T/still.said" "$T/err" && fail "the template of the second boot"; }
 expect 0 tb template rm "$(cut -c 1-12 "$T/still")"
+equal '' "$(find "$templates" -mindepth 1 -maxdepth 1 | grep -vE '/[0-9a-f]{64}$' || true)" \
+    "what lies among the templates and is none"

@@ -19,12 +19,13 @@ verdict() { json "$T/out" verify verdict; }
 
 say "--verify sees the patch, and neither the first box nor the network"
 # shellcheck disable=SC2016
-expect 0 tb run --json -C "$project" --verify '
+expect 0 tb run --json --net open -C "$project" --verify '
     set -e; test "$(cat new)" = made; test ! -e leaves; test -f old; test -x "$PWD/run me"
     test ! -e /tmp/of-the-first; test ! -e ignored.first
-    ! env | grep -i _proxy=; ! (exec 3<>/dev/tcp/127.0.0.1/3128) 2>/dev/null
+    if env | grep -i _proxy=; then exit 9; fi
+    if bash -c "exec 3<>/dev/tcp/127.0.0.1/3128" 2>/dev/null; then exit 8; fi
     echo not in the patch >afterwards; echo "it holds"' \
-    -- sh -c 'echo made >new; rm -r leaves old; echo now >old; echo x >"run me"; chmod +x "run me"
+    -- sh -ec 'env | grep -q -i _proxy=; bash -c "exec 3<>/dev/tcp/127.0.0.1/3128"; echo made >new; rm -r leaves old; echo now >old; echo x >"run me"; chmod +x "run me"
         touch /tmp/of-the-first ignored.first'
 equal passed "$(verdict)" "the verdict"
 id=$(json "$T/out" id)

@@ -25,7 +25,7 @@ mkdir -p "$XDG_CONFIG_HOME/taskbox"
 printf 'agents: {one: {command: [a, "{prompt}"]}, only: {command: [b, "{prompt}"]}}\n' >"$XDG_CONFIG_HOME/taskbox/config.yaml"
 words run ru
 words 'image' im
-words 'build ls show verify rm' image ''
+words 'build ls show verify rm export import' image ''
 words 'none agent open' run --net ''
 words 'open' run --net = o
 words 'one only opencode' run --agent o

@@ -3,6 +3,7 @@
 #include <glib/gstdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "image/build.h"
 #include "image/recipe.h"
 #include "util/error.h"
 
@@ -57,6 +58,104 @@ START_TEST(reads_images_and_takes_the_host_s)
 }
 END_TEST
 
+START_TEST(reads_a_layer)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(TbRecipe) r =
+        parse("from: debian\nmemory: 1GiB\nenv: {A: '1', B: two words}\n"
+              "packages: [gcc, g++]\nfiles:\n"
+              "- {path: /etc/x, content: hello, mode: 0600, owner: 'agent:adm'}\n"
+              "- {path: /opt/y, content: ''}\nwarm: [cc --version, 'true']\n",
+              &error);
+    ck_assert_msg(r != NULL, "%s", error ? error->message : "");
+    ck_assert_str_eq(r->from, "debian");
+    ck_assert_str_eq(r->env[1], "B=two words");
+    ck_assert_str_eq(r->install[1], "g++");
+    ck_assert_str_eq(r->warm[0], "cc --version");
+    const TbRecipeFile *x = g_ptr_array_index(r->files, 0), *y = g_ptr_array_index(r->files, 1);
+    ck_assert_uint_eq(x->mode, 0600);
+    ck_assert_str_eq(x->owner, "agent:adm");
+    ck_assert_uint_eq(y->mode, 0644);
+    ck_assert_ptr_null(y->owner);
+    ck_assert_str_eq(y->content, "");
+    ck_assert(tb_recipe_has_steps(r));
+    /* The rest is what it lies on. */
+    char *env[] = {(char *)"B=other", (char *)"C=3", NULL};
+    tb_recipe_inherit(r, &(TbRecipeDefaults){3, 5ULL << 30, 7ULL << 30, TB_MOUNT_9P, env});
+    ck_assert_uint_eq(r->cpus, 3);
+    ck_assert_uint_eq(r->memory, 1ULL << 30);
+    ck_assert_uint_eq(r->disk, 7ULL << 30);
+    ck_assert_int_eq(r->mount_type, TB_MOUNT_9P);
+    g_autofree char *all = g_strjoinv(";", r->env);
+    ck_assert_str_eq(all, "A=1;B=two words;C=3");
+    g_autoptr(TbRecipe) bare = parse("from: x", NULL);
+    ck_assert(!tb_recipe_has_steps(bare));
+}
+END_TEST
+
+START_TEST(variables_are_not_for_whole_files)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *long_value = g_strnfill(33 * 1024, 'x');
+    g_autofree char *text = g_strdup_printf("from: a\nenv: {A: %s}\n", long_value);
+    ck_assert_ptr_null(parse(text, &error));
+    ck_assert_msg(strstr(error->message, "'env' is too long (32 KiB"), "%s", error->message);
+}
+END_TEST
+
+/* mmdebstrap does it, without a network in the box. */
+START_TEST(packages_of_a_bootstrap_are_the_bootstraps)
+{
+    g_autoptr(TbRecipe) r = parse("packages: [c]\nbootstrap: {suite: s, packages: [a, b]}\n", NULL);
+    g_autofree char *all = g_strjoinv(" ", r->packages);
+    ck_assert_str_eq(all, "a b c");
+    ck_assert(!tb_recipe_has_steps(r));
+}
+END_TEST
+
+/* A whole template, as somebody wrote it for Lima. */
+START_TEST(a_template_of_limas_is_taken_as_it_is)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(TbRecipe) r = tb_recipe_load(TB_TEST_DATA "/dotnet-sandbox.yaml", &error);
+    ck_assert_msg(r != NULL, "%s", error ? error->message : "");
+    ck_assert_str_eq(r->name, "dotnet-sandbox");
+    ck_assert_uint_eq(r->images->len, 2);
+    const TbRecipeImage *image = g_ptr_array_index(r->images, 0);
+    ck_assert(g_str_has_prefix(image->location, "https://cloud-images.ubuntu.com/"));
+    ck_assert_str_eq(image->arch, "x86_64");
+    ck_assert_uint_eq(r->cpus, 4);
+    ck_assert_uint_eq(r->memory, 8ULL << 30);
+    ck_assert_uint_eq(r->disk, 40ULL << 30);
+    ck_assert_int_eq(r->mount_type, TB_MOUNT_9P);
+    ck_assert_uint_eq(r->provision->len, 1);
+    const TbProvision *step = g_ptr_array_index(r->provision, 0);
+    ck_assert(!step->user);
+    ck_assert(g_str_has_prefix(step->script, "#!/bin/bash\nset -eux"));
+    ck_assert_ptr_nonnull(strstr(step->script, "snap install --classic powershell\n"));
+    /* What means nothing here is said, with its place. */
+    ck_assert_uint_eq(r->ignored->len, 3);
+    ck_assert_str_eq(r->ignored->pdata[0],
+                     TB_TEST_DATA "/dotnet-sandbox.yaml:13:1: 'mounts' is left out: a box sees the "
+                                  "project and nothing else of this machine");
+    ck_assert_ptr_nonnull(strstr(r->ignored->pdata[1], ":19:1: 'containerd' is left out: "));
+    ck_assert_ptr_nonnull(strstr(r->ignored->pdata[2], ":23:1: 'ssh' is left out: "));
+}
+END_TEST
+
+START_TEST(a_recipe_for_another_machine_is_refused)
+{
+    g_autoptr(GError) error = NULL;
+    const char *other = g_str_equal(tb_host_arch(), "aarch64") ? "x86_64" : "aarch64";
+    g_autofree char *text = g_strdup_printf("arch: %s\nimages: [{location: /a}]\n", other);
+    g_autoptr(TbRecipe) r = parse(text, NULL);
+    ck_assert_ptr_null(tb_recipe_image(r, &error));
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_UNSUPPORTED);
+    g_autoptr(TbRecipe) any = parse("arch: default\nimages: [{location: /a}]\n", NULL);
+    ck_assert_ptr_nonnull(tb_recipe_image(any, NULL));
+}
+END_TEST
+
 START_TEST(fills_in_sensible_defaults)
 {
     g_autoptr(TbRecipe) r = parse("bootstrap: {suite: sid}", NULL);
@@ -73,8 +172,8 @@ END_TEST
 static const struct {
     const char *text, *message;
 } bad[] = {
-    {"", "/r/thing.yaml:1:1: neither 'images' nor 'bootstrap'"},
-    {"bootstrap: {suite: a}\nimages: [{location: x}]\n", "/r/thing.yaml:1:1: both 'images' and"},
+    {"", "/r/thing.yaml:1:1: none of 'images', 'bootstrap' and 'from'"},
+    {"bootstrap: {suite: a}\nimages: [{location: x}]\n", "/r/thing.yaml:1:1: more than one of"},
     {"bootstrap: {packages: [git]}\n", "/r/thing.yaml:1:12: 'suite' is missing"},
     {"bootstrap: {suite: a}\ncpu: 1\n",
      "/r/thing.yaml:2:1: unknown key 'cpu' (did you mean 'cpus'?)"},
@@ -98,6 +197,28 @@ static const struct {
     {"disk: 1MiB\n", "/r/thing.yaml:1:7: bad disk size"},
     {"disk: lots\n", "/r/thing.yaml:1:7: "},
     {"cpus: 1000\n", "/r/thing.yaml:1:7: too many cpus"},
+    {"from: ./x.yaml\n", "/r/thing.yaml:1:7: bad name of an image"},
+    {"from: a\nbootstrap: {suite: s}\n", "/r/thing.yaml:1:1: more than one of"},
+    {"env: [A]\n", "/r/thing.yaml:1:6: 'env' must be a mapping"},
+    {"env: {'A B': c}\n", "/r/thing.yaml:1:7: bad variable name"},
+    {"files: [{path: etc/x, content: a}]\n", "/r/thing.yaml:1:16: bad path"},
+    {"files: [{path: /etc/../x, content: a}]\n", "/r/thing.yaml:1:16: bad path"},
+    {"files: [{path: /etc//x, content: a}]\n", "/r/thing.yaml:1:16: bad path"},
+    {"files: [{path: /etc/, content: a}]\n", "/r/thing.yaml:1:16: bad path"},
+    {"files: [{path: /tmp/x, content: a}]\n", "/r/thing.yaml:1:16: a file there would not be"},
+    {"files: [{path: /workspace/x, content: a}]\n", "/r/thing.yaml:1:16: a file there would"},
+    {"files: [{path: /x, content: a, mode: 4755}]\n", "/r/thing.yaml:1:38: bad mode"},
+    {"files: [{path: /x, content: a, mode: 9}]\n", "/r/thing.yaml:1:38: bad mode"},
+    {"files: [{path: /x, content: a, owner: '-R'}]\n", "/r/thing.yaml:1:39: bad owner"},
+    {"files: [{path: /x, content: a, owner: 'a:b:c'}]\n", "/r/thing.yaml:1:39: bad owner"},
+    {"files: [{path: /x}]\n", "/r/thing.yaml:1:9: 'content' is missing"},
+    {"files: [{content: x}]\n", "/r/thing.yaml:1:9: 'path' is missing"},
+    {"packages: ['a;b']\n", "/r/thing.yaml:1:12: bad package name"},
+    {"warm: ['']\n", "/r/thing.yaml:1:8: empty value"},
+    {"warm: cc\n", "/r/thing.yaml:1:7: 'warm' must be a list"},
+    {"base: template:x\n", "/r/thing.yaml:1:7: Lima's 'base' is not supported"},
+    {"arch: vax\n", "/r/thing.yaml:1:7: bad value 'vax'"},
+    {"portForward: []\n", "/r/thing.yaml:1:1: unknown key 'portForward' (valid keys: images, "},
     {"cpus: 1\ncpus: 1\n", "/r/thing.yaml:2:1: duplicate key 'cpus'"},
 };
 
@@ -143,6 +264,17 @@ START_TEST(the_canonical_form_tells_recipes_apart)
         "provision: [{mode: system, script: \"a\\nuser 1:b\"}]\n",
         "bootstrap: {suite: s}\ncpus: 1\nmemory: 1G\n"
         "provision: [{mode: system, script: a}, {mode: user, script: b}]\n",
+        "bootstrap: {suite: s}\ncpus: 1\nmemory: 1G\nenv: {A: b}\n",
+        "bootstrap: {suite: s}\ncpus: 1\nmemory: 1G\nenv: {A: c}\n",
+        "bootstrap: {suite: s}\ncpus: 1\nmemory: 1G\nwarm: [A=b]\n",
+        "bootstrap: {suite: s}\ncpus: 1\nmemory: 1G\nfiles: [{path: /a, content: b}]\n",
+        "bootstrap: {suite: s}\ncpus: 1\nmemory: 1G\nfiles: [{path: /a, content: c}]\n",
+        "bootstrap: {suite: s}\ncpus: 1\nmemory: 1G\n"
+        "files: [{path: /a, content: b, mode: 755}]\n",
+        "bootstrap: {suite: s}\ncpus: 1\nmemory: 1G\n"
+        "files: [{path: /a, content: b, owner: agent}]\n",
+        "from: a\ncpus: 1\nmemory: 1G\npackages: [a]\n",
+        "from: a\ncpus: 1\nmemory: 1G\npackages: [b]\n",
     };
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
@@ -191,12 +323,28 @@ END_TEST
 
 START_TEST(the_shipped_recipes_are_good)
 {
-    static const char *const names[] = {"debian", "ubuntu-24.04"};
-    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+    static const char *const must[] = {"agents", "c",    "debian", "dotnet",
+                                       "go",     "rust", "python", "ubuntu-24.04"};
+    g_autofree char *path = tb_recipe_find("debian", NULL);
+    g_autofree char *folder = g_path_get_dirname(path);
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    unsigned count = 0;
+    for (const char *entry; (entry = g_dir_read_name(dir));) {
+        if (!g_str_has_suffix(entry, ".yaml"))
+            continue;
         g_autoptr(GError) error = NULL;
-        g_autoptr(TbRecipe) r = tb_recipe_load(names[i], &error);
-        ck_assert_msg(r != NULL, "%s", error ? error->message : "");
-        ck_assert_str_eq(r->name, names[i]);
+        g_autofree char *name = g_strndup(entry, strlen(entry) - strlen(".yaml"));
+        g_autofree char *plan = tb_image_plan(name, &error); /* and what it lies on */
+        ck_assert_msg(plan != NULL, "%s", error ? error->message : "");
+        g_autoptr(TbRecipe) r = tb_recipe_load(name, NULL);
+        ck_assert_str_eq(r->name, name);
+        ck_assert_uint_eq(r->ignored->len, 0);
+        count++;
+    }
+    ck_assert_uint_eq(count, G_N_ELEMENTS(must));
+    for (size_t i = 0; i < G_N_ELEMENTS(must); i++) {
+        g_autoptr(TbRecipe) r = tb_recipe_load(must[i], NULL);
+        ck_assert_msg(r != NULL, "%s", must[i]);
     }
 }
 END_TEST
@@ -207,6 +355,11 @@ int main(void)
     TCase *tcase = tcase_create("all");
     tcase_add_test(tcase, reads_a_bootstrap);
     tcase_add_test(tcase, reads_images_and_takes_the_host_s);
+    tcase_add_test(tcase, reads_a_layer);
+    tcase_add_test(tcase, variables_are_not_for_whole_files);
+    tcase_add_test(tcase, packages_of_a_bootstrap_are_the_bootstraps);
+    tcase_add_test(tcase, a_template_of_limas_is_taken_as_it_is);
+    tcase_add_test(tcase, a_recipe_for_another_machine_is_refused);
     tcase_add_test(tcase, fills_in_sensible_defaults);
     tcase_add_test(tcase, the_canonical_form_is_stable);
     tcase_add_test(tcase, the_canonical_form_tells_recipes_apart);

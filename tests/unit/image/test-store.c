@@ -15,6 +15,7 @@
 
 #define DIGEST_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define DIGEST_B "aaaaaaabbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define DIGEST_C "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
 
 static char root[] = "/tmp/tb-store-XXXXXX";
 
@@ -50,9 +51,18 @@ static char *sum(const char *text)
     return g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
 }
 
-static char *manifest(const char *name, const char *digest, const char *const sums[3])
+/* What a layer lies on; NULLs: nothing. */
+typedef struct {
+    const char *name, *digest, *sum;
+} Base;
+
+static char *manifest(const char *name, const char *digest, const Base *base,
+                      const char *const sums[3])
 {
     TbImage image = {
+        .base_name = (char *)base->name,
+        .base_digest = (char *)base->digest,
+        .base_sum = (char *)base->sum,
         .name = (char *)name,
         .digest = (char *)digest,
         .cmdline = (char *)"root=LABEL=x quiet",
@@ -75,7 +85,7 @@ static char *manifest(const char *name, const char *digest, const char *const su
     return tb_image_manifest_write(&image, &sources, sums);
 }
 
-static void make_image(const char *name, const char *digest)
+static void make_layer(const char *name, const char *digest, const Base *base)
 {
     tb_autofd images = tb_store_dir("images", NULL, NULL);
     ck_assert_int_ge(images, 0);
@@ -87,7 +97,7 @@ static void make_image(const char *name, const char *digest)
         put(dir, names[i], names[i]);
         sums[i] = sum(names[i]);
     }
-    g_autofree char *text = manifest(name, digest, (const char *const *)sums);
+    g_autofree char *text = manifest(name, digest, base, (const char *const *)sums);
     g_autofree char *own = sum(text);
     g_autofree char *list =
         g_strdup_printf("%s  disk.qcow2\n%s  kernel\n%s  initrd\n%s  manifest.json\n", sums[0],
@@ -98,6 +108,11 @@ static void make_image(const char *name, const char *digest)
     ck_assert(tb_store_set_name(name, digest, NULL));
     for (int i = 0; i < 3; i++)
         g_free(sums[i]);
+}
+
+static void make_image(const char *name, const char *digest)
+{
+    make_layer(name, digest, &(Base){0});
 }
 
 /* Writes one byte, gives the file its old times back. */
@@ -386,6 +401,120 @@ START_TEST(the_manifest_is_shown_as_it_is)
 }
 END_TEST
 
+static void make_layer_on(const char *name, const char *digest, const char *base_name,
+                          const char *base_digest)
+{
+    g_autofree char *disk = sum(TB_IMAGE_DISK); /* all disks here hold this */
+    make_layer(name, digest, &(Base){base_name, base_digest, disk});
+}
+
+START_TEST(a_layer_opens_with_what_it_lies_on)
+{
+    make_image("base", DIGEST_A);
+    make_layer_on("layer", DIGEST_B, "base", DIGEST_A);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(TbImage) image = tb_image_open("layer", &error);
+    ck_assert_msg(image != NULL, "%s", error ? error->message : "");
+    ck_assert_str_eq(image->base->digest, DIGEST_A);
+    ck_assert_str_eq(image->bases[0], image->base->disk);
+    ck_assert_ptr_null(image->bases[1]);
+    ck_assert(!tb_store_drop(DIGEST_A, true, &error)); /* it is used, too */
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_BUSY);
+    g_clear_pointer(&image, tb_image_free);
+    ck_assert(tb_image_verify("layer", NULL));
+    flip(DIGEST_A, TB_IMAGE_KERNEL);
+    g_clear_error(&error);
+    ck_assert(!tb_image_verify("layer", &error));
+    ck_assert_msg(strstr(error->message, "kernel"), "got '%s'", error->message);
+    g_clear_error(&error);
+    ck_assert_ptr_null(tb_image_open("layer", &error));
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_IMAGE);
+    ck_assert_msg(strstr(error->message, "image 'layer' is a layer on image 'base'"), "got '%s'",
+                  error->message);
+}
+END_TEST
+
+/* Of the same recipe, with the same digest and other bytes: blocks of the one and blocks of the
+ * other would make a disk that never was. */
+START_TEST(a_base_that_was_built_anew_is_not_taken_for_the_old)
+{
+    g_autofree char *other = sum("another build");
+    make_image("base", DIGEST_A);
+    make_layer("layer", DIGEST_B, &(Base){"base", DIGEST_A, other});
+    g_autoptr(GError) error = NULL;
+    ck_assert_ptr_null(tb_image_open("layer", &error));
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_IMAGE);
+    ck_assert_msg(strstr(error->message, "which was built anew since (run 'taskbox image build "
+                                         "layer')"),
+                  "got '%s'", error->message);
+}
+END_TEST
+
+START_TEST(what_has_layers_stays)
+{
+    make_image("base", DIGEST_A);
+    make_layer_on("layer", DIGEST_B, "base", DIGEST_A);
+    g_autoptr(GError) error = NULL;
+    ck_assert(!tb_image_remove("base", &error));
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_BUSY);
+    ck_assert_str_eq(error->message, "image 'base' has layers on it: layer (remove these first, "
+                                     "with 'taskbox image rm')");
+    g_clear_error(&error);
+    /* A name that means another image now: the layer's stays as it was. */
+    make_image("other", DIGEST_C);
+    ck_assert(tb_store_set_name("base", DIGEST_C, NULL));
+    g_autoptr(GPtrArray) found = tb_image_gc(true, NULL, NULL);
+    ck_assert(tb_store_has(DIGEST_A));
+    ck_assert_uint_eq(found->len, 0);
+    g_autoptr(TbImage) image = tb_image_open("layer", &error);
+    ck_assert_msg(image != NULL, "%s", error ? error->message : "");
+    ck_assert_str_eq(image->base->digest, DIGEST_A);
+    g_clear_pointer(&image, tb_image_free);
+    /* Damaged, it may be replaced; then the layer says so. */
+    ck_assert(tb_store_drop(DIGEST_A, true, NULL));
+    ck_assert_ptr_null(tb_image_open("layer", &error));
+    ck_assert_msg(strstr(error->message, "cannot be used"), "got '%s'", error->message);
+    ck_assert(tb_image_remove("layer", NULL));
+}
+END_TEST
+
+START_TEST(gc_takes_layers_and_what_they_lie_on)
+{
+    make_image("base", DIGEST_A);
+    make_layer_on("layer", DIGEST_B, "base", DIGEST_A);
+    make_image("new", DIGEST_C);
+    ck_assert(tb_store_set_name("base", DIGEST_C, NULL));
+    ck_assert(tb_store_set_name("layer", DIGEST_C, NULL));
+    g_autoptr(GHashTable) keep = g_hash_table_new(g_str_hash, g_str_equal);
+    g_hash_table_add(keep, (char *)DIGEST_B); /* of a box that is kept */
+    g_autoptr(GPtrArray) kept = tb_image_gc(true, keep, NULL);
+    ck_assert_uint_eq(kept->len, 0);
+    g_autoptr(GPtrArray) said = tb_image_gc(false, NULL, NULL);
+    ck_assert_uint_eq(said->len, 2);
+    ck_assert(tb_store_has(DIGEST_A) && tb_store_has(DIGEST_B));
+    g_autoptr(GPtrArray) taken = tb_image_gc(true, NULL, NULL);
+    ck_assert_uint_eq(taken->len, 2);
+    ck_assert(!tb_store_has(DIGEST_A) && !tb_store_has(DIGEST_B) && tb_store_has(DIGEST_C));
+}
+END_TEST
+
+START_TEST(layers_end_somewhere)
+{
+    g_autoptr(GError) error = NULL;
+    make_layer_on("loop", DIGEST_A, "loop", DIGEST_A);
+    ck_assert_ptr_null(tb_image_open("loop", &error));
+    ck_assert_msg(strstr(error->message, "more than 4 layers"), "got '%s'", error->message);
+    make_layer("half", DIGEST_B, &(Base){.digest = DIGEST_A});
+    g_clear_error(&error);
+    ck_assert_ptr_null(tb_image_open("half", &error));
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_IMAGE);
+    make_layer("path", DIGEST_C, &(Base){"base", "../../../etc", DIGEST_A});
+    g_clear_error(&error);
+    ck_assert_ptr_null(tb_image_open("path", &error));
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_IMAGE);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("image-store");
@@ -404,6 +533,11 @@ int main(void)
     tcase_add_test(tcase, gc_leaves_builds_and_users_alone);
     tcase_add_test(tcase, the_manifest_is_shown_as_it_is);
     tcase_add_loop_test(tcase, a_flipped_byte_is_noticed_before_use, 0, 5);
+    tcase_add_test(tcase, a_layer_opens_with_what_it_lies_on);
+    tcase_add_test(tcase, a_base_that_was_built_anew_is_not_taken_for_the_old);
+    tcase_add_test(tcase, what_has_layers_stays);
+    tcase_add_test(tcase, gc_takes_layers_and_what_they_lie_on);
+    tcase_add_test(tcase, layers_end_somewhere);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

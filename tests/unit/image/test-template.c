@@ -352,7 +352,7 @@ START_TEST(an_image_takes_its_templates_along)
     g_autofree char *image = g_build_filename(root, "taskbox", "images", DIGEST_A, NULL);
     ck_assert_int_eq(g_mkdir_with_parents(image, 0700), 0);
     g_autoptr(GError) error = NULL;
-    ck_assert_msg(tb_store_drop(DIGEST_A, &error), "%s", error ? error->message : "");
+    ck_assert_msg(tb_store_drop(DIGEST_A, false, &error), "%s", error ? error->message : "");
     ck_assert(!is_there(key));
 }
 END_TEST

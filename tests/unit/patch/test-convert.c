@@ -5,10 +5,12 @@
 #include <string.h>
 
 static Fixture f;
+static const char *users_attributes; /* the file; NULL: none */
 
 static void setup(void)
 {
     f = (Fixture){0};
+    users_attributes = NULL;
     fixture_start(&f);
     PUT(f.repository, "info/attributes", PLAIN_ATTRIBUTES);
 }
@@ -26,8 +28,10 @@ static TbChanges *noted_with(const char *attributes, bool autocrlf)
     feed_walk(&f, changes, NULL);
     feed_files(changes, f.box);
     g_autofree char *tree = tb_changes_result_tree(changes, &error);
-    ck_assert_msg(tree && tb_changes_note_converted(changes, tree, attributes, autocrlf, &error),
-                  "%s", error ? error->message : "");
+    const TbAttributes outside = {
+        .repository = attributes, .user = users_attributes, .autocrlf = autocrlf};
+    ck_assert_msg(tree && tb_changes_note_converted(changes, tree, &outside, &error), "%s",
+                  error ? error->message : "");
     return changes;
 }
 
@@ -107,6 +111,26 @@ START_TEST(attributes_of_the_repository)
 }
 END_TEST
 
+/* The user's come last, below all that project and repository say. */
+START_TEST(attributes_of_the_user)
+{
+    PUT(f.project, ".gitattributes", "*.raw -text\n*.ours text\n");
+    fixture_base(&f);
+    PUT(f.box, "a.txt", "a\r\n");
+    PUT(f.box, "b.raw", "b\r\n");
+    PUT(f.box, "c.ours", "c\r\n");
+    PUT(f.box, "d.info", "d\r\n");
+    PUT(f.box, "e.other", "e\r\n");
+    g_autofree char *users = g_build_filename(f.repository, "users", NULL);
+    g_autofree char *info = g_build_filename(f.repository, "infos", NULL);
+    PUT(f.repository, "users", "*.txt text\n*.raw text\n*.ours -text\n*.info text\n");
+    PUT(f.repository, "infos", "*.info -text\n");
+    users_attributes = users;
+    g_autoptr(TbChanges) changes = noted(info);
+    EXPECT(changes, "a.txt", "c.ours");
+}
+END_TEST
+
 /* core.autocrlf, with attributes and without any. */
 START_TEST(settings)
 {
@@ -163,6 +187,7 @@ int main(void)
     tcase_add_test(tests, by_bytes);
     tcase_add_test(tests, attributes_of_the_box);
     tcase_add_test(tests, attributes_of_the_repository);
+    tcase_add_test(tests, attributes_of_the_user);
     tcase_add_test(tests, settings);
     tcase_add_test(tests, settings_and_attributes_of_the_base);
     tcase_add_test(tests, many_are_counted);

@@ -98,6 +98,23 @@ START_TEST(fork_with_a_new_qemu)
 }
 END_TEST
 
+/* All that a layer lies on is named, behind a fork's template and while the layer is built. */
+START_TEST(box_of_a_layer)
+{
+    static const char *const bases[] = {"/image/base-1.qcow2", "/image/base-2.qcow2"};
+    TbDomainSpec spec = fork_spec();
+    spec.bases = bases;
+    spec.n_bases = 2;
+    assert_spec(&spec, "domain-layers.xml");
+    spec = plain;
+    spec.disk = "/image/disk.qcow2";
+    spec.backing = NULL;
+    spec.bases = bases;
+    spec.n_bases = 1;
+    assert_spec(&spec, "domain-layer-build.xml");
+}
+END_TEST
+
 START_TEST(text_is_escaped)
 {
     TbDomainSpec spec = plain;
@@ -132,6 +149,7 @@ int main(void)
     tcase_add_test(tests, box_to_freeze);
     tcase_add_test(tests, fork_with_an_old_qemu);
     tcase_add_test(tests, fork_with_a_new_qemu);
+    tcase_add_test(tests, box_of_a_layer);
     tcase_add_test(tests, text_is_escaped);
     tcase_add_test(tests, nothing_a_box_does_not_need);
     suite_add_tcase(suite, tests);

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A layer: an empty disk on that of the image it lies on, which is booted and provisioned as any
+ * other. Kernel, initramfs and guest program are that image's; so no appliance is needed, and the
+ * build is a boot and what the recipe wants done.
+ */
+#include <fcntl.h>
+#include <json-glib/json-glib.h>
+#include <string.h>
+
+#include "image/build-private.h"
+#include "image/build.h"
+#include "util/auto.h"
+#include "util/command.h"
+#include "util/error.h"
+#include "util/fs.h"
+#include "util/log.h"
+#include "vm/box.h"
+
+/* An image that was imported, or made of a recipe that lies elsewhere, has its name only. */
+bool tb_build_has_recipe(const char *name)
+{
+    g_autofree char *path = tb_recipe_find(name, NULL);
+    g_autoptr(TbImage) there = path ? tb_image_open(name, NULL) : NULL;
+    return path && !(there && there->imported);
+}
+
+bool tb_build_open_base(TbBuild *build, const GPtrArray *above, GError **error)
+{
+    TbRecipe *recipe = build->recipe;
+    if (!recipe->from)
+        return true;
+    build->base = tb_build_has_recipe(recipe->from)
+                      ? tb_image_build_below(recipe->from, above, error)
+                      : tb_image_open(recipe->from, error);
+    if (!build->base) {
+        g_prefix_error(error, "cannot build on '%s': ", recipe->from);
+        return false;
+    }
+    unsigned depth = 1;
+    for (const char **disk = build->base->bases; disk && *disk; disk++)
+        depth++;
+    if (depth > TB_LAYERS_MAX)
+        return tb_error_set(error, TB_ERROR_CONFIG,
+                            "cannot build '%s' on '%s': more than %d layers would lie on each "
+                            "other (put what two of them do into one)",
+                            recipe->name, recipe->from, TB_LAYERS_MAX);
+    build->bases = g_new0(const char *, depth + 1);
+    build->bases[0] = build->base->disk;
+    for (unsigned i = 1; i < depth; i++)
+        build->bases[i] = build->base->bases[i - 1];
+    const TbRecipeDefaults defaults = {build->base->cpus, build->base->memory,
+                                       build->base->disk_size, build->base->mount_type,
+                                       build->base->env};
+    tb_recipe_inherit(recipe, &defaults);
+    return true;
+}
+
+static bool copy(const char *from, int staging, const char *name, GError **error)
+{
+    return tb_copy_new(AT_FDCWD, from, staging, name, error);
+}
+
+bool tb_build_layer(TbBuild *build, GError **error)
+{
+    const TbImage *base = build->base;
+    tb_autofd staging = open(build->staging, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (staging < 0)
+        return tb_error_set_errno(error, errno, "cannot open '%s'", build->staging);
+    build->cmdline = g_strdup(base->cmdline);
+    build->own_initrd = base->own_initrd;
+    return tb_box_layer_disk(staging, TB_IMAGE_DISK, build->recipe->disk, error) &&
+           copy(base->kernel, staging, TB_IMAGE_KERNEL, error) &&
+           copy(base->initrd, staging, TB_IMAGE_INITRD, error);
+}
+
+/* What QEMU is to open, whatever the headers name: this file and nothing behind it, or these. */
+static void describe_disk(JsonBuilder *json, const char *disk, const char *const *bases)
+{
+    json_builder_begin_object(json);
+    json_builder_set_member_name(json, "driver");
+    json_builder_add_string_value(json, "qcow2");
+    json_builder_set_member_name(json, "file");
+    json_builder_begin_object(json);
+    json_builder_set_member_name(json, "driver");
+    json_builder_add_string_value(json, "file");
+    json_builder_set_member_name(json, "filename");
+    json_builder_add_string_value(json, disk);
+    json_builder_end_object(json);
+    json_builder_set_member_name(json, "backing");
+    if (bases && *bases)
+        describe_disk(json, *bases, bases + 1);
+    else
+        json_builder_add_null_value(json);
+    json_builder_end_object(json);
+}
+
+char *tb_disk_description(const char *disk, const char *const *bases)
+{
+    g_autoptr(JsonBuilder) json = json_builder_new();
+    describe_disk(json, disk, bases);
+    g_autoptr(JsonNode) root = json_builder_get_root(json);
+    g_autofree char *text = json_to_string(root, FALSE);
+    return g_strconcat("json:", text, NULL);
+}
