@@ -115,6 +115,7 @@ static const char fresh[] =
     "# How taskbox runs tasks in this project. It can hold a run to less, never to more:\n"
     "# docs/settings.md has all keys.\n"
     "image: %s\n"
+    "# verify: make check   try each patch by this command, in a fresh box\n"
     "# timeout: 1h          stop a task's command after this time\n"
     "# net: none            not even the hosts of the agent\n"
     "# exclude: [data/]     what boxes do not see\n";

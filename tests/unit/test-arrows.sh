@@ -13,15 +13,12 @@ failed=0
 # shellcheck disable=SC2016
 allowed=$(sed -n 's/^| `src\/\([a-z]*\)` |.*| *\(.*[^ ]\) *|$/\1 \2 \1/p' "$table" | tr -d ',`')
 
-may() { # FROM FILE: does FROM's row name FILE's folder, or the file itself?
-    local row to=${2%%/*} word
-    row=$(grep "^$1 " <<<"$allowed")
-    for word in ${row#* }; do
-        if [ "$word" = "$to" ] || [ "$word" = "$2" ]; then
-            return 0
-        fi
-    done
-    return 1
+declare -A arrow # "FROM TO": FROM may include TO, a folder or a file
+while read -r from words; do
+    for word in $words; do arrow["$from $word"]=1; done
+done <<<"$allowed"
+may() { # FROM FILE
+    [ "${arrow["$1 ${2%%/*}"]-}" ] || [ "${arrow["$1 $2"]-}" ]
 }
 
 complain() {
