@@ -151,7 +151,7 @@ static bool take_reached(TbUndo *undo, const char **at, const char *end)
 TbUndo *tb_undo_parse(GBytes *bytes, GError **error)
 {
     gsize size = 0;
-    const char *at = g_bytes_get_data(bytes, &size), *end = at + size;
+    const char *at = g_bytes_get_data(bytes, &size), *end = size ? at + size : at;
     const char *magic = take(&at, end), *from = take(&at, end), *to = take(&at, end);
     g_autoptr(TbUndo) undo = NULL;
     if (to && is_oid(from) && is_oid(to) &&

@@ -63,6 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_autoptr(TbNeedles) needles = tb_needles_new();
     tb_needles_add(needles, value, instead, value);
     g_autoptr(GByteArray) bytes = material(data + 2, size - 2, data[1]);
+    if (bytes->len == 0)
+        return 0;
     bool there = tb_needles_find(needles, bytes->data, bytes->len) != NULL;
     bool seen, seen_in_pieces;
     g_autoptr(GByteArray) whole =
@@ -71,8 +73,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         pushed(needles, bytes->data, bytes->len, 1 + data[0] % 64, true, &seen_in_pieces);
     require(seen == there && seen_in_pieces == there);
     require(whole->len == bytes->len && cut->len == bytes->len);
-    if (bytes->len == 0)
-        return 0;
     require(memcmp(whole->data, cut->data, cut->len) == 0);
     require(there || memcmp(whole->data, bytes->data, bytes->len) == 0);
     require(!memmem(whole->data, whole->len, value, strlen(value)));
