@@ -316,6 +316,8 @@ static bool limit_files(void)
     memcpy(paths, writable, sizeof paths);
     if (!arguments.probe && !arguments.overlay)
         paths[G_N_ELEMENTS(paths) - 2] = TB_JAIL_IMAGE;
+    if (tb_hole("project-disk"))
+        paths[G_N_ELEMENTS(paths) - 2] = TB_JAIL_PROJECT_DISK;
     int refused = tb_hole("jail-landlock") ? 0 : tb_landlock_enter(tb_landlock_version(), paths);
     return refused == 0 || tb_vmm_fail("cannot set landlock's rules", strerror(refused));
 }
