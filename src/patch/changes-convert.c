@@ -168,10 +168,8 @@ static bool ask_of_result(TbChanges *changes, const TbAttributes *outside, const
                           const GPtrArray *files, unsigned *what, GError **error)
 {
     g_autofree char *index = g_build_filename(tb_git_path(changes->git), ATTRIBUTES_INDEX, NULL);
-    g_autoptr(TbCommand) read = tb_git_command(changes->git, "read-tree", NULL, index);
-    tb_command_add(read, result_tree, NULL);
-    bool done =
-        tb_command_run(read, NULL, error) && ask_of(changes, outside, index, files, what, error);
+    bool done = tb_git_read_tree(changes->git, result_tree, index, error) &&
+                ask_of(changes, outside, index, files, what, error);
     unlink(index);
     return done;
 }

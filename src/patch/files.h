@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The quick half of tb_patch_files, and the modes an entry of a tree can have. */
+/* The quick half of tb_patch_files. */
 #pragma once
 
 #include "patch/patch.h"
-
-#define TB_MODE_FILE       0100644u
-#define TB_MODE_EXECUTABLE 0100755u
-#define TB_MODE_SYMLINK    0120000u
-#define TB_MODE_GITLINK    0160000u
 
 /* As tb_patch_files, but no line is counted (added and removed are 0): no blob is read. */
 GPtrArray *tb_patch_raw(TbGit *git, const char *base_tree, const char *result_tree, GError **error);

@@ -24,9 +24,7 @@ static void put_entry(GString *out, uint32_t mode, const char *oid, const char *
 static bool fill_index(TbGit *git, const char *index, const char *tree, const GPtrArray *files,
                        GError **error)
 {
-    g_autoptr(TbCommand) read = tb_git_command(git, "read-tree", NULL, index);
-    tb_command_add(read, tree, NULL);
-    if (!tb_command_run(read, NULL, error))
+    if (!tb_git_read_tree(git, tree, index, error))
         return false;
     g_autoptr(GString) entries = g_string_new(NULL);
     for (guint i = 0; i < files->len; i++) {

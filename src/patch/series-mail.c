@@ -36,13 +36,12 @@ static bool write_mail(TbGit *git, const TbSeriesMail *mail, unsigned number, un
 static bool prove(TbGit *git, const TbSeriesMail *mail, const char *index, const Part *part, int fd,
                   GError **error)
 {
-    g_autoptr(TbCommand) read = tb_git_command(git, "read-tree", NULL, index);
-    tb_command_add(read, mail->from_tree, NULL);
     const TbPatchInfo info = {.base_tree = (char *)(uintptr_t)mail->from_tree,
                               .result_tree = (char *)(uintptr_t)mail->to_tree,
                               .offset = part->offset,
                               .length = part->length};
-    return tb_command_run(read, NULL, error) && tb_patch_prove(git, index, &info, fd, error);
+    return tb_git_read_tree(git, mail->from_tree, index, error) &&
+           tb_patch_prove(git, index, &info, fd, error);
 }
 
 static bool changes_something(const TbSeriesMail *mail)

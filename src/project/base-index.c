@@ -200,9 +200,9 @@ bool tb_index_entry_clean(const TbIndex *index, const TbIndexEntry *entry, const
     if (entry->stage != 0 || (entry->flags & TB_INDEX_INTENT_TO_ADD) || item->ours)
         return false;
     if (item->kind == TB_ENTRY_SYMLINK) {
-        if (entry->mode != 0120000)
+        if (entry->mode != TB_MODE_SYMLINK)
             return false;
-    } else if (entry->mode != (item->mode & S_IXUSR ? 0100755u : 0100644u)) {
+    } else if (entry->mode != (item->mode & S_IXUSR ? TB_MODE_EXECUTABLE : TB_MODE_FILE)) {
         return false;
     }
     /* git sets the size of a racy entry to 0 to have it looked at again. */

@@ -69,9 +69,9 @@ static void add_from_disk(Base *base, TbItem *item)
         note(base, item->path, "larger than 2 GiB");
         return;
     }
-    uint32_t mode = item->kind == TB_ENTRY_SYMLINK ? 0120000
-                    : item->mode & S_IXUSR         ? 0100755
-                                                   : 0100644;
+    uint32_t mode = item->kind == TB_ENTRY_SYMLINK ? TB_MODE_SYMLINK
+                    : item->mode & S_IXUSR         ? TB_MODE_EXECUTABLE
+                                                   : TB_MODE_FILE;
     add(base, item->path, mode, NULL, item);
 }
 
@@ -143,7 +143,7 @@ static void sort_entries(Base *base, GPtrArray *clean)
             note(base, entry->path, "no path for a file; the index is damaged");
         else if (item ? item->mask != 0 : tb_scan_is_masked(base->scan, entry->path))
             take_masked(base, entry);
-        else if (entry->mode == 0160000)
+        else if (entry->mode == TB_MODE_GITLINK)
             take_gitlink(base, entry, item);
         else if (!item || item->ours)
             take_absent(base, entry);

@@ -16,9 +16,7 @@
 #include "util/error.h"
 #include "util/fs.h"
 
-#define MODE_SYMLINK 0120000u
-#define MODE_GITLINK 0160000u
-#define MAX_TARGET   4095u
+#define MAX_TARGET 4095u
 
 typedef struct {
     TbDelta *delta;
@@ -76,7 +74,7 @@ static void add_dirs(Putting *putting, const char *of)
 
 static bool is_shown(const TbDelta *delta, const TbTreeEntry *entry)
 {
-    return entry->mode != MODE_GITLINK && !tb_scan_is_masked(delta->scan, entry->path);
+    return entry->mode != TB_MODE_GITLINK && !tb_scan_is_masked(delta->scan, entry->path);
 }
 
 /* For each directory above `path` that is known already, or else with `learn`. */
@@ -154,7 +152,7 @@ static uint32_t mode_of(const TbDelta *delta, const TbTreeEntry *entry)
 static void want_path(Putting *putting, const TbTreeEntry *entry)
 {
     TbDelta *delta = putting->delta;
-    bool link = entry->mode == MODE_SYMLINK;
+    bool link = entry->mode == TB_MODE_SYMLINK;
     TbItem *item = make_item(delta, entry->path, link ? TB_ENTRY_SYMLINK : TB_ENTRY_FILE,
                              link ? S_IFLNK | 0777u : mode_of(delta, entry));
     add_op(putting->wanted, item->kind, item);

@@ -189,7 +189,7 @@ static void add_staged(Making *making)
     const TbIndex *index = making->scan->index;
     for (guint i = 0; i < index->entries->len; i++) {
         const TbIndexEntry *entry = &g_array_index(index->entries, TbIndexEntry, i);
-        if (entry->mode != 0160000 && !(entry->flags & TB_INDEX_INTENT_TO_ADD))
+        if (entry->mode != TB_MODE_GITLINK && !(entry->flags & TB_INDEX_INTENT_TO_ADD))
             g_string_append_printf(making->revisions, "%s\n", entry->oid);
     }
 }

@@ -10,12 +10,11 @@
 /* The project's, and the other task's. */
 static char **more_alternates(const Run *run, char **own)
 {
-    guint count = g_strv_length(own);
-    char **more = g_new0(char *, count + 2);
-    for (guint i = 0; i < count; i++)
-        more[i] = g_strdup(own[i]);
-    more[count] = g_build_filename(run->from->dir, "git", "objects", NULL);
-    return more;
+    g_autofree char *theirs = g_build_filename(run->from->dir, "git", "objects", NULL);
+    g_autoptr(GStrvBuilder) more = g_strv_builder_new();
+    g_strv_builder_addv(more, (const char **)own);
+    g_strv_builder_add(more, theirs);
+    return g_strv_builder_end(more);
 }
 
 char **run_alternates(const Run *run, GError **error)
@@ -30,13 +29,11 @@ static bool adopt(Run *run, GError **error)
 {
     g_auto(GStrv) own = tb_project_alternates(run->project, error);
     g_auto(GStrv) more = own ? more_alternates(run, own) : NULL;
-    g_autoptr(TbCommand) read = tb_git_command(run->git, "read-tree", NULL, run->base_index);
-    tb_command_add(read, run->begin_tree, NULL);
     return more && tb_git_set_alternates(run->git, (const char *const *)more, error) &&
            tb_patch_keep(run->git, run->task->base_tree, run->now_tree, error) &&
            tb_patch_keep(run->git, run->begin_tree, run->now_tree, error) &&
            tb_git_set_alternates(run->git, (const char *const *)own, error) &&
-           tb_command_run(read, NULL, error);
+           tb_git_read_tree(run->git, run->begin_tree, run->base_index, error);
 }
 
 bool run_begin(Run *run, GError **error)

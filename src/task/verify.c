@@ -28,13 +28,6 @@ static bool has_tree(TbGit *git, const char *oid, bool *there, GError **error)
     return true;
 }
 
-static bool read_tree(TbGit *git, const char *oid, const char *index, GError **error)
-{
-    g_autoptr(TbCommand) command = tb_git_command(git, "read-tree", NULL, index);
-    tb_command_add(command, oid, NULL);
-    return tb_command_run(command, NULL, error);
-}
-
 /* The project's files as they are now, when they are the base. */
 static bool rebuild(TbProject *project, TbGit *git, const char *base_tree, const char *index,
                     GError **error)
@@ -60,7 +53,7 @@ static bool prove(TbProject *project, TbGit *git, const TbPatchInfo *info, int f
     g_autofree char *index = g_build_filename(tb_git_path(git), "verify-index", NULL);
     if (!has_tree(git, info->base_tree, &there, error))
         return false;
-    if (there ? !read_tree(git, info->base_tree, index, error)
+    if (there ? !tb_git_read_tree(git, info->base_tree, index, error)
               : !rebuild(project, git, info->base_tree, index, error))
         return false;
     if (from_files)

@@ -75,3 +75,10 @@ char *tb_git_change_tree(TbGit *git, const char *tree, const TbTreeEntry *entrie
         tb_error_set(error, TB_ERROR_INTERNAL, "cannot read what git fast-import says of a tree");
     return made;
 }
+
+bool tb_git_read_tree(TbGit *git, const char *tree, const char *index, GError **error)
+{
+    g_autoptr(TbCommand) command = tb_git_command(git, "read-tree", NULL, index);
+    tb_command_add(command, tree, NULL);
+    return tb_command_run(command, NULL, error);
+}

@@ -207,9 +207,11 @@ bool tb_git_set_alternates(TbGit *git, const char *const *alternates, GError **e
 {
     if (!write_alternates(git->path, alternates, error))
         return false;
+    for (const char *const *path = alternates; *path; path++)
+        git->jail_is_stale |=
+            !git->alternates || !g_strv_contains((const char *const *)git->alternates, *path);
     g_strfreev(git->alternates);
     git->alternates = g_strdupv((char **)(uintptr_t)alternates);
-    git->jail_is_stale = true;
     return true;
 }
 

@@ -32,6 +32,9 @@ const char *tb_git_path(const TbGit *git);
 /* 40 or 64. */
 unsigned tb_git_oid_length(const TbGit *git);
 
+/* Makes the index file hold just this tree (or a commit's). */
+bool tb_git_read_tree(TbGit *git, const char *tree, const char *index, GError **error);
+
 /* Starts the jail that commands run in, which the first command would do otherwise, and does not
  * wait for it. `worktree` (may be NULL) is what later commands will name. */
 bool tb_git_start(TbGit *git, const char *worktree, GError **error);
@@ -47,6 +50,12 @@ char *tb_git_run_oid(TbGit *git, TbCommand *command, GError **error);
 
 /* A line that is a path, always in git's C-style quotes, since it may hold any byte. */
 void tb_git_quote(GString *out, const char *path);
+
+/* The modes that git gives to entries of a tree. */
+#define TB_MODE_FILE       0100644u
+#define TB_MODE_EXECUTABLE 0100755u
+#define TB_MODE_SYMLINK    0120000u
+#define TB_MODE_GITLINK    0160000u
 
 /* A path of a tree with what it is to become. */
 typedef struct {
