@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "util/escape.h"
+
 #define HOSTS_LIMIT 64 /* of all groups; an image with more is misconfigured or lies */
 #define TEXT_LIMIT  256
 
@@ -66,11 +68,7 @@ GPtrArray *tb_image_hosts_new(void)
 
 static bool is_plain(const char *text)
 {
-    size_t length = strlen(text);
-    for (size_t i = 0; i < length; i++)
-        if (!g_ascii_isprint(text[i]))
-            return false;
-    return length > 0 && length <= TEXT_LIMIT;
+    return *text && tb_is_plain(text, TEXT_LIMIT);
 }
 
 bool tb_image_hosts_add(GPtrArray *hosts, const char *group, const char *host, const char *from)

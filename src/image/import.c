@@ -85,15 +85,6 @@ static bool refuse(const Import *in, GError **error, const char *what)
 
 /* ---- the manifest */
 
-static bool is_plain(const char *text, size_t limit)
-{
-    size_t length = 0;
-    for (; text[length]; length++)
-        if (length >= limit || !g_ascii_isprint(text[length]))
-            return false;
-    return true;
-}
-
 static bool env_good(char *const *env)
 {
     size_t length = 0;
@@ -119,9 +110,9 @@ static bool warm_good(char *const *warm)
 static bool check_values(Import *in, GError **error)
 {
     const TbImage *image = in->image;
-    if (!is_plain(image->cmdline, TEXT_LIMIT) || !is_plain(image->filesystems, 256) ||
-        !is_plain(image->kernel_release, 64) || !is_plain(image->arch, 16) ||
-        (image->taskbox && !is_plain(image->taskbox, 64)) || !env_good(image->env) ||
+    if (!tb_is_plain(image->cmdline, TEXT_LIMIT) || !tb_is_plain(image->filesystems, 256) ||
+        !tb_is_plain(image->kernel_release, 64) || !tb_is_plain(image->arch, 16) ||
+        (image->taskbox && !tb_is_plain(image->taskbox, 64)) || !env_good(image->env) ||
         !warm_good(image->warm) ||
         !tb_recipe_shape_good(image->cpus, image->memory, image->disk_size))
         return refuse(in, error, "a value in its manifest makes no sense");
@@ -132,7 +123,7 @@ static bool check_values(Import *in, GError **error)
                             "cannot import '%s': it is for '%s', and this host is '%s'", in->path,
                             image->arch, tb_host_arch());
     for (guint i = in->packages->len; i-- > 0;)
-        if (!is_plain(in->packages->pdata[i], 512))
+        if (!tb_is_plain(in->packages->pdata[i], 512))
             g_ptr_array_remove_index(in->packages, i);
     if (in->guest && !tb_digest_valid(in->guest))
         g_clear_pointer(&in->guest, g_free);

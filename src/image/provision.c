@@ -6,17 +6,13 @@
 #include <string.h>
 #include "image/build-private.h"
 #include "util/error.h"
+#include "util/escape.h"
 #include "util/log.h"
 #include "vm/box.h"
 
 #define BOOT_SECONDS   600
 #define STEP_SECONDS   120
 #define PACKAGES_LIMIT (8 * 1024 * 1024)
-
-static int64_t in_seconds(int seconds)
-{
-    return g_get_monotonic_time() + (int64_t)seconds * G_USEC_PER_SEC;
-}
 
 /* --- looking at it ------------------------------------------------------------------------------
  */
@@ -39,7 +35,8 @@ static bool ask(TbSession *session, const char *script, bool as_root, GString *t
     const TbExec exec = {.argv = argv, .cwd = "/", .as_root = as_root, .stdin_fd = -1};
     const TbExecHandlers handlers = {.output = keep_output, .data = text};
     TbExecResult result;
-    return tb_session_exec(session, &exec, &handlers, in_seconds(STEP_SECONDS), &result, error);
+    return tb_session_exec(session, &exec, &handlers, tb_session_deadline(STEP_SECONDS), &result,
+                           error);
 }
 
 /* One "NAME VERSION" a line. What is not plain text is left out. */
@@ -54,10 +51,7 @@ static bool list_packages(TbBuild *build, TbSession *session, GError **error)
     build->packages = g_ptr_array_new_with_free_func(g_free);
     g_auto(GStrv) lines = g_strsplit(text->str, "\n", -1);
     for (char **line = lines; *line; line++) {
-        bool plain = **line && strlen(*line) < 512;
-        for (const char *p = *line; plain && *p; p++)
-            plain = g_ascii_isprint(*p);
-        if (plain)
+        if (**line && tb_is_plain(*line, 511))
             g_ptr_array_add(build->packages, g_strdup(*line));
     }
     return true;
@@ -91,7 +85,7 @@ static bool check_mount_type(const TbBuild *build, GError **error)
 static bool work_in_box(TbBuild *build, TbBox *box, bool network, GError **error)
 {
     TbGuestInfo info;
-    TbSession *session = tb_box_wait_hello(box, in_seconds(BOOT_SECONDS), &info, error);
+    TbSession *session = tb_box_wait_hello(box, tb_session_deadline(BOOT_SECONDS), &info, error);
     if (!session)
         return false;
     build->kernel_release = g_strdup(info.kernel);
@@ -99,15 +93,15 @@ static bool work_in_box(TbBuild *build, TbBox *box, bool network, GError **error
     if (!check_mount_type(build, error))
         return false;
     const TbSetup setup = {.hostname = "taskbox", .uid = 1000, .gid = 1000, .network = network};
-    if (!tb_session_setup(session, &setup, in_seconds(STEP_SECONDS), error))
+    if (!tb_session_setup(session, &setup, tb_session_deadline(STEP_SECONDS), error))
         return false;
     tb_status_done();
     if (network && !tb_build_steps(build, session, error))
         return false;
     tb_status("sealing the image");
     return list_packages(build, session, error) && list_hosts(build, session, error) &&
-           tb_session_seal(session, in_seconds(STEP_SECONDS), error) &&
-           tb_box_wait_off(box, in_seconds(STEP_SECONDS), error);
+           tb_session_seal(session, tb_session_deadline(STEP_SECONDS), error) &&
+           tb_box_wait_off(box, tb_session_deadline(STEP_SECONDS), error);
 }
 
 bool tb_build_provision(TbBuild *build, GError **error)

@@ -32,11 +32,6 @@ static void steps_clear(Steps *steps)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Steps, steps_clear)
 
-static int64_t in_seconds(int seconds)
-{
-    return g_get_monotonic_time() + (int64_t)seconds * G_USEC_PER_SEC;
-}
-
 /* What is in `fd` becomes the file argv[3] names in the image, by our script argv[2]. */
 static bool put(TbSession *session, const char *const *argv, int fd, const char *what,
                 GError **error)
@@ -45,7 +40,8 @@ static bool put(TbSession *session, const char *const *argv, int fd, const char 
     const TbExec exec = {.argv = argv, .cwd = "/", .as_root = true, .stdin_fd = fd};
     const TbExecHandlers handlers = {.output = tb_output_take, .data = output};
     TbExecResult result;
-    if (!tb_session_exec(session, &exec, &handlers, in_seconds(STEP_SECONDS), &result, error))
+    if (!tb_session_exec(session, &exec, &handlers, tb_session_deadline(STEP_SECONDS), &result,
+                         error))
         return false;
     if (result.code == 0)
         return true;

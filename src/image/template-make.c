@@ -25,11 +25,6 @@
 #define FREEZE_SECONDS     120
 #define PLACEHOLDER        "project"
 
-static int64_t in_seconds(int seconds)
-{
-    return g_get_monotonic_time() + (int64_t)seconds * G_USEC_PER_SEC;
-}
-
 static bool drop_output(int fd, const uint8_t *data, size_t length, void *user_data, GError **error)
 {
     return true;
@@ -42,7 +37,8 @@ static bool run_script(TbSession *session, const char *script, GError **error)
     const TbExec exec = {.argv = argv, .cwd = "/", .as_root = true, .stdin_fd = -1};
     const TbExecHandlers handlers = {.output = drop_output};
     TbExecResult result;
-    return tb_session_exec(session, &exec, &handlers, in_seconds(WARM_SECONDS), &result, error);
+    return tb_session_exec(session, &exec, &handlers, tb_session_deadline(WARM_SECONDS), &result,
+                           error);
 }
 
 /* The guest program answers before the boot is through; what is frozen must be past it. */
@@ -75,8 +71,8 @@ static bool warm_one(TbSession *session, const TbImage *image, unsigned number, 
     tb_status("making a template of image '%s': warming up (%u of %u)", image->name, number + 1,
               g_strv_length(image->warm));
     g_autoptr(GError) why = NULL;
-    bool ran =
-        tb_session_exec(session, &exec, &handlers, in_seconds(IMAGE_WARM_SECONDS), &result, &why);
+    bool ran = tb_session_exec(session, &exec, &handlers, tb_session_deadline(IMAGE_WARM_SECONDS),
+                               &result, &why);
     if (ran && result.code == 0)
         return true;
     if (why && !g_error_matches(why, TB_ERROR, TB_ERROR_TIMEOUT)) {
@@ -119,7 +115,8 @@ static bool settle(TbBox **box, const TbBoxSpec *spec, const TbShape *shape, int
     return step("boot", since, session != NULL) &&
            step("boot to its end", since, run_script(session, boot_to_its_end, error)) &&
            step("settle", since,
-                tb_session_settle(session, uid, shape->gid, in_seconds(SETTLE_SECONDS), error)) &&
+                tb_session_settle(session, uid, shape->gid, tb_session_deadline(SETTLE_SECONDS),
+                                  error)) &&
            step("warm up", since, run_script(session, warm_up, error)) &&
            step("warm up the image", since, warm_image(session, shape->image, error));
 }
@@ -145,7 +142,8 @@ static bool boot_and_freeze(const TbShape *shape, const char *key, const char *s
     if (!box || !settle(&box, &spec, shape, &since, error))
         return false;
     tb_status("making a template of image '%s': freezing", shape->image->name);
-    return step("freeze", &since, tb_box_freeze(box, dirfd, in_seconds(FREEZE_SECONDS), error));
+    return step("freeze", &since,
+                tb_box_freeze(box, dirfd, tb_session_deadline(FREEZE_SECONDS), error));
 }
 
 /* On the disk before the manifest says so. */

@@ -149,11 +149,6 @@ TbBox *tb_start_box(TbStart *start, GError **error)
     return tb_start_box(start, error);
 }
 
-static int64_t in_seconds(int seconds)
-{
-    return g_get_monotonic_time() + (int64_t)seconds * G_USEC_PER_SEC;
-}
-
 TbSession *tb_start_hello(TbStart *start, TbBox **box, TbGuestInfo *info, GError **error)
 {
     if (!start->template) {
@@ -162,7 +157,7 @@ TbSession *tb_start_hello(TbStart *start, TbBox **box, TbGuestInfo *info, GError
         return session;
     }
     g_autoptr(GError) why = NULL;
-    TbSession *session = tb_box_wait_hello(*box, in_seconds(FORK_SECONDS), info, &why);
+    TbSession *session = tb_box_wait_hello(*box, tb_session_deadline(FORK_SECONDS), info, &why);
     if (session && tb_template_unchanged(start->template, &why)) {
         tb_template_touch(start->template);
         return session;

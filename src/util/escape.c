@@ -90,3 +90,12 @@ char *tb_escape_name(const char *text)
 {
     return tb_escape_terminal(text, strlen(text), false);
 }
+
+bool tb_is_plain(const char *text, size_t limit)
+{
+    size_t length = 0;
+    for (; text[length]; length++)
+        if (length >= limit || !g_ascii_isprint(text[length]))
+            return false;
+    return true;
+}

@@ -12,3 +12,5 @@
 char *tb_escape_terminal(const void *data, size_t length, bool multiline);
 /* The same for a NUL-terminated one-line text. */
 char *tb_escape_name(const char *text);
+/* At most `limit` bytes, all of them printable ASCII: nothing is to be escaped. */
+bool tb_is_plain(const char *text, size_t limit);

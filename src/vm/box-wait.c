@@ -268,15 +268,11 @@ TbSession *tb_box_wait_hello(TbBox *box, int64_t deadline, TbGuestInfo *info, GE
     }
 }
 
-static int64_t in_seconds(int seconds)
-{
-    return g_get_monotonic_time() + (int64_t)seconds * G_USEC_PER_SEC;
-}
-
 TbSession *tb_box_wait_boot(TbBox **box, const TbBoxSpec *spec, TbGuestInfo *info, GError **error)
 {
     g_autoptr(GError) why = NULL;
-    TbSession *session = tb_box_wait_hello(*box, in_seconds(FIRST_BOOT_SECONDS), info, &why);
+    TbSession *session =
+        tb_box_wait_hello(*box, tb_session_deadline(FIRST_BOOT_SECONDS), info, &why);
     if (session)
         return session;
     if (!g_error_matches(why, TB_ERROR, TB_ERROR_TIMEOUT)) {
@@ -287,7 +283,8 @@ TbSession *tb_box_wait_boot(TbBox **box, const TbBoxSpec *spec, TbGuestInfo *inf
     tb_warn("%s; booting it once more", why->message);
     tb_box_free(*box);
     *box = tb_box_start(spec, error);
-    return *box ? tb_box_wait_hello(*box, in_seconds(SECOND_BOOT_SECONDS), info, error) : NULL;
+    return *box ? tb_box_wait_hello(*box, tb_session_deadline(SECOND_BOOT_SECONDS), info, error)
+                : NULL;
 }
 
 bool tb_box_wait_off(TbBox *box, int64_t deadline, GError **error)

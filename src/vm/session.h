@@ -21,6 +21,12 @@
 
 typedef struct TbSession TbSession;
 
+/* The deadline that is so many seconds from now. */
+static inline int64_t tb_session_deadline(int seconds)
+{
+    return g_get_monotonic_time() + (int64_t)seconds * G_USEC_PER_SEC;
+}
+
 /* Takes the descriptor. Free closes it. */
 TbSession *tb_session_new(int fd);
 void tb_session_free(TbSession *session);
