@@ -317,6 +317,22 @@ static bool on_entry(const TbEntry *entry, void *user_data, GError **error)
     return tb_changes_add(entry, run->changes, error);
 }
 
+/* The user's configuration, which git may have to be asked for, is looked at only when something
+ * has changed. */
+static bool note_converted(Run *run, GError **error)
+{
+    const char *result = run->task->result_tree;
+    if (g_str_equal(result, run->begin_tree))
+        return true;
+    const char *common = tb_project_common_dir(run->project);
+    g_autofree char *repositorys =
+        common ? g_build_filename(common, "info", "attributes", NULL) : NULL;
+    g_autofree char *users = tb_project_user_attributes();
+    const TbAttributes outside = {
+        .repository = repositorys, .user = users, .autocrlf = tb_project_autocrlf(run->project)};
+    return tb_changes_note_converted(run->changes, result, &outside, error);
+}
+
 /* The upper comes back and becomes the result tree. */
 static bool export_changes(Run *run, GError **error)
 {
@@ -352,13 +368,7 @@ static bool export_changes(Run *run, GError **error)
                                  error))
         return false;
     task->result_tree = tb_changes_result_tree(run->changes, error);
-    g_autofree char *attributes =
-        common ? g_build_filename(common, "info", "attributes", NULL) : NULL;
-    g_autofree char *users = tb_project_user_attributes();
-    const TbAttributes outside = {
-        .repository = attributes, .user = users, .autocrlf = tb_project_autocrlf(run->project)};
-    bool done = task->result_tree &&
-                tb_changes_note_converted(run->changes, task->result_tree, &outside, error);
+    bool done = task->result_tree && note_converted(run, error);
     add_notes(run, tb_changes_notes(run->changes), "");
     run_phase_end(run, "export");
     return done;
