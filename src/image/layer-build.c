@@ -10,6 +10,7 @@
 
 #include "image/build-private.h"
 #include "image/build.h"
+#include "image/store-private.h"
 #include "util/auto.h"
 #include "util/command.h"
 #include "util/error.h"
@@ -37,18 +38,13 @@ bool tb_build_open_base(TbBuild *build, const GPtrArray *above, GError **error)
         g_prefix_error(error, "cannot build on '%s': ", recipe->from);
         return false;
     }
-    unsigned depth = 1;
-    for (const char **disk = build->base->bases; disk && *disk; disk++)
-        depth++;
+    unsigned depth = 0;
+    build->bases = tb_store_disks(build->base, &depth);
     if (depth > TB_LAYERS_MAX)
         return tb_error_set(error, TB_ERROR_CONFIG,
                             "cannot build '%s' on '%s': more than %d layers would lie on each "
                             "other (put what two of them do into one)",
                             recipe->name, recipe->from, TB_LAYERS_MAX);
-    build->bases = g_new0(const char *, depth + 1);
-    build->bases[0] = build->base->disk;
-    for (unsigned i = 1; i < depth; i++)
-        build->bases[i] = build->base->bases[i - 1];
     const TbRecipeDefaults defaults = {build->base->cpus, build->base->memory,
                                        build->base->disk_size, build->base->mount_type,
                                        build->base->env};

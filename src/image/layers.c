@@ -65,16 +65,16 @@ static bool check_bytes(const TbImage *image, GError **error)
                         image->name, image->base_name, image->base_digest, image->name);
 }
 
-/* The disk below, then those below that. */
-static void list_disks(TbImage *image)
+const char **tb_store_disks(const TbImage *image, unsigned *count)
 {
-    unsigned count = 1;
-    for (const char **disk = image->base->bases; disk && *disk; disk++)
-        count++;
-    image->bases = g_new0(const char *, count + 1);
-    image->bases[0] = image->base->disk;
-    for (unsigned i = 1; i < count; i++)
-        image->bases[i] = image->base->bases[i - 1];
+    *count = 1;
+    for (const char **disk = image->bases; disk && *disk; disk++)
+        ++*count;
+    const char **disks = g_new0(const char *, *count + 1);
+    disks[0] = image->disk;
+    for (unsigned i = 1; i < *count; i++)
+        disks[i] = image->bases[i - 1];
+    return disks;
 }
 
 bool tb_store_open_bases(TbImage *image, unsigned depth, GError **error)
@@ -95,6 +95,7 @@ bool tb_store_open_bases(TbImage *image, unsigned depth, GError **error)
         return bad_base(image, why, error);
     if (!check_bytes(image, error))
         return false;
-    list_disks(image);
+    unsigned count = 0;
+    image->bases = tb_store_disks(image->base, &count);
     return true;
 }

@@ -36,6 +36,9 @@ bool tb_store_drop(const char *digest, bool layers_too, GError **error);
 GPtrArray *tb_store_layers(const char *digest, GError **error);
 /* Adds to a set of digests what the images in it lie on. */
 bool tb_store_add_bases(GHashTable *digests, GError **error);
+/* The disk of an open image, then those it lies on, NULL at the end; *count is how many. The
+ * strings are the images'; g_free. */
+const char **tb_store_disks(const TbImage *image, unsigned *count);
 /* Opens what `image` lies on, if anything. */
 bool tb_store_open_bases(TbImage *image, unsigned depth, GError **error);
 /* Opens the image of a digest, which is `shown` in messages and lies under `depth` layers. */
