@@ -31,6 +31,7 @@
 #include "util/hole.h"
 #include "util/jail-user.h"
 #include "util/log.h"
+#include "util/packet.h"
 #include "util/paths.h"
 
 #define PROGRAM    "/run/taskbox-egress"
@@ -170,9 +171,7 @@ static void *read_reports(void *data)
     TbEgress *egress = data;
     char packet[TB_EGRESS_PACKET + 1];
     for (;;) {
-        ssize_t got = recv(egress->control, packet, sizeof packet - 1, 0);
-        if (got < 0 && errno == EINTR)
-            continue;
+        ssize_t got = tb_packet_recv(egress->control, packet, sizeof packet - 1, 0);
         if (got <= 0)
             break;
         packet[got] = '\0';

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "util/error.h"
+#include "util/packet.h"
 
 /* The other side takes no set-up, descriptors or limits from us. */
 TbChild *tb_child_spawn_far(TbCommand *command, const int standard[3], GError **error)
@@ -34,8 +35,8 @@ TbChild *tb_child_spawn_far(TbCommand *command, const int standard[3], GError **
 void tb_child_poll_far(TbChild *child)
 {
     int status = 0;
-    ssize_t got = recv(child->pidfd, &status, sizeof status, MSG_DONTWAIT | MSG_TRUNC);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+    ssize_t got = tb_packet_recv(child->pidfd, &status, sizeof status, MSG_DONTWAIT | MSG_TRUNC);
+    if (got < 0 && errno == EAGAIN)
         return;
     child->ended = true;
     child->lost = got != sizeof status || !(WIFEXITED(status) || WIFSIGNALED(status));

@@ -29,6 +29,7 @@
 #include "util/escape.h"
 #include "util/fs.h"
 #include "util/log.h"
+#include "util/packet.h"
 #include "util/paths.h"
 #include "vm/cgroup.h"
 #include "vm/layout.h"
@@ -308,10 +309,8 @@ static char *last_errors(TbJail *jail)
 TbJailNext tb_jail_next(TbJail *jail, char **word, char **rest)
 {
     char packet[TB_JAIL_EVENT_MAX];
-    ssize_t got;
-    while ((got = recv(jail->events, packet, sizeof packet, MSG_DONTWAIT)) < 0 && errno == EINTR)
-        continue;
-    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+    ssize_t got = tb_packet_recv(jail->events, packet, sizeof packet, MSG_DONTWAIT);
+    if (got < 0 && errno == EAGAIN)
         return TB_JAIL_AGAIN;
     if (got <= 0) {
         *rest = last_errors(jail);
