@@ -10,6 +10,7 @@
 
 #include "config/layers.h"
 #include "util/error.h"
+#include "util/hole.h"
 #include "util/log.h"
 #include "util/units.h"
 
@@ -106,7 +107,7 @@ bool tb_start_prepare(TbStart *start, GError **error)
 {
     g_autoptr(GError) why = NULL;
     tb_shape_spec(&start->shape, &start->spec);
-    if (start->cold || !tb_shape_can_fork(&start->shape))
+    if (start->cold || tb_hole("box-left") || !tb_shape_can_fork(&start->shape))
         return true;
     start->template = tb_template_get(&start->shape, false, &start->made, &why);
     if (start->template)
