@@ -46,6 +46,25 @@ static void note_stop(TbBox *box, const char *rest)
         fail(box, TB_ERROR_VM, "the VM died", rest);
 }
 
+/* It has nothing to say but its last words: whatever else comes is as good as its end. */
+static bool share_ended(TbBox *box)
+{
+    g_autofree char *word = NULL;
+    if (box->share && !box->share_end)
+        tb_jail_next(box->share, &word, &box->share_end);
+    return box->share_end != NULL;
+}
+
+/* QEMU knows no more than that there was nobody; the file server itself may know why. */
+static void fail_to_start(TbBox *box, const char *rest)
+{
+    if (share_ended(box))
+        fail(box, TB_ERROR_VM, "the project's file server (virtiofsd) does not run",
+             box->share_end);
+    else
+        fail(box, TB_ERROR_VM, "the VM did not start", rest);
+}
+
 static void note_event(TbBox *box, const char *word, const char *rest)
 {
     tb_debug("box '%s': %s %s", box->id, word, rest);
@@ -61,13 +80,13 @@ static void note_event(TbBox *box, const char *word, const char *rest)
     else if (strcmp(word, "io-error") == 0)
         fail(box, TB_ERROR_VM, "a disk of the VM failed and it had to stop", rest);
     else if (strcmp(word, "error") == 0)
-        fail(box, TB_ERROR_VM, "the VM did not start", rest);
+        fail_to_start(box, rest);
     else
         fail(box, TB_ERROR_VM, "the jail says what nobody asked for", word);
 }
 
 /* Takes in all events that are there. */
-static void pump(TbBox *box)
+static void pump_jail(TbBox *box)
 {
     while (box->state <= BOX_FREEZING) {
         g_autofree char *word = NULL, *rest = NULL;
@@ -85,6 +104,28 @@ static void pump(TbBox *box)
             break;
         }
     }
+}
+
+/* Without its file server the guest waits for ever for a file. When the VM ends the server does,
+ * too, and the VM's own word of it counts, which may come a moment later. */
+static void pump_share(TbBox *box)
+{
+    if (box->state > BOX_RUNNING || !share_ended(box))
+        return;
+    struct pollfd told = {.fd = tb_jail_fd(box->jail), .events = POLLIN};
+    for (int i = 0; i < 2 && box->state <= BOX_RUNNING; i++) {
+        poll(&told, 1, i == 0 ? REASON_MS : 0);
+        pump_jail(box);
+    }
+    if (box->state <= BOX_RUNNING)
+        fail(box, TB_ERROR_VM, "the project's file server (virtiofsd) ended by itself",
+             box->share_end);
+}
+
+static void pump(TbBox *box)
+{
+    pump_jail(box);
+    pump_share(box);
 }
 
 static bool check_failure(const TbBox *box, GError **error)
