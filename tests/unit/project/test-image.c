@@ -342,7 +342,7 @@ START_TEST(live_directory)
 {
     run(START "mkfifo pipe");
     Box box = {.project = open_project("p")};
-    box.image = tb_project_image_live(box.project);
+    box.image = tb_project_image_live(box.project, "9p");
     box.scan = scan_project(box.project);
     ck_assert(tb_project_image_fill(box.image, box.scan, NULL));
     box.delta = tb_delta_new(box.image, box.scan, NULL);
