@@ -159,7 +159,7 @@ static const Key keys[] = {
      "keys that any box with a network may use, and their hosts"},
     {"require_kvm", LARGEST, number_require_kvm, NULL, text_require_kvm, "false",
      "no box by emulation"},
-    {"mount", HIGHEST, NULL, NULL, text_mount, "the image's 'mountType', else image",
+    {"mount", USER_ONLY, NULL, NULL, text_mount, "the image's 'mountType', else image",
      "how the project gets in: image, virtiofs, 9p, or auto"},
     {"history", LOWEST, number_history, NULL, text_history,
      "full, none where a masked file is tracked", "how many commits go into a box"},

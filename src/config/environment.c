@@ -48,11 +48,6 @@ static bool set_history(const char *text, void *settings, GError **error)
     return tb_history_parse(text, &all->history, error);
 }
 
-static bool set_mount(const char *text, void *field, GError **error)
-{
-    return tb_mount_type_parse(text, field, error);
-}
-
 static bool set_net(const char *text, void *field, GError **error)
 {
     return tb_net_parse(text, field, error);
@@ -72,7 +67,6 @@ static const struct {
     {"TASKBOX_AGENT", set_text, offsetof(TbSettings, agent)},
     {"TASKBOX_VERIFY", set_text, offsetof(TbSettings, verify)},
     {"TASKBOX_HISTORY", set_history, 0},
-    {"TASKBOX_MOUNT", set_mount, offsetof(TbSettings, mount)},
     {"TASKBOX_NET", set_net, offsetof(TbSettings, net)},
 };
 

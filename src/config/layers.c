@@ -35,7 +35,6 @@ static void take_environment(TbSettings *settings)
     settings->memory = said->memory ? said->memory : settings->memory;
     settings->disk = said->disk ? said->disk : settings->disk;
     settings->timeout = said->timeout ? said->timeout : settings->timeout;
-    settings->mount = said->mount ? said->mount : settings->mount;
     if (said->has_keep) {
         settings->has_keep = true;
         settings->keep = said->keep;

@@ -230,6 +230,15 @@ static void choose_mount(Run *run)
     say_mount(run, why);
 }
 
+static void note_share(Run *run)
+{
+    g_autofree char *note =
+        g_strdup_printf("mount: %s, as was asked for: the box may have seen what "
+                        "changed in the project meanwhile",
+                        tb_mount_type_name(run->start.shape.mount));
+    tb_task_note(run->task, note);
+}
+
 static bool start_box(Run *run, GError **error)
 {
     TbStart *start = &run->start;
@@ -240,6 +249,8 @@ static bool start_box(Run *run, GError **error)
     start->shape.gid = tb_project_gid(run->project);
     if (start->shape.mount == TB_MOUNT_AUTO)
         choose_mount(run);
+    else if (start->shape.mount != TB_MOUNT_IMAGE)
+        note_share(run);
     return set_limits(run, error) && admit(run, error) && run_launch(run, error);
 }
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -157,6 +158,22 @@ bool tb_box_pump(TbBox *box, GError **error)
     return check_failure(box, error);
 }
 
+/* Readable when there is word of the VM or of the file server. */
+static int watched_fd(TbBox *box)
+{
+    struct epoll_event readable = {.events = EPOLLIN};
+    int vm = tb_jail_fd(box->jail);
+    if (!box->share)
+        return vm;
+    tb_clear_fd(&box->both);
+    box->both = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_ctl(box->both, EPOLL_CTL_ADD, vm, &readable) == 0 &&
+        epoll_ctl(box->both, EPOLL_CTL_ADD, tb_jail_fd(box->share), &readable) == 0)
+        return box->both;
+    tb_warn("the project's file server is not watched: %s", g_strerror(errno));
+    return vm;
+}
+
 static bool watch(void *data, GError **error)
 {
     TbBox *box = data;
@@ -269,7 +286,7 @@ static bool await_channel(TbBox *box, int64_t deadline, GError **error)
     box->session = tb_session_new(tb_steal_fd(&fd));
     if (box->forked)
         tb_session_begin_clean(box->session);
-    tb_session_set_watch(box->session, tb_jail_fd(box->jail), watch, box);
+    tb_session_set_watch(box->session, watched_fd(box), watch, box);
     return true;
 }
 

@@ -303,7 +303,7 @@ TbBox *tb_box_start(const TbBoxSpec *spec, GError **error)
 {
     g_autoptr(TbBox) box = g_new0(TbBox, 1);
     box->parent_fd = box->dir_fd = box->listen_fd = box->egress_fd = -1;
-    box->session_fd = box->template_disk = -1;
+    box->session_fd = box->template_disk = box->both = -1;
     box->id = g_strdup(spec->id);
     box->dir = g_strdup(spec->dir);
     box->forked = spec->fork != NULL;
@@ -363,6 +363,7 @@ void tb_box_free(TbBox *box)
     } else if (box->name && !tb_remove_tree(box->parent_fd, box->name, &error)) {
         tb_warn("cannot remove the box directory '%s': %s", box->dir, error->message);
     }
+    tb_clear_fd(&box->both);
     tb_clear_fd(&box->template_disk);
     tb_clear_fd(&box->dir_fd);
     tb_clear_fd(&box->parent_fd);
