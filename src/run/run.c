@@ -213,30 +213,26 @@ bool run_launch(Run *run, GError **error)
     return true;
 }
 
-/* 'auto': the word that everybody who waits may want, and the record. */
+/* Word of a choice that nobody made by hand. */
 static void say_mount(Run *run, const char *why)
 {
-    g_autofree char *line =
-        g_strdup_printf("mount: %s, since %s", tb_mount_type_name(run->start.shape.mount), why);
-    tb_info("%s", line);
-    tb_task_note(run->task, line);
+    g_free(run->task->mount);
+    run->task->mount =
+        g_strdup_printf("%s, since %s", tb_mount_type_name(run->start.shape.mount), why);
+    tb_info("mount: %s", run->task->mount);
 }
 
 static void choose_mount(Run *run)
 {
     g_autofree char *why = NULL;
-    run->auto_mount = true;
-    run->start.shape.mount = tb_mounting_choose(run->image, run->project, &why);
+    TbShape *shape = &run->start.shape;
+    run->auto_mount = shape->mount == TB_MOUNT_AUTO;
+    if (!run->auto_mount) {
+        run->task->mount = g_strdup(tb_mount_type_name(shape->mount));
+        return;
+    }
+    shape->mount = tb_mounting_choose(run->image, run->project, &why);
     say_mount(run, why);
-}
-
-static void note_share(Run *run)
-{
-    g_autofree char *note =
-        g_strdup_printf("mount: %s, as was asked for: the box may have seen what "
-                        "changed in the project meanwhile",
-                        tb_mount_type_name(run->start.shape.mount));
-    tb_task_note(run->task, note);
 }
 
 static bool start_box(Run *run, GError **error)
@@ -247,10 +243,7 @@ static bool start_box(Run *run, GError **error)
         return false;
     start->shape.uid = tb_project_uid(run->project);
     start->shape.gid = tb_project_gid(run->project);
-    if (start->shape.mount == TB_MOUNT_AUTO)
-        choose_mount(run);
-    else if (start->shape.mount != TB_MOUNT_IMAGE)
-        note_share(run);
+    choose_mount(run);
     return set_limits(run, error) && admit(run, error) && run_launch(run, error);
 }
 
@@ -295,7 +288,7 @@ static bool change_mount(Run *run, GError **error)
         tb_scan_masked(run->scan)->len == 0)
         return true;
     const char *was = tb_mount_type_name(run->start.shape.mount);
-    g_autofree char *why = g_strdup_printf("%s cannot hide '%s'", was,
+    g_autofree char *why = g_strdup_printf("%s cannot hide %s", was,
                                            (const char *)tb_scan_masked(run->scan)->pdata[0]);
     run->start.shape.mount = TB_MOUNT_IMAGE;
     say_mount(run, why);
