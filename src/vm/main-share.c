@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * taskbox-share MEMORY PROGRAM ARGUMENT...: puts on virtiofsd, in its jail, what a jail's mounts
+ * taskbox-share MEMORY PROGRAM ARGUMENT...: puts on virtiofsd, in its jail, what the jail's mounts
  * and filter do not say: limits, and landlock where the kernel has it, by which it can write
- * nowhere. Then it is that program.
+ * nowhere.
+ *
+ * Then it is that program, once QEMU is there: from then on it ends when QEMU does. Before that
+ * nobody would tell it that taskbox is gone, so it is this program that waits.
  */
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +16,7 @@
 #include <unistd.h>
 
 #include "util/landlock.h"
+#include "vm/layout.h"
 
 #define MAX_TASKS  64
 #define OWN_MEMORY ((rlim_t)1 << 30)
@@ -19,6 +25,17 @@ static int fail(const char *what, const char *why)
 {
     fprintf(stderr, "taskbox-share: cannot %s: %s\n", what, why);
     return EXIT_FAILURE;
+}
+
+/* False: there is no host any more. */
+static int await_qemu(void)
+{
+    struct pollfd fds[] = {{.fd = TB_JAIL_LISTEN_FD, .events = POLLIN},
+                           {.fd = TB_JAIL_EVENT_FD, .events = POLLIN}};
+    while (poll(fds, 2, -1) < 0)
+        if (errno != EINTR)
+            return 0;
+    return fds[1].revents == 0;
 }
 
 int main(int argc, char **argv)
@@ -34,6 +51,8 @@ int main(int argc, char **argv)
     int refused = tb_landlock_enter(tb_landlock_version(), writable);
     if (refused != 0)
         return fail("set landlock's rules", strerror(refused));
+    if (!await_qemu())
+        return EXIT_FAILURE;
     execv(argv[2], argv + 2);
     return fail("start virtiofsd", "it does not run");
 }
