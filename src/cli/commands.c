@@ -51,7 +51,7 @@
         {'\0', "net", "none|agent|open",                                                           \
          "what the box may reach (default: none; with a prompt: agent)"},                          \
         {'\0', "allow-host", "HOST[:PORT]",                                                        \
-         "and this host, *.DOMAIN, or apt|npm|pip|go, the image's; repeatable"},                   \
+         "and this host, *.DOMAIN, or apt|npm|pip|go|cargo, the image's; repeatable"},             \
         {'\0', "secret", "NAME@HOST,...",                                                          \
          "a key for these hosts, which the box may use and never has; repeatable"},                \
     {                                                                                              \

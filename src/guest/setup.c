@@ -172,30 +172,47 @@ static bool set_hostname(const TbGuestConfig *config, const char *name, TbFault 
     return write_identity(config, "hostname", text, fault) && set_hosts(config, name, fault);
 }
 
+/* Appends `ours` to a file of /etc, which may not be there, unless that has `mark`. */
+static bool append_once(const TbGuestConfig *config, const char *name, const char *mark,
+                        const char *ours, TbFault *fault)
+{
+    char path[TB_PATH_SIZE];
+    size_t length = strlen(ours), used;
+    char *text = calloc(1, TEXT_SIZE + length + 1);
+    if (!text)
+        return tb_fault(fault, "no memory");
+    snprintf(path, sizeof path, "%s/etc/%s", config->root, name);
+    bool ok = tb_read_whole(path, text, TEXT_SIZE, &used, fault);
+    if (ok && !strstr(text, mark)) {
+        if (used > 0 && text[used - 1] != '\n')
+            text[used++] = '\n';
+        memcpy(text + used, ours, length);
+        ok = tb_replace_file(path, text, used + length, 0644, fault);
+    }
+    free(text);
+    return ok;
+}
+
 /* The host's stat data are believed by git in the box, so that its first status rehashes nothing:
  * inode, device and change time are others here, the modification times are the same. */
 static bool set_git_config(const TbGuestConfig *config, TbFault *fault)
 {
-    static const char ours[] = "# taskbox\n"
-                               "[user]\n\tname = AI Agent\n\temail = agent@internal.sandbox\n"
-                               "[safe]\n\tdirectory = *\n"
-                               "[core]\n\tcheckStat = minimal\n\ttrustctime = false\n"
-                               "[init]\n\tdefaultBranch = main\n";
-    char path[TB_PATH_SIZE];
-    char *text = calloc(1, TEXT_SIZE + sizeof ours);
-    if (!text)
-        return tb_fault(fault, "no memory");
-    snprintf(path, sizeof path, "%s/etc/gitconfig", config->root);
-    size_t used;
-    bool ok = tb_read_whole(path, text, TEXT_SIZE, &used, fault);
-    if (ok && !strstr(text, "# taskbox\n")) {
-        if (used > 0 && text[used - 1] != '\n')
-            text[used++] = '\n';
-        memcpy(text + used, ours, sizeof ours);
-        ok = tb_replace_file(path, text, used + sizeof ours - 1, 0644, fault);
-    }
-    free(text);
-    return ok;
+    return append_once(config, "gitconfig", "# taskbox\n",
+                       "# taskbox\n"
+                       "[user]\n\tname = AI Agent\n\temail = agent@internal.sandbox\n"
+                       "[safe]\n\tdirectory = *\n"
+                       "[core]\n\tcheckStat = minimal\n\ttrustctime = false\n"
+                       "[init]\n\tdefaultBranch = main\n",
+                       fault);
+}
+
+/* Ids for the containers of the task's user (subuid(5)); high, for the user's own uid, which is the
+ * project owner's, must not be among them. */
+static bool add_subordinate_ids(const TbGuestConfig *config, TbFault *fault)
+{
+    static const char ours[] = "agent:2100000000:65536\n";
+    return append_once(config, "subuid", ours, ours, fault) &&
+           append_once(config, "subgid", ours, ours, fault);
 }
 
 static bool allow_sudo(const TbGuestConfig *config, TbFault *fault)
@@ -211,7 +228,10 @@ static bool allow_sudo(const TbGuestConfig *config, TbFault *fault)
     return access(path, F_OK) == 0 || tb_replace_file(path, text, sizeof text - 1, 0440, fault);
 }
 
-/* The kernel makes it once a boot, and a fork never booted. What reads it sees ours. */
+/* The kernel makes it once a boot, and a fork never booted. What reads it sees ours. With a mount
+ * on it, /proc is no longer whole, and in a user namespace, where rootless containers are made, the
+ * kernel then refuses another one (fs/namespace.c, mnt_already_visible); so a whole one lies
+ * beside. */
 static void set_boot_id(const TbGuestConfig *config)
 {
     static const char kernels[] = "/proc/sys/kernel/random/boot_id";
@@ -220,8 +240,12 @@ static void set_boot_id(const TbGuestConfig *config)
     if (!config->own_machine || tb_read_text("/proc/sys/kernel/random/uuid", id, sizeof id) <= 0)
         return;
     tb_auto_fd fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0444);
-    if (fd >= 0 && tb_write_full(fd, id, strlen(id)))
-        mount(path, kernels, NULL, MS_BIND, NULL);
+    if (fd < 0 || !tb_write_full(fd, id, strlen(id)) ||
+        mount(path, kernels, NULL, MS_BIND, NULL) < 0)
+        return;
+    snprintf(path, sizeof path, "%s/run/taskbox/proc", config->root);
+    if (tb_make_dirs(path, 0700))
+        mount("proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 }
 
 bool tb_setup_common(const TbGuestConfig *config, uint32_t uid, uint32_t gid, bool grow_partition,
@@ -235,7 +259,8 @@ bool tb_setup_common(const TbGuestConfig *config, uint32_t uid, uint32_t gid, bo
         return tb_fault_errno(fault, "cannot make '%s'", etc);
     tb_disk_grow(config, grow_partition);
     return move_identity(config, fault) && tb_setup_user(config, uid, gid, user, fault) &&
-           allow_sudo(config, fault) && set_git_config(config, fault) && tb_setup_loopback(fault);
+           allow_sudo(config, fault) && set_git_config(config, fault) &&
+           add_subordinate_ids(config, fault) && tb_setup_loopback(fault);
 }
 
 /* A card means that an image is built, whose disk nobody has settled. */

@@ -12,7 +12,7 @@
 #define HOSTS_LIMIT 64 /* of all groups; an image with more is misconfigured or lies */
 #define TEXT_LIMIT  256
 
-const char *const tb_host_groups[] = {"apt", "npm", "pip", "go", NULL};
+const char *const tb_host_groups[] = {"apt", "npm", "pip", "go", "cargo", NULL};
 
 const char tb_image_hosts_script[] =
     "cd / && tab=$(printf '\\t')\n"
@@ -44,6 +44,21 @@ const char tb_image_hosts_script[] =
     "  go env GOPROXY | tr ',|' '\\n\\n' | sed -n \"s/^http/go${tab}go env GOPROXY${tab}http/p\"\n"
     "  go env GOSUMDB | sed -n \"s/^.* //; s,^https*://,,; s/+.*//; /[.]/s,^,"
     "go${tab}go env GOSUMDB${tab}https://,p\"\n"
+    "fi\n"
+    /* Its own word for its configuration ('config get') is not in a stable release, so its files
+     * are read, as it reads them from a directory outside of any project: the home's, and the one
+     * of "/". What replaces a source is one, too. "sparse+" is its name for a protocol. */
+    "if has cargo; then\n"
+    "  for file in /.cargo/config /.cargo/config.toml \"${CARGO_HOME:-$HOME/.cargo}/config\" "
+    "\"${CARGO_HOME:-$HOME/.cargo}/config.toml\"; do\n"
+    "    [ -f \"$file\" ] || continue\n"
+    "    sed '/^[[:space:]]*#/d' \"$file\" | tr '{},' '\\n\\n\\n' |\n"
+    "      sed -n -E "
+    "\"s#^[[:space:]]*([^=[:space:]]*[.])?[\\\"']?(registry|index|git)[\\\"']?[[:space:]]*="
+    "[[:space:]]*[\\\"'](sparse\\\\+)?(https?://[^\\\"']*)[\\\"'].*#cargo${tab}$file${tab}\\4#p\"\n"
+    "  done\n"
+    "  env | sed -n -E \"s#^(CARGO_REGISTRIES_[A-Z0-9_]*_INDEX)=(sparse\\\\+)?(https?://.*)#"
+    "cargo${tab}\\1${tab}\\3#p\"\n"
     "fi\n"
     "true";
 

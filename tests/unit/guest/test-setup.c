@@ -37,6 +37,7 @@ START_TEST(files)
     says("cat etc/sudoers.d/taskbox; stat -c %a etc/sudoers.d/taskbox",
          "agent ALL=(ALL) NOPASSWD: ALL\nDefaults env_keep += \"HTTP_PROXY HTTPS_PROXY ALL_PROXY "
          "NO_PROXY http_proxy https_proxy all_proxy no_proxy\"\n440\n");
+    says("cat etc/subuid; cmp etc/subuid etc/subgid", "agent:2100000000:65536\n");
     says("cat etc/hostname; hostname; cat etc/hosts",
          "box-test\nbox-test\n127.0.0.1\tlocalhost box-test # taskbox\n");
     says("git config -f etc/gitconfig -l",
@@ -61,6 +62,7 @@ START_TEST(again_with_another_uid)
     says("grep -c agent etc/passwd; grep agent etc/passwd",
          "1\nagent:x:60001:60002:AI Agent:/home/agent:/bin/sh\n");
     says("cat etc/hosts", "127.0.0.1\tlocalhost second # taskbox\n");
+    says("cat etc/subgid", "agent:2100000000:65536\n");
     says("tail -1 etc/gitconfig; grep -c taskbox etc/gitconfig", "# mine\n1\n");
     says("cmp -s id etc/machine-id; echo $?", "1\n");
 }

@@ -3,6 +3,7 @@
  * the real ones do, and bytes of every kind in what it prints. */
 #include <check.h>
 #include <fcntl.h>
+#include <glib/gstdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,7 +36,8 @@ static const struct {
     {"apt\tx\tcdrom:[Debian]/", NULL},
     {"apt\tx\tmirror+file:/etc/apt/mirrors", NULL},
     {"apt\tx\thttp:///", NULL},
-    {"cargo\tx\thttps://a.test/", NULL},
+    {"cargo\tx\thttps://a.test/", "a.test"},
+    {"gems\tx\thttps://a.test/", NULL},
     {"\tx\thttps://a.test/", NULL},
     {"apt\t\thttps://a.test/", NULL},
     {"apt\tx\033[31m\thttps://a.test/", NULL},
@@ -83,6 +85,8 @@ static char *ask(void)
     tb_command_add(command, "-c", tb_image_hosts_script, NULL);
     tb_command_env_clear(command);
     tb_command_setenv(command, "PATH", dir);
+    tb_command_setenv(command, "HOME", dir);
+    tb_command_setenv(command, "CARGO_REGISTRIES_OUR_OWN_INDEX", "sparse+https://env.test/index/");
     bool ran = tb_command_run(command, &out, &error);
     ck_assert_msg(ran, "%s", error ? error->message : "");
     g_autofree char *text = g_strndup(g_bytes_get_data(out, NULL), g_bytes_get_size(out));
@@ -92,7 +96,7 @@ static char *ask(void)
 
 static void set_up(void)
 {
-    static const char *const needed[] = {"sed", "grep", "tr", "rm"};
+    static const char *const needed[] = {"sed", "grep", "tr", "rm", "env"};
     dir = g_dir_make_tmp("taskbox-hosts-XXXXXX", NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(needed); i++) {
         g_autofree char *path = g_find_program_in_path(needed[i]);
@@ -175,6 +179,36 @@ START_TEST(defaults)
 }
 END_TEST
 
+/* What replaces a source, and registries, in all the ways that TOML has to write them. */
+START_TEST(cargo)
+{
+    static const char config[] =
+        "# index = \"https://no.test/\", git = \"https://no.test/\"\n"
+        "[source.crates-io]\nreplace-with = \"mirror\"\n"
+        "[source.mirror]\nregistry = \"sparse+https://mirror.test/index/\"\n"
+        "[registries]\n"
+        "team = { index = \"https://name:word@git.test/index.git\", token = \"t\" }\n"
+        "[registries.other]\n  'index'='sparse+http://other.test:8080/' # ours\n"
+        "[net]\ngit-fetch-with-cli = true\n"
+        "[registries.disk]\nindex = \"file:///srv/index\"\n"
+        "[http]\nproxy = \"https://no.test/\"\n";
+    g_autofree char *folder = g_build_filename(dir, ".cargo", NULL);
+    g_autofree char *file = g_build_filename(folder, "config.toml", NULL);
+    ck_assert_int_eq(g_mkdir(folder, 0755), 0);
+    ck_assert(g_file_set_contents(file, config, -1, NULL));
+    g_autofree char *without = ask();
+    ck_assert_str_eq(without, "");
+    tool("cargo", "exit 1");
+    g_autofree char *text = ask();
+    g_autofree char *wanted = g_strdup_printf("cargo mirror.test (%s)\n"
+                                              "cargo git.test (%s)\n"
+                                              "cargo other.test:8080 (%s)\n"
+                                              "cargo env.test (CARGO_REGISTRIES_OUR_OWN_INDEX)\n",
+                                              file, file, file);
+    ck_assert_str_eq(text, wanted);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("image-hosts");
@@ -186,6 +220,7 @@ int main(void)
     tcase_add_test(tests, no_tools);
     tcase_add_test(tests, all_tools);
     tcase_add_test(tests, defaults);
+    tcase_add_test(tests, cargo);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -324,7 +324,7 @@ END_TEST
 
 START_TEST(the_shipped_recipes_are_good)
 {
-    static const char *const must[] = {"agents", "c",    "debian", "dotnet",
+    static const char *const must[] = {"agents", "c",    "debian", "dotnet",      "podman",
                                        "go",     "rust", "python", "ubuntu-24.04"};
     g_autofree char *path = tb_recipe_find("debian", NULL);
     g_autofree char *folder = g_path_get_dirname(path);
