@@ -27,8 +27,10 @@
     {'\0', "image", "NAME", "golden image (default: 'image' of the settings, else debian)"},       \
         {'\0', "cpus", "N", "virtual processors"},                                                 \
         {'\0', "memory", "SIZE", "memory of the box, like 2G"},                                    \
+        {'\0', "disk", "SIZE", "disk of the box, like 20G"},                                       \
     {                                                                                              \
-        '\0', "disk", "SIZE", "disk of the box, like 20G"                                          \
+        '\0', "mount", "image|virtiofs|9p|auto",                                                   \
+            "how the project gets in (default: 'mount' of the settings, else the image's)"         \
     }
 
 /* What a box is, sees and may do: of run and shell. */
@@ -349,9 +351,9 @@ const TbSubcommand tb_subcommands[] = {
      .group = "images",
      .summary = "Boot an image once and freeze it, so that boxes can be forked from it",
      .usage = FORMS("[OPTION...]"),
-     .details =
-         "The first task of a shape (image, cpus, memory, disk) makes its template by itself;\n"
-         "this makes it beforehand.",
+     .details = "The first task of a shape (image, cpus, memory, disk, mount) makes its template "
+                "by itself;\n"
+                "this makes it beforehand.",
      .options = OPTIONS(SHAPE_OPTIONS),
      .run = tb_cli_template_build},
     {.name = "template ls",

@@ -265,7 +265,8 @@ static TbImage *image_from(JsonObject *object, const char *dir)
     image->memory = get_number(object, "memory");
     image->disk_size = get_number(object, "disk");
     g_autofree char *mount = get_text(object, "mountType");
-    image->mount_type = g_strcmp0(mount, "9p") == 0 ? TB_MOUNT_9P : TB_MOUNT_IMAGE;
+    if (!mount || !tb_mount_type_parse(mount, &image->mount_type, NULL))
+        image->mount_type = TB_MOUNT_IMAGE;
     image->filesystems = get_text(object, "filesystems");
     image->kernel_release = get_text(object, "kernel");
     image->arch = get_text(object, "arch");

@@ -73,6 +73,7 @@ bool tb_template_manifest_write(const TbShape *shape, const char *key, const cha
     set_number(json, "memory", shape->memory);
     set_number(json, "disk", shape->disk);
     set_text(json, "accelerator", tb_accel_name(shape->accel));
+    set_text(json, "mount", tb_mount_type_name(MAX(shape->mount, TB_MOUNT_IMAGE)));
     set_text(json, "machine", machine);
     set_text(json, "taskbox", TB_VERSION);
     set_number(json, "created", (uint64_t)(g_get_real_time() / G_USEC_PER_SEC));
@@ -116,6 +117,7 @@ void tb_template_free(TbTemplate *template)
     g_free(template->image_name);
     g_free(template->image_digest);
     g_free(template->accel);
+    g_free(template->mount);
     g_free(template->machine);
     g_free(template->taskbox);
     g_free(template->seals);
@@ -130,6 +132,9 @@ static TbTemplate *template_from(JsonObject *object, const char *dir)
     t->image_name = get_text(object, "image");
     t->image_digest = get_text(object, "imageDigest");
     t->accel = get_text(object, "accelerator");
+    t->mount = get_text(object, "mount");
+    if (!t->mount) /* of a template from before there were others */
+        t->mount = g_strdup(tb_mount_type_name(TB_MOUNT_IMAGE));
     t->machine = get_text(object, "machine");
     t->taskbox = get_text(object, "taskbox");
     t->cpus = (unsigned)get_number(object, "cpus");
