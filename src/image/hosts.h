@@ -9,8 +9,8 @@
 #include <glib.h>
 #include <stdbool.h>
 
-/* The groups there are: "apt", "npm", "pip", "go", "cargo"; ends with NULL. None has a dot, so that none is
- * a host's name. */
+/* The groups there are: "apt", "npm", "pip", "go", "cargo"; ends with NULL. None has a dot, so that
+ * none is a host's name. */
 extern const char *const tb_host_groups[];
 bool tb_host_group_valid(const char *name);
 
