@@ -11,9 +11,10 @@
 #include "util/units.h"
 #include "vm/box.h"
 
-/* Measured: 100,000 files take some three seconds to image, a GiB about one. */
-#define IMAGE_FILES UINT64_C(300000)
-#define IMAGE_BYTES (UINT64_C(6) << 30)
+/* Measured: 100,000 files are imaged in 0.7 s, a GiB in 0.9: each of these is some eight seconds.
+ */
+#define IMAGE_FILES UINT64_C(1000000)
+#define IMAGE_BYTES (UINT64_C(8) << 30)
 
 TbMountType tb_mounting_asked(const TbRunOptions *options, const TbSettings *settings,
                               const TbImage *image)

@@ -88,11 +88,15 @@ say "auto takes an image of a small project, and says so; what must be hidden is
 expect 0 tb run --mount auto -C "$project" -- true
 holds "$T/err" '^taskbox: mount: image, since ' "what auto says"
 make_project "$T/large"
-truncate -s 7G "$T/large/ignored.big"
+truncate -s 9G "$T/large/ignored.big"
 expect 0 tb run --json --mount auto -C "$T/large" -- stat -c 'seen %s' ignored.big
-holds "$T/err" '^taskbox: mount: virtiofs, since an image of more than 6 GiB takes long$' "what auto says of a large one"
-holds "$T/err" "^seen $((7 << 30))\$" "what the box sees of it"
-holds "$(record_of "$(json "$T/out" id)")" '"virtiofs, since an image of more than 6 GiB takes long"' "the record"
+holds "$T/err" '^taskbox: mount: virtiofs, since an image of more than 8 GiB takes long$' "what auto says of a large one"
+holds "$T/err" "^seen $((9 << 30))\$" "what the box sees of it"
+holds "$(record_of "$(json "$T/out" id)")" '"virtiofs, since an image of more than 8 GiB takes long"' "the record"
+printf 'ignored.big\n' >"$T/large/.taskboxignore"
+expect 0 tb run --mount auto -C "$T/large" -- stat -c 'seen %s' ignored.big
+holds "$T/err" '^taskbox: mount: image, since virtiofs cannot hide ignored\.big' "what auto says of what is masked"
+holds "$T/out" '^seen 0$' "what the box sees of what is masked"
 printf 'TOKEN=very-secret\n' >"$project/.env"
 expect 125 tb run --mount virtiofs -C "$project" -- cat .env
 one_error_line "shares the project by virtiofs would see what must be hidden: \\.env: "
