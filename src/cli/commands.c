@@ -29,8 +29,7 @@
         {'\0', "memory", "SIZE", "memory of the box, like 2G"},                                    \
         {'\0', "disk", "SIZE", "disk of the box, like 20G"},                                       \
     {                                                                                              \
-        '\0', "mount", "image|virtiofs|9p|auto",                                                   \
-            "how the project gets in (default: 'mount' of the settings, else the image's)"         \
+        '\0', "mount", "image|virtiofs|9p|auto", "how the project gets in; docs/recipes.md"        \
     }
 
 /* What a box is, sees and may do: of run and shell. */
@@ -51,7 +50,7 @@
         {'\0', "net", "none|agent|open",                                                           \
          "what the box may reach (default: none; with a prompt: agent)"},                          \
         {'\0', "allow-host", "HOST[:PORT]",                                                        \
-         "and this host, *.DOMAIN, or apt|npm|pip|go|cargo, the image's; repeatable"},             \
+         "and this host, *.DOMAIN, or a group: apt|npm|pip|go|cargo; repeatable"},                 \
         {'\0', "secret", "NAME@HOST,...",                                                          \
          "a key for these hosts, which the box may use and never has; repeatable"},                \
     {                                                                                              \
