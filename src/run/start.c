@@ -11,6 +11,7 @@
 #include "config/layers.h"
 #include "run/mounting.h"
 #include "util/error.h"
+#include "util/hole.h"
 #include "util/log.h"
 #include "util/units.h"
 
@@ -109,7 +110,7 @@ bool tb_start_prepare(TbStart *start, GError **error)
 {
     g_autoptr(GError) why = NULL;
     tb_shape_spec(&start->shape, &start->spec);
-    if (start->cold)
+    if (start->cold || tb_hole("box-left"))
         return true;
     start->template = tb_template_get(&start->shape, false, &start->made, &why);
     if (start->template)

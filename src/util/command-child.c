@@ -143,7 +143,9 @@ static char *find_program(const char *program)
     for (char **folder = folders; *folder; folder++) {
         if (**folder != '/' && !tb_hole("path-relative"))
             continue;
-        g_autofree char *file = g_build_filename(*folder, program, NULL);
+        g_autofree char *found = g_build_filename(*folder, program, NULL);
+        g_autofree char *file = tb_hole("path-relative") ? g_canonicalize_filename(found, NULL)
+                                                         : g_steal_pointer(&found);
         if (access(file, X_OK) == 0 && g_file_test(file, G_FILE_TEST_IS_REGULAR))
             return g_steal_pointer(&file);
     }

@@ -257,15 +257,15 @@ static bool make_overlay(TbBox *box, const TbBoxSpec *spec, uint64_t size, GErro
 {
     if (spec->disk_writable)
         return true;
-    if (!spec->fork)
+    g_autofree char *left = tb_hole("box-left") ? left_overlay(spec->dir) : NULL;
+    bool has_left = left && access(left, F_OK) == 0; /* of a booted box, for another */
+    if (!spec->fork && !has_left)
         return tb_overlay_create(box->dir_fd, TB_BOX_OVERLAY, TB_JAIL_IMAGE, size, error);
-    g_autofree char *left = left_overlay(spec->dir);
-    const char *empty = tb_hole("box-left") && access(left, F_OK) == 0 ? left : spec->fork->overlay;
-    tb_autofd from = open(empty, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    box->template_disk = open(spec->fork->disk, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    tb_autofd from = open(has_left ? left : spec->fork->overlay, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    box->template_disk = has_left ? -1 : open(spec->fork->disk, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     tb_autofd to =
         openat(box->dir_fd, TB_BOX_OVERLAY, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (from < 0 || box->template_disk < 0 || to < 0)
+    if (from < 0 || (!has_left && box->template_disk < 0) || to < 0)
         return tb_error_set_errno(error, errno, "cannot make the overlay");
     return tb_copy_file(from, to, TB_BOX_OVERLAY, error);
 }

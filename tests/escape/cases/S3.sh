@@ -24,15 +24,19 @@ hostile_env() {
         LIBVIRT_DRIVER_DIR="$P" LIBVIRT_DEFAULT_URI=test:///default XDG_CONFIG_DIRS="$P" SHELL="$P/sh" PAGER="$P/sh" \
         GIT_PAGER="$P/sh" PATH=".:$PATH" "$@"
 }
+no_marks() {
+    marks=$(find "$PLACE/marks" -name 'mark-*' -printf '%f ')
+    [ -z "$marks" ] || broken "programs of the project were run: $marks"
+}
+try hostile_env timeout 120 "$TASKBOX" doctor # starts most of what there is, outside of any jail
+no_marks
 try hostile_env timeout 120 "$TASKBOX" run -- sh -c 'echo more >>text; echo new >new; env'
-marks=$(find "$PLACE/marks" -name 'mark-*' -printf '%f ')
-[ -z "$marks" ] || broken "programs of the project were run: $marks"
+no_marks
 [ "$code" -eq 0 ] || broken "the run ended with $code"
 if grep -q "$PLACE/elsewhere\|LIBGUESTFS" "$out"; then broken "the box sees the variables"; fi
 [ -z "$(ls -A "$PLACE/elsewhere")" ] || broken "git's variables said where to write"
 try hostile_env "$TASKBOX" diff @last --name-only
 [ "$code" -eq 0 ] || broken "diff ended with $code"
 [ "$(sort "$out" | tr '\n' ' ')" = 'new text ' ] || broken "the patch is not what the box did: $(tr '\n' ' ' <"$out")"
-marks=$(find "$PLACE/marks" -name 'mark-*' -printf '%f ')
-[ -z "$marks" ] || broken "programs of the project were run: $marks"
+no_marks
 held
