@@ -27,8 +27,9 @@
     {'\0', "image", "NAME", "golden image (default: 'image' of the settings, else debian)"},       \
         {'\0', "cpus", "N", "virtual processors"},                                                 \
         {'\0', "memory", "SIZE", "memory of the box, like 2G"},                                    \
+        {'\0', "disk", "SIZE", "disk of the box, like 20G"},                                       \
     {                                                                                              \
-        '\0', "disk", "SIZE", "disk of the box, like 20G"                                          \
+        '\0', "mount", "image|virtiofs|9p|auto", "how the project gets in; docs/recipes.md"        \
     }
 
 /* What a box is, sees and may do: of run and shell. */
@@ -49,7 +50,7 @@
         {'\0', "net", "none|agent|open",                                                           \
          "what the box may reach (default: none; with a prompt: agent)"},                          \
         {'\0', "allow-host", "HOST[:PORT]",                                                        \
-         "and this host, *.DOMAIN, or apt|npm|pip|go|cargo, the image's; repeatable"},             \
+         "and this host, *.DOMAIN, or a group: apt|npm|pip|go|cargo; repeatable"},                 \
         {'\0', "secret", "NAME@HOST,...",                                                          \
          "a key for these hosts, which the box may use and never has; repeatable"},                \
     {                                                                                              \
@@ -349,9 +350,9 @@ const TbSubcommand tb_subcommands[] = {
      .group = "images",
      .summary = "Boot an image once and freeze it, so that boxes can be forked from it",
      .usage = FORMS("[OPTION...]"),
-     .details =
-         "The first task of a shape (image, cpus, memory, disk) makes its template by itself;\n"
-         "this makes it beforehand.",
+     .details = "The first task of a shape (image, cpus, memory, disk, mount) makes its template "
+                "by itself;\n"
+                "this makes it beforehand.",
      .options = OPTIONS(SHAPE_OPTIONS),
      .run = tb_cli_template_build},
     {.name = "template ls",

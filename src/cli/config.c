@@ -112,6 +112,7 @@ TEXT(verify, g_strdup(settings->verify))
 TEXT(agents, tb_settings_agent_names(settings))
 TEXT(require_kvm, settings->require_kvm ? g_strdup("true") : NULL)
 TEXT(keep, settings->has_keep ? g_strdup(tb_keep_name(settings->keep)) : NULL)
+TEXT(mount, g_strdup(tb_mount_type_name(settings->mount)))
 TEXT(history, settings->has_history ? history_text(settings->history) : NULL)
 TEXT(exclude, list_text(settings->exclude))
 TEXT(include, list_text(settings->include))
@@ -158,6 +159,8 @@ static const Key keys[] = {
      "keys that any box with a network may use, and their hosts"},
     {"require_kvm", LARGEST, number_require_kvm, NULL, text_require_kvm, "false",
      "no box by emulation"},
+    {"mount", USER_ONLY, NULL, NULL, text_mount, "the image's 'mountType', else image",
+     "how the project gets in: image, virtiofs, 9p, or auto"},
     {"history", LOWEST, number_history, NULL, text_history,
      "full, none where a masked file is tracked", "how many commits go into a box"},
     {"exclude", LARGEST, NULL, NULL, text_exclude, "none",

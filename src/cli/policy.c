@@ -159,10 +159,13 @@ static bool add_project(GString *text, TbProject *project, const TbSettings *set
     if (!scan || !tb_scan_mask(scan, git, error))
         return false;
     g_autofree char *files =
-        g_strdup_printf("%" G_GUINT64_FORMAT " files of %s, as a copy that only 'taskbox apply' "
-                        "leads back from",
+        g_strdup_printf("%" G_GUINT64_FORMAT " files of %s, read-only; only 'taskbox apply' leads "
+                        "back from the box",
                         tb_scan_files(scan), tb_project_root(project));
     tb_show_add(text, "sees", files);
+    tb_show_add(text, "mount",
+                settings->mount ? tb_mount_type_name(settings->mount)
+                                : "as the image's 'mountType' says, which is image by default");
     add_lines(text, "masked", tb_scan_masked(scan));
     add_lines(text, "shown", tb_scan_shown(scan));
     add_lines(text, "left out", tb_scan_left_out(scan));

@@ -64,6 +64,11 @@ bool tb_cli_read_shape(const TbArguments *arguments, TbRunOptions *options, GErr
     const char *text = tb_arguments_value(arguments, "cpus");
     if (text && !tb_number_parse(text, "number of processors", 1, MAX_CPUS, &cpus, error))
         return false;
+    text = tb_arguments_value(arguments, "mount");
+    if (text && !tb_mount_type_parse(text, &options->mount, error)) {
+        g_prefix_error(error, "--mount: ");
+        return false;
+    }
     options->image = tb_arguments_value(arguments, "image");
     options->cpus = (unsigned)cpus;
     return read_size(arguments, "memory", MIN_MEMORY, &options->memory, error) &&

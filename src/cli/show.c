@@ -79,6 +79,7 @@ void tb_show_outcome(GString *text, const TbTask *task)
 void tb_show_notes(GString *text, const TbTask *task)
 {
     tb_show_add(text, "limits", task->limits);
+    tb_show_add(text, "mount", task->mount);
     tb_show_add(text, "history", task->history);
     for (guint i = 0; i < task->masked->len; i++)
         tb_show_add(text, i ? "" : "masked", task->masked->pdata[i]);

@@ -40,8 +40,8 @@ bool tb_cli_template_ls(TbCli *cli, int *status, GError **error)
         tb_info("no templates (the first task of a shape makes one, or 'taskbox template build')");
         return true;
     }
-    g_autoptr(TbTable) table = tb_table_new("KEY", "IMAGE", "CPUS", "MEMORY", "DISK", "ACCEL",
-                                            "AGE", "USED", "SIZE", NULL);
+    g_autoptr(TbTable) table = tb_table_new("KEY", "IMAGE", "CPUS", "MEMORY", "DISK", "MOUNT",
+                                            "ACCEL", "AGE", "USED", "SIZE", NULL);
     for (guint i = 0; i < list->len; i++) {
         const TbTemplate *t = list->pdata[i];
         g_autofree char *key = g_strndup(t->key, KEY_SHOWN);
@@ -51,7 +51,8 @@ bool tb_cli_template_ls(TbCli *cli, int *status, GError **error)
         g_autofree char *age = tb_age_format(t->created * 1000);
         g_autofree char *used = tb_age_format(t->used * 1000);
         g_autofree char *size = tb_size_format(t->bytes);
-        const char *cells[] = {key, t->image_name, cpus, memory, disk, t->accel, age, used, size};
+        const char *cells[] = {key,      t->image_name, cpus, memory, disk,
+                               t->mount, t->accel,      age,  used,   size};
         tb_table_add_row(table, cells);
     }
     tb_table_print(table, stdout);

@@ -10,6 +10,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "config/mount.h"
 #include "config/secret.h"
 
 /* What to keep of a box after the task: its directory with overlay and console log. */
@@ -70,8 +71,9 @@ struct TbSettings {
     TbLimits limits;
     char **exclude, **include; /* patterns; NULL: none */
     bool has_history;
-    unsigned history; /* commits that go into the box */
-    bool require_kvm; /* no box by emulation */
+    unsigned history;  /* commits that go into the box */
+    TbMountType mount; /* TB_MOUNT_UNSAID: as the image says */
+    bool require_kvm;  /* no box by emulation */
     TbNet net;
     char **allow_hosts; /* of every task with a network; may be NULL */
     char **only_hosts;  /* of a project: no others; NULL: it does not say */

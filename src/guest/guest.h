@@ -103,7 +103,8 @@ bool tb_delta_end(TbDelta *delta, TbFault *fault);
 void tb_delta_clear(TbDelta *delta);
 
 /* mount.c */
-/* Which of erofs, squashfs, ext4, 9p this kernel mounts (its modules are loaded first). */
+/* Which of erofs, squashfs, ext4, 9p, virtiofs this kernel mounts (its modules are loaded first).
+ */
 void tb_mount_filesystems(char *out, size_t size);
 bool tb_mount_project(const TbGuestConfig *config, const TbMountMessage *mount, const TbUser *user,
                       TbFault *fault);

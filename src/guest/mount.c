@@ -19,13 +19,14 @@
 
 #define SERIAL "tbproject"
 
-enum { DISK_WAIT_MS = 5000 };
+enum { DISK_WAIT_MS = 5000, DEVICE_WAIT_MS = 10000 };
 
 void tb_mount_filesystems(char *out, size_t size)
 {
-    static const char *const wanted[] = {"erofs", "squashfs", "ext4", "9p"};
-    static const char *const modules[] = {"modprobe", "-qa",  "virtio_blk", "overlay",      "erofs",
-                                          "squashfs", "ext4", "9p",         "9pnet_virtio", NULL};
+    static const char *const wanted[] = {"erofs", "squashfs", "ext4", "9p", "virtiofs"};
+    static const char *const modules[] = {"modprobe",     "-qa",      "virtio_blk", "overlay",
+                                          "erofs",        "squashfs", "ext4",       "9p",
+                                          "9pnet_virtio", "virtiofs", NULL};
     char known[8192], line[64];
     size_t used = 0;
     tb_run_program(modules);
@@ -69,15 +70,26 @@ static bool find_disk(char *out, size_t size, TbFault *fault)
     return true;
 }
 
+/* A device that was plugged into a fork may still be on its way through the kernel. */
+static bool mount_shared(const char *type, const char *image, unsigned long flags, TbFault *fault)
+{
+    bool is_9p = strcmp(type, "9p") == 0;
+    const char *options = is_9p ? "trans=virtio,version=9p2000.L,msize=512000" : NULL;
+    int64_t deadline = tb_now() + (is_9p ? 0 : DEVICE_WAIT_MS);
+    while (mount("project", image, type, flags, options) != 0) {
+        if (errno != EINVAL || tb_now() >= deadline)
+            return tb_fault_errno(fault, "cannot mount the shared project directory (%s)", type);
+        tb_sleep_ms(10);
+    }
+    return true;
+}
+
 static bool mount_image(const TbMountMessage *mount_, const char *image, TbFault *fault)
 {
     const unsigned long flags = MS_RDONLY | MS_NODEV | MS_NOSUID | MS_NOATIME;
     const char *type = mount_->filesystem;
-    if (strcmp(type, "9p") == 0) {
-        if (mount("project", image, "9p", flags, "trans=virtio,version=9p2000.L,msize=512000") != 0)
-            return tb_fault_errno(fault, "cannot mount the shared project directory");
-        return true;
-    }
+    if (strcmp(type, "9p") == 0 || strcmp(type, "virtiofs") == 0)
+        return mount_shared(type, image, flags, fault);
     char disk[512];
     if (!find_disk(disk, sizeof disk, fault))
         return false;

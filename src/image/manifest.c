@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <json-glib/json-glib.h>
+#include "image/members.h"
 #include "image/store-private.h"
 #include "util/auto.h"
 #include "util/error.h"
@@ -17,21 +18,6 @@
 
 const char *const tb_image_files[] = {TB_IMAGE_DISK, TB_IMAGE_KERNEL, TB_IMAGE_INITRD,
                                       TB_IMAGE_MANIFEST, NULL};
-
-static void set_text(JsonBuilder *json, const char *key, const char *value)
-{
-    json_builder_set_member_name(json, key);
-    if (value)
-        json_builder_add_string_value(json, value);
-    else
-        json_builder_add_null_value(json);
-}
-
-static void set_number(JsonBuilder *json, const char *key, uint64_t value)
-{
-    json_builder_set_member_name(json, key);
-    json_builder_add_int_value(json, (gint64)value);
-}
 
 static void set_strv(JsonBuilder *json, const char *key, char *const *texts)
 {
@@ -56,15 +42,15 @@ static void set_sources(JsonBuilder *json, const TbManifestSources *sources)
     json_builder_set_member_name(json, "source");
     json_builder_begin_object(json);
     if (sources->suite) {
-        set_text(json, "suite", sources->suite);
+        tb_member_set_text(json, "suite", sources->suite);
         set_list(json, "packageSources", sources->sources);
     } else if (sources->location) {
-        set_text(json, "location", sources->location);
-        set_text(json, "sha256", sources->location_digest);
+        tb_member_set_text(json, "location", sources->location);
+        tb_member_set_text(json, "sha256", sources->location_digest);
     }
     if (sources->import_of)
-        set_text(json, "importOf", sources->import_of);
-    set_text(json, "guestProgramSha256", sources->guest_digest);
+        tb_member_set_text(json, "importOf", sources->import_of);
+    tb_member_set_text(json, "guestProgramSha256", sources->guest_digest);
     json_builder_end_object(json);
 }
 
@@ -75,9 +61,9 @@ static void set_base(JsonBuilder *json, const TbImage *image)
         return;
     json_builder_set_member_name(json, "from");
     json_builder_begin_object(json);
-    set_text(json, "name", image->base_name);
-    set_text(json, "digest", image->base_digest);
-    set_text(json, "diskSha256", image->base_sum);
+    tb_member_set_text(json, "name", image->base_name);
+    tb_member_set_text(json, "digest", image->base_digest);
+    tb_member_set_text(json, "diskSha256", image->base_sum);
     json_builder_end_object(json);
 }
 
@@ -88,8 +74,8 @@ static void set_packages(JsonBuilder *json, const GPtrArray *packages)
     for (unsigned i = 0; packages && i < packages->len; i++) {
         g_auto(GStrv) words = g_strsplit(g_ptr_array_index(packages, i), " ", 2);
         json_builder_begin_object(json);
-        set_text(json, "name", words[0]);
-        set_text(json, "version", words[0] ? words[1] : NULL);
+        tb_member_set_text(json, "name", words[0]);
+        tb_member_set_text(json, "version", words[0] ? words[1] : NULL);
         json_builder_end_object(json);
     }
     json_builder_end_array(json);
@@ -100,7 +86,7 @@ static void set_files(JsonBuilder *json, const char *const sums[3])
     json_builder_set_member_name(json, "sha256");
     json_builder_begin_object(json);
     for (int i = 0; i < 3; i++)
-        set_text(json, tb_image_files[i], sums[i]);
+        tb_member_set_text(json, tb_image_files[i], sums[i]);
     json_builder_end_object(json);
 }
 
@@ -121,8 +107,8 @@ static void set_hosts(JsonBuilder *json, const GPtrArray *hosts)
                 begun = true;
             }
             json_builder_begin_object(json);
-            set_text(json, "host", host->host);
-            set_text(json, "from", host->from);
+            tb_member_set_text(json, "host", host->host);
+            tb_member_set_text(json, "from", host->from);
             json_builder_end_object(json);
         }
         if (begun)
@@ -135,19 +121,19 @@ static void set_facts(JsonBuilder *json, const TbImage *image)
 {
     g_autoptr(GDateTime) created = g_date_time_new_from_unix_utc(image->created);
     g_autofree char *created_text = g_date_time_format_iso8601(created);
-    set_number(json, "format", TB_IMAGE_FORMAT);
-    set_text(json, "name", image->name);
-    set_text(json, "digest", image->digest);
-    set_text(json, "created", created_text);
-    set_text(json, "taskbox", image->taskbox);
-    set_text(json, "arch", image->arch);
-    set_text(json, "kernel", image->kernel_release);
-    set_text(json, "cmdline", image->cmdline);
-    set_text(json, "filesystems", image->filesystems);
-    set_number(json, "cpus", image->cpus);
-    set_number(json, "memory", image->memory);
-    set_number(json, "disk", image->disk_size);
-    set_text(json, "mountType", tb_mount_type_name(image->mount_type));
+    tb_member_set_number(json, "format", TB_IMAGE_FORMAT);
+    tb_member_set_text(json, "name", image->name);
+    tb_member_set_text(json, "digest", image->digest);
+    tb_member_set_text(json, "created", created_text);
+    tb_member_set_text(json, "taskbox", image->taskbox);
+    tb_member_set_text(json, "arch", image->arch);
+    tb_member_set_text(json, "kernel", image->kernel_release);
+    tb_member_set_text(json, "cmdline", image->cmdline);
+    tb_member_set_text(json, "filesystems", image->filesystems);
+    tb_member_set_number(json, "cpus", image->cpus);
+    tb_member_set_number(json, "memory", image->memory);
+    tb_member_set_number(json, "disk", image->disk_size);
+    tb_member_set_text(json, "mountType", tb_mount_type_name(image->mount_type));
 }
 
 char *tb_image_manifest_write(const TbImage *image, const TbManifestSources *sources,
@@ -156,7 +142,7 @@ char *tb_image_manifest_write(const TbImage *image, const TbManifestSources *sou
     g_autoptr(JsonBuilder) json = json_builder_new();
     json_builder_begin_object(json);
     set_facts(json, image);
-    set_text(json, "initrd", image->own_initrd ? "taskbox" : "distribution");
+    tb_member_set_text(json, "initrd", image->own_initrd ? "taskbox" : "distribution");
     set_strv(json, "env", image->env);
     set_strv(json, "warm", image->warm);
     json_builder_set_member_name(json, "imported");
@@ -170,24 +156,6 @@ char *tb_image_manifest_write(const TbImage *image, const TbManifestSources *sou
     g_autoptr(JsonNode) root = json_builder_get_root(json);
     g_autofree char *text = json_to_string(root, TRUE);
     return g_strconcat(text, "\n", NULL);
-}
-
-/* Members of the wrong type read as absent, and what must be there is checked by the caller. */
-static char *get_text(JsonObject *object, const char *key)
-{
-    JsonNode *node = json_object_get_member(object, key);
-    if (!node || !JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_STRING)
-        return NULL;
-    return g_strdup(json_node_get_string(node));
-}
-
-static uint64_t get_number(JsonObject *object, const char *key)
-{
-    JsonNode *node = json_object_get_member(object, key);
-    if (!node || !JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_INT64)
-        return 0;
-    gint64 value = json_node_get_int(node);
-    return value > 0 ? (uint64_t)value : 0;
 }
 
 static JsonArray *get_array(JsonObject *object, const char *key)
@@ -208,8 +176,8 @@ static GPtrArray *get_hosts(JsonObject *object)
             JsonNode *item = json_array_get_element(list, i);
             if (!JSON_NODE_HOLDS_OBJECT(item))
                 continue;
-            g_autofree char *host = get_text(json_node_get_object(item), "host");
-            g_autofree char *from = get_text(json_node_get_object(item), "from");
+            g_autofree char *host = tb_member_text(json_node_get_object(item), "host");
+            g_autofree char *from = tb_member_text(json_node_get_object(item), "from");
             if (host && from)
                 (void)tb_image_hosts_add(hosts, *group, host, from);
         }
@@ -245,36 +213,37 @@ static void get_base(TbImage *image, JsonObject *object)
     if (!node || !JSON_NODE_HOLDS_OBJECT(node))
         return;
     JsonObject *base = json_node_get_object(node);
-    image->base_name = get_text(base, "name");
-    image->base_digest = get_text(base, "digest");
-    image->base_sum = get_text(base, "diskSha256");
+    image->base_name = tb_member_text(base, "name");
+    image->base_digest = tb_member_text(base, "digest");
+    image->base_sum = tb_member_text(base, "diskSha256");
 }
 
 static TbImage *image_from(JsonObject *object, const char *dir)
 {
     TbImage *image = g_new0(TbImage, 1);
     image->lock = -1;
-    image->name = get_text(object, "name");
-    image->digest = get_text(object, "digest");
+    image->name = tb_member_text(object, "name");
+    image->digest = tb_member_text(object, "digest");
     image->dir = g_strdup(dir);
     image->disk = g_build_filename(dir, TB_IMAGE_DISK, NULL);
     image->kernel = g_build_filename(dir, TB_IMAGE_KERNEL, NULL);
     image->initrd = g_build_filename(dir, TB_IMAGE_INITRD, NULL);
-    image->cmdline = get_text(object, "cmdline");
-    image->cpus = (unsigned)get_number(object, "cpus");
-    image->memory = get_number(object, "memory");
-    image->disk_size = get_number(object, "disk");
-    g_autofree char *mount = get_text(object, "mountType");
-    image->mount_type = g_strcmp0(mount, "9p") == 0 ? TB_MOUNT_9P : TB_MOUNT_IMAGE;
-    image->filesystems = get_text(object, "filesystems");
-    image->kernel_release = get_text(object, "kernel");
-    image->arch = get_text(object, "arch");
-    image->taskbox = get_text(object, "taskbox");
+    image->cmdline = tb_member_text(object, "cmdline");
+    image->cpus = (unsigned)tb_member_number(object, "cpus");
+    image->memory = tb_member_number(object, "memory");
+    image->disk_size = tb_member_number(object, "disk");
+    g_autofree char *mount = tb_member_text(object, "mountType");
+    if (!mount || !tb_mount_type_parse(mount, &image->mount_type, NULL))
+        image->mount_type = TB_MOUNT_IMAGE;
+    image->filesystems = tb_member_text(object, "filesystems");
+    image->kernel_release = tb_member_text(object, "kernel");
+    image->arch = tb_member_text(object, "arch");
+    image->taskbox = tb_member_text(object, "taskbox");
     image->hosts = get_hosts(object);
-    g_autofree char *created = get_text(object, "created");
+    g_autofree char *created = tb_member_text(object, "created");
     g_autoptr(GDateTime) time = created ? g_date_time_new_from_iso8601(created, NULL) : NULL;
     image->created = time ? g_date_time_to_unix(time) : 0;
-    g_autofree char *initrd = get_text(object, "initrd");
+    g_autofree char *initrd = tb_member_text(object, "initrd");
     image->own_initrd = g_strcmp0(initrd, "taskbox") == 0;
     image->env = get_list(object, "env");
     image->warm = get_list(object, "warm");
@@ -319,8 +288,8 @@ static GPtrArray *get_packages(JsonObject *object)
         JsonNode *item = json_array_get_element(array, i);
         if (!JSON_NODE_HOLDS_OBJECT(item))
             continue;
-        g_autofree char *name = get_text(json_node_get_object(item), "name");
-        g_autofree char *version = get_text(json_node_get_object(item), "version");
+        g_autofree char *name = tb_member_text(json_node_get_object(item), "name");
+        g_autofree char *version = tb_member_text(json_node_get_object(item), "version");
         if (name && version)
             g_ptr_array_add(packages, g_strdup_printf("%s %s", name, version));
     }
@@ -331,7 +300,7 @@ static char *get_guest(JsonObject *object)
 {
     JsonNode *node = json_object_get_member(object, "source");
     return node && JSON_NODE_HOLDS_OBJECT(node)
-               ? get_text(json_node_get_object(node), "guestProgramSha256")
+               ? tb_member_text(json_node_get_object(node), "guestProgramSha256")
                : NULL;
 }
 
@@ -352,7 +321,7 @@ TbImage *tb_image_manifest_parse(const char *text, size_t length, const char *di
     JsonObject *object = parse_object(parser, text, length, &why);
     g_autoptr(TbImage) image = object ? image_from(object, dir) : NULL;
     if (!image || !image->digest || !tb_digest_valid(image->digest) ||
-        !complete(image, image->digest) || get_number(object, "format") != TB_IMAGE_FORMAT) {
+        !complete(image, image->digest) || tb_member_number(object, "format") != TB_IMAGE_FORMAT) {
         tb_error_set(error, TB_ERROR_IMAGE, "cannot read the image's manifest: %s",
                      why ? why->message : "something is missing in it");
         return NULL;
@@ -382,7 +351,7 @@ TbImage *tb_image_manifest_read(const char *dir, const char *digest, GError **er
                      digest, why ? why->message : "something is missing in it", digest);
         return NULL;
     }
-    if (get_number(object, "format") != TB_IMAGE_FORMAT) {
+    if (tb_member_number(object, "format") != TB_IMAGE_FORMAT) {
         tb_error_set(error, TB_ERROR_IMAGE,
                      "image '%s' was made by another version of taskbox (run 'taskbox image build "
                      "%s')",

@@ -73,13 +73,15 @@ static bool list_hosts(TbBuild *build, TbSession *session, GError **error)
 static bool check_mount_type(const TbBuild *build, GError **error)
 {
     g_auto(GStrv) names = g_strsplit(build->filesystems, ",", -1);
-    if (build->recipe->mount_type != TB_MOUNT_9P ||
-        g_strv_contains((const char *const *)names, "9p"))
+    TbMountType type = build->recipe->mount_type;
+    const char *name = tb_mount_type_name(type);
+    if ((type != TB_MOUNT_9P && type != TB_MOUNT_VIRTIOFS) ||
+        g_strv_contains((const char *const *)names, name))
         return true;
     return tb_error_set(error, TB_ERROR_IMAGE,
-                        "'mountType: 9p' needs a kernel with 9p, and the image's '%s' has none "
-                        "(Debian's is in 'linux-image-amd64')",
-                        build->kernel_release);
+                        "'mountType: %s' needs a kernel with %s, and the image's '%s' has none "
+                        "(" TB_MOUNT_KERNELS ")",
+                        name, name, build->kernel_release);
 }
 
 static bool work_in_box(TbBuild *build, TbBox *box, bool network, GError **error)

@@ -85,15 +85,15 @@ static bool read_location(TbYaml *yaml, const yaml_node_t *node, void *field, GE
 static bool read_mount_type(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
 {
     const char *text = scalar(node);
-    if (g_str_equal(text, "virtiofs") || g_str_equal(text, "reverse-sshfs"))
+    if (g_str_equal(text, "reverse-sshfs"))
         return tb_yaml_error(yaml, node, error,
-                             "mountType '%s' is not supported by taskbox (use 'image' or '9p')",
+                             "mountType '%s' is not supported by taskbox (use 'image', 'virtiofs' "
+                             "or '9p')",
                              text);
-    static const char *const words[] = {"image", "9p", NULL};
     unsigned index = 0;
-    if (!tb_yaml_word(yaml, node, words, &index, error))
+    if (!tb_yaml_word(yaml, node, tb_mount_type_words, &index, error))
         return false;
-    *(TbMountType *)field = index == 1 ? TB_MOUNT_9P : TB_MOUNT_IMAGE;
+    *(TbMountType *)field = (TbMountType)(TB_MOUNT_IMAGE + index);
     return true;
 }
 

@@ -13,11 +13,6 @@
 #include "util/error.h"
 #include "util/paths.h"
 
-const char *tb_mount_type_name(TbMountType type)
-{
-    return type == TB_MOUNT_9P ? "9p" : "image";
-}
-
 void tb_recipe_free(TbRecipe *recipe)
 {
     if (!recipe)
@@ -190,7 +185,8 @@ char *tb_recipe_canonical(const TbRecipe *recipe)
     GString *out = g_string_new("taskbox recipe\n");
     g_string_append_printf(
         out, "cpus %u\nmemory %" G_GUINT64_FORMAT "\ndisk %" G_GUINT64_FORMAT "\nmount %s\n",
-        recipe->cpus, recipe->memory, recipe->disk, tb_mount_type_name(recipe->mount_type));
+        recipe->cpus, recipe->memory, recipe->disk,
+        tb_mount_type_name(MAX(recipe->mount_type, TB_MOUNT_IMAGE)));
     if (recipe->suite)
         add_text(out, "suite", recipe->suite);
     for (char **package = recipe->packages; *package; package++)

@@ -6,9 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How the project gets in: as a read-only disk image of its own, or as a 9p share. */
-typedef enum { TB_MOUNT_UNSAID, TB_MOUNT_IMAGE, TB_MOUNT_9P } TbMountType;
-const char *tb_mount_type_name(TbMountType type); /* "image", "9p" */
+#include "config/mount.h"
 
 typedef struct {
     char *location; /* path, file:// or https:// */

@@ -121,8 +121,13 @@ static bool settle(TbBox **box, const TbBoxSpec *spec, const TbShape *shape, int
            step("warm up the image", since, warm_image(session, shape->image, error));
 }
 
-static bool make_placeholder(int dirfd, GError **error)
+/* What stands for a project: a disk or a directory with nothing in it. Where a fork has another one
+ * in its place, it has it at the same place in its jail. */
+static bool make_placeholder(int dirfd, bool folder, GError **error)
 {
+    if (folder)
+        return mkdirat(dirfd, PLACEHOLDER, 0755) == 0 ||
+               tb_error_set_errno(error, errno, "cannot make a placeholder for the project");
     tb_autofd fd =
         openat(dirfd, PLACEHOLDER, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     return (fd >= 0 && fchmod(fd, 0644) == 0 && ftruncate(fd, TB_BOX_PROJECT_DISK_SIZE) == 0) ||
@@ -135,7 +140,11 @@ static bool boot_and_freeze(const TbShape *shape, const char *key, const char *s
     g_autofree char *id = g_strdup_printf("template-%.12s", key);
     g_autofree char *dir = g_build_filename(staging, "box", NULL);
     g_autofree char *project = g_build_filename(staging, PLACEHOLDER, NULL);
-    TbBoxSpec spec = {.id = id, .dir = dir, .project_disk = project, .freezable = true};
+    TbBoxSpec spec = {.id = id, .dir = dir, .freezable = true};
+    if (shape->mount == TB_MOUNT_9P)
+        spec.project_dir = project;
+    else if (shape->mount == TB_MOUNT_IMAGE)
+        spec.project_disk = project;
     tb_shape_spec(shape, &spec);
     int64_t since = g_get_monotonic_time();
     g_autoptr(TbBox) box = tb_box_start(&spec, error);
@@ -167,7 +176,7 @@ bool tb_template_make(const TbShape *shape, const char *key, const char *machine
                       const char *staging, int dirfd, GError **error)
 {
     tb_status("making a template of image '%s': booting (once for this shape)", shape->image->name);
-    bool ok = make_placeholder(dirfd, error) &&
+    bool ok = make_placeholder(dirfd, shape->mount == TB_MOUNT_9P, error) &&
               boot_and_freeze(shape, key, staging, dirfd, error) &&
               finish(shape, key, machine, dirfd, error);
     tb_status_done();

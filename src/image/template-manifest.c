@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "image/members.h"
 #include "image/template-private.h"
 #include "util/auto.h"
 #include "util/error.h"
@@ -21,18 +22,6 @@
 const char *const tb_template_files[] = {"memory", "state", "disk.qcow2", "overlay.qcow2", NULL};
 
 /* ---- writing */
-
-static void set_text(JsonBuilder *json, const char *key, const char *value)
-{
-    json_builder_set_member_name(json, key);
-    json_builder_add_string_value(json, value);
-}
-
-static void set_number(JsonBuilder *json, const char *key, uint64_t value)
-{
-    json_builder_set_member_name(json, key);
-    json_builder_add_int_value(json, (gint64)value);
-}
 
 /* "INODE SIZE CTIME" of a file of the template; NULL when it is not one. g_free. */
 static char *seal_of(int dirfd, const char *name, uint64_t *bytes)
@@ -55,7 +44,7 @@ static bool set_seals(JsonBuilder *json, int dirfd, GError **error)
         g_autofree char *seal = seal_of(dirfd, *name, &bytes);
         if (!seal)
             return tb_error_set(error, TB_ERROR_INTERNAL, "the template has no '%s'", *name);
-        set_text(json, *name, seal);
+        tb_member_set_text(json, *name, seal);
     }
     json_builder_end_object(json);
     return true;
@@ -66,17 +55,18 @@ bool tb_template_manifest_write(const TbShape *shape, const char *key, const cha
 {
     g_autoptr(JsonBuilder) json = json_builder_new();
     json_builder_begin_object(json);
-    set_number(json, "format", TB_TEMPLATE_FORMAT);
-    set_text(json, "key", key);
-    set_text(json, "image", shape->image->name);
-    set_text(json, "imageDigest", shape->image->digest);
-    set_number(json, "cpus", shape->cpus);
-    set_number(json, "memory", shape->memory);
-    set_number(json, "disk", shape->disk);
-    set_text(json, "accelerator", tb_accel_name(shape->accel));
-    set_text(json, "machine", machine);
-    set_text(json, "taskbox", TB_VERSION);
-    set_number(json, "created", (uint64_t)(g_get_real_time() / G_USEC_PER_SEC));
+    tb_member_set_number(json, "format", TB_TEMPLATE_FORMAT);
+    tb_member_set_text(json, "key", key);
+    tb_member_set_text(json, "image", shape->image->name);
+    tb_member_set_text(json, "imageDigest", shape->image->digest);
+    tb_member_set_number(json, "cpus", shape->cpus);
+    tb_member_set_number(json, "memory", shape->memory);
+    tb_member_set_number(json, "disk", shape->disk);
+    tb_member_set_text(json, "accelerator", tb_accel_name(shape->accel));
+    tb_member_set_text(json, "mount", tb_mount_type_name(MAX(shape->mount, TB_MOUNT_IMAGE)));
+    tb_member_set_text(json, "machine", machine);
+    tb_member_set_text(json, "taskbox", TB_VERSION);
+    tb_member_set_number(json, "created", (uint64_t)(g_get_real_time() / G_USEC_PER_SEC));
     if (!set_seals(json, dirfd, error))
         return false;
     json_builder_end_object(json);
@@ -87,22 +77,6 @@ bool tb_template_manifest_write(const TbShape *shape, const char *key, const cha
 }
 
 /* ---- reading */
-
-static char *get_text(JsonObject *object, const char *key)
-{
-    JsonNode *node = json_object_get_member(object, key);
-    if (!node || !JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_STRING)
-        return NULL;
-    return g_strdup(json_node_get_string(node));
-}
-
-static uint64_t get_number(JsonObject *object, const char *key)
-{
-    JsonNode *node = json_object_get_member(object, key);
-    if (!node || !JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_INT64)
-        return 0;
-    return (uint64_t)MAX(json_node_get_int(node), 0);
-}
 
 void tb_template_free(TbTemplate *template)
 {
@@ -117,6 +91,7 @@ void tb_template_free(TbTemplate *template)
     g_free(template->image_name);
     g_free(template->image_digest);
     g_free(template->accel);
+    g_free(template->mount);
     g_free(template->machine);
     g_free(template->taskbox);
     g_free(template->seals);
@@ -127,16 +102,19 @@ static TbTemplate *template_from(JsonObject *object, const char *dir)
 {
     TbTemplate *t = g_new0(TbTemplate, 1);
     t->dir = g_strdup(dir);
-    t->key = get_text(object, "key");
-    t->image_name = get_text(object, "image");
-    t->image_digest = get_text(object, "imageDigest");
-    t->accel = get_text(object, "accelerator");
-    t->machine = get_text(object, "machine");
-    t->taskbox = get_text(object, "taskbox");
-    t->cpus = (unsigned)get_number(object, "cpus");
-    t->memory = get_number(object, "memory");
-    t->disk = get_number(object, "disk");
-    t->created = (int64_t)get_number(object, "created");
+    t->key = tb_member_text(object, "key");
+    t->image_name = tb_member_text(object, "image");
+    t->image_digest = tb_member_text(object, "imageDigest");
+    t->accel = tb_member_text(object, "accelerator");
+    t->mount = tb_member_text(object, "mount");
+    if (!t->mount) /* of a template from before there were others */
+        t->mount = g_strdup(tb_mount_type_name(TB_MOUNT_IMAGE));
+    t->machine = tb_member_text(object, "machine");
+    t->taskbox = tb_member_text(object, "taskbox");
+    t->cpus = (unsigned)tb_member_number(object, "cpus");
+    t->memory = tb_member_number(object, "memory");
+    t->disk = tb_member_number(object, "disk");
+    t->created = (int64_t)tb_member_number(object, "created");
     t->memory_path = g_build_filename(dir, tb_template_files[0], NULL);
     t->state_path = g_build_filename(dir, tb_template_files[1], NULL);
     t->disk_path = g_build_filename(dir, tb_template_files[2], NULL);
@@ -162,7 +140,7 @@ static bool check_files(TbTemplate *template, JsonObject *object, int dirfd, boo
     g_autoptr(GString) seals = g_string_new("");
     for (const char *const *name = tb_template_files; *name; name++) {
         g_autofree char *seal = seal_of(dirfd, *name, &template->bytes);
-        g_autofree char *wanted = noted ? get_text(noted, *name) : NULL;
+        g_autofree char *wanted = noted ? tb_member_text(noted, *name) : NULL;
         if (check && !tb_hole("template-write") && (!seal || g_strcmp0(seal, wanted) != 0))
             return changed(template->key, *name, error);
         g_string_append_printf(seals, "%s\n", wanted ? wanted : "");
@@ -189,7 +167,7 @@ TbTemplate *tb_template_manifest_read(const char *dir, const char *key, bool che
     struct stat st;
     if (!template || g_strcmp0(template->key, key) != 0 || !template->image_digest ||
         !template->image_name || !template->machine || !template->accel || !template->taskbox ||
-        get_number(object, "format") != TB_TEMPLATE_FORMAT ||
+        tb_member_number(object, "format") != TB_TEMPLATE_FORMAT ||
         fstatat(fd, TB_TEMPLATE_MANIFEST, &st, AT_SYMLINK_NOFOLLOW) < 0) {
         changed(key, TB_TEMPLATE_MANIFEST, error);
         return NULL;

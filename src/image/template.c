@@ -36,20 +36,20 @@ void tb_shape_spec(const TbShape *shape, TbBoxSpec *spec)
     spec->memory = shape->memory;
     spec->disk_size = shape->disk;
     spec->accel = shape->accel;
-}
-
-bool tb_shape_can_fork(const TbShape *shape)
-{
-    return shape->image->mount_type != TB_MOUNT_9P;
+    spec->share_port = shape->mount == TB_MOUNT_VIRTIOFS;
 }
 
 char *tb_template_key(const TbShape *shape, const char *machine)
 {
+    /* Only what has another device says so: the keys of all others are as they were. */
+    g_autofree char *mount = shape->mount > TB_MOUNT_IMAGE
+                                 ? g_strdup_printf("mount %s\n", tb_mount_type_name(shape->mount))
+                                 : g_strdup("");
     g_autofree char *text = g_strdup_printf(
         "taskbox template %d\nimage %s\ncpus %u\nmemory %" G_GUINT64_FORMAT
-        "\ndisk %" G_GUINT64_FORMAT "\nproject disk %" G_GUINT64_FORMAT "\nmachine %s\n",
+        "\ndisk %" G_GUINT64_FORMAT "\nproject disk %" G_GUINT64_FORMAT "\nmachine %s\n%s",
         TB_TEMPLATE_FORMAT, shape->image->digest, shape->cpus, shape->memory, shape->disk,
-        (guint64)TB_BOX_PROJECT_DISK_SIZE, machine);
+        (guint64)TB_BOX_PROJECT_DISK_SIZE, machine, mount);
     return g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
 }
 
@@ -164,7 +164,8 @@ static void drop_outdated(const TbTemplate *fresh)
         if (fresh->created - t->used > OUTDATED_AFTER && t->cpus == fresh->cpus &&
             t->memory == fresh->memory && t->disk == fresh->disk &&
             strcmp(t->image_digest, fresh->image_digest) == 0 &&
-            strcmp(t->accel, fresh->accel) == 0 && strcmp(t->machine, fresh->machine) != 0)
+            strcmp(t->accel, fresh->accel) == 0 && strcmp(t->mount, fresh->mount) == 0 &&
+            strcmp(t->machine, fresh->machine) != 0)
             tb_template_remove(t->key, NULL);
     }
 }

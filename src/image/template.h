@@ -26,6 +26,7 @@ typedef struct {
     uint64_t memory;
     uint64_t disk; /* bytes, virtual */
     TbAccel accel;
+    TbMountType mount; /* one of image, 9p, virtiofs */
     uint32_t uid, gid; /* the task's user, if known: not of the key, but a fork for it is quicker */
 } TbShape;
 
@@ -34,7 +35,7 @@ typedef struct {
     char *dir;
     TbBoxTemplate files; /* its paths are these: */
     char *memory_path, *state_path, *disk_path, *overlay_path;
-    char *image_name, *image_digest, *accel, *machine, *taskbox;
+    char *image_name, *image_digest, *accel, *mount, *machine, *taskbox;
     char *seals; /* of its files: no two templates ever have the same */
     unsigned cpus;
     uint64_t memory, disk; /* bytes */
@@ -48,8 +49,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbTemplate, tb_template_free)
 
 /* The part of a box's spec that its shape decides: image, processors, memory, disk. */
 void tb_shape_spec(const TbShape *shape, TbBoxSpec *spec);
-/* Whether boxes of this image can be forked at all (not with mountType: 9p). */
-bool tb_shape_can_fork(const TbShape *shape);
 
 /*
  * The template of a shape, made when there is none: a boot, once; another taskbox that is at it is

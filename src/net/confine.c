@@ -48,7 +48,7 @@ static int add_rules(scmp_filter_ctx context)
     const uint32_t no = SCMP_ACT_ERRNO(EPERM);
     int result = 0;
     tb_filter_refuse_families(context, true, &result);
-    tb_filter_refuse_common(context, &result);
+    tb_filter_refuse_common(context, false, &result);
     tb_filter_refuse(context, refused, G_N_ELEMENTS(refused), EPERM, &result);
     tb_filter_refuse(context, absent, G_N_ELEMENTS(absent), ENOSYS, &result);
     /* A clone that is no thread. */

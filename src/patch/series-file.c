@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "util/error.h"
+#include "util/fields.h"
 
 #define MAGIC "taskbox series 1"
 
@@ -32,43 +33,21 @@ unsigned tb_series_count(const GPtrArray *series)
     return count;
 }
 
-static void put(GByteArray *out, const char *text)
-{
-    const char *field = text ? text : "";
-    g_byte_array_append(out, (const guint8 *)field, (guint)strlen(field) + 1);
-}
-
 GBytes *tb_series_format(const GPtrArray *series)
 {
     GByteArray *out = g_byte_array_new();
-    put(out, MAGIC);
+    tb_field_put(out, MAGIC);
     for (guint i = 0; i < series->len; i++) {
         const TbSeriesStep *step = series->pdata[i];
-        put(out, "step");
-        put(out, step->commit);
-        put(out, step->tree);
-        put(out, step->author);
-        put(out, step->encoding);
-        put(out, step->message);
+        tb_field_put(out, "step");
+        tb_field_put(out, step->commit);
+        tb_field_put(out, step->tree);
+        tb_field_put(out, step->author);
+        tb_field_put(out, step->encoding);
+        tb_field_put(out, step->message);
     }
-    put(out, "end");
+    tb_field_put(out, "end");
     return g_byte_array_free_to_bytes(out);
-}
-
-static const char *take(const char **at, const char *end)
-{
-    const char *field = *at;
-    const char *nul = field < end ? memchr(field, '\0', (size_t)(end - field)) : NULL;
-    if (!nul)
-        return NULL;
-    *at = nul + 1;
-    return field;
-}
-
-static bool is_oid(const char *text)
-{
-    size_t length = strspn(text, "0123456789abcdef");
-    return (length == 40 || length == 64) && text[length] == '\0';
 }
 
 static char *or_null(const char *text)
@@ -78,9 +57,10 @@ static char *or_null(const char *text)
 
 static bool take_step(GPtrArray *series, const char **at, const char *end)
 {
-    const char *commit = take(at, end), *tree = take(at, end), *author = take(at, end);
-    const char *encoding = take(at, end), *message = take(at, end);
-    if (!message || !is_oid(tree) || (*commit && !is_oid(commit)) || !*commit != !*author)
+    const char *commit = tb_field_take(at, end), *tree = tb_field_take(at, end),
+               *author = tb_field_take(at, end);
+    const char *encoding = tb_field_take(at, end), *message = tb_field_take(at, end);
+    if (!message || !tb_is_oid(tree) || (*commit && !tb_is_oid(commit)) || !*commit != !*author)
         return false;
     TbSeriesStep *step = g_new0(TbSeriesStep, 1);
     step->commit = or_null(commit);
@@ -96,10 +76,10 @@ GPtrArray *tb_series_parse(GBytes *bytes, GError **error)
 {
     gsize size = 0;
     const char *at = g_bytes_get_data(bytes, &size), *end = at ? at + size : NULL;
-    const char *magic = at ? take(&at, end) : NULL;
+    const char *magic = at ? tb_field_take(&at, end) : NULL;
     g_autoptr(GPtrArray) series = tb_series_new();
     bool fine = magic && strcmp(magic, MAGIC) == 0;
-    for (const char *field; fine && (field = take(&at, end));) {
+    for (const char *field; fine && (field = tb_field_take(&at, end));) {
         if (strcmp(field, "end") == 0)
             return g_steal_pointer(&series);
         fine = strcmp(field, "step") == 0 && take_step(series, &at, end);

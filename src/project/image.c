@@ -190,12 +190,20 @@ TbProjectImage *tb_project_image_open(TbProject *project, const char *filesystem
     return g_steal_pointer(&image);
 }
 
-TbProjectImage *tb_project_image_live(TbProject *project)
+bool tb_project_image_kept(const TbProject *project)
+{
+    g_autofree char *root = tb_images_root();
+    g_autofree char *key = image_key(project);
+    g_autofree char *manifest = g_build_filename(root, key, "manifest", NULL);
+    return access(manifest, F_OK) == 0;
+}
+
+TbProjectImage *tb_project_image_live(TbProject *project, const char *filesystem)
 {
     TbProjectImage *image = g_new0(TbProjectImage, 1);
     image->project = project;
     image->dir = image->fd = -1;
-    image->filesystem = "9p";
+    image->filesystem = filesystem;
     image->live = true;
     return image;
 }
@@ -334,9 +342,9 @@ bool tb_project_image_fill(TbProjectImage *image, TbScan *scan, GError **error)
         return tb_error_set(error, TB_ERROR_INTERNAL, "an image of a scan that is not masked");
     if (image->live && scan->masked->len > 0)
         return tb_error_set(error, TB_ERROR_UNSUPPORTED,
-                            "cannot hide '%s' from a box whose image shares the project by 9p (use "
-                            "an image without 'mountType: 9p', or --include it)",
-                            (char *)scan->masked->pdata[0]);
+                            "a box that shares the project by %s would see what must be hidden: %s "
+                            "(use --mount image, or --include it)",
+                            image->filesystem, (char *)scan->masked->pdata[0]);
     if (image->live && !image->manifest)
         image->manifest = manifest_of_live(scan);
     if (!image->fresh || image->filled)

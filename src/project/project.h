@@ -122,10 +122,18 @@ char **tb_project_alternates(TbProject *project, GError **error);
 #define TB_PROJECT_IMAGE_SIZE (INT64_C(64) << 30)
 /* `filesystems`: comma list of what the golden image's guest can mount. */
 TbProjectImage *tb_project_image_open(TbProject *project, const char *filesystems, GError **error);
-/* In place of an image: the project directory itself, shared read-only by 9p (mountType: 9p). The
- * delta then covers what must not be seen and brings .git. For trees too large to image: the box
- * sees later edits of the user, and files of nested repositories as they are. */
-TbProjectImage *tb_project_image_live(TbProject *project);
+/* Whether an image of it is kept from an earlier run, so that another costs what has changed. */
+bool tb_project_image_kept(const TbProject *project);
+/* In place of an image: the project directory itself, shared read-only by `filesystem`, "9p" or
+ * "virtiofs" (static). The delta then covers what must not be seen and brings .git. For trees too
+ * large to image: the box sees later edits of the user, and files of nested repositories as they
+ * are. */
+TbProjectImage *tb_project_image_live(TbProject *project, const char *filesystem);
+/* How many files and directories lie in it, and the bytes of the files, .git included; it is not
+ * looked further once there are more than `most_files` or `most_bytes`. What cannot be read does
+ * not count. */
+void tb_project_measure(const TbProject *project, uint64_t most_files, uint64_t most_bytes,
+                        uint64_t *files, uint64_t *bytes);
 /* NULL when there is no image. */
 const char *tb_project_image_path(const TbProjectImage *image);
 const char *tb_project_image_filesystem(const TbProjectImage *image); /* "erofs", ... or "none" */

@@ -13,6 +13,7 @@
 
 #include "patch/path.h"
 #include "util/error.h"
+#include "util/fields.h"
 #include "util/fs.h"
 
 #define JOURNAL       "apply-journal"
@@ -57,56 +58,38 @@ Step *plan_add(Plan *plan, StepKind kind, const char *path)
     return step;
 }
 
-static void put(GString *out, const char *text)
+static void put_step(GByteArray *out, const Step *step)
 {
-    g_string_append_len(out, text, (gssize)strlen(text) + 1);
-}
-
-static void put_step(GString *out, const Step *step)
-{
-    g_string_append_printf(
+    tb_field_put_format(
         out, "%c %u %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %ld %o",
         step->kind, step->number, (uint64_t)step->st.st_ino, (int64_t)step->st.st_size,
         (int64_t)step->st.st_mtim.tv_sec, step->st.st_mtim.tv_nsec, step->st.st_mode);
-    g_string_append_c(out, '\0');
-    put(out, step->path);
+    tb_field_put(out, step->path);
 }
 
 /* "w", whether there was a file and whether there will be one, and where. */
-static void put_swap(GString *out, const TbSwap *swap)
+static void put_swap(GByteArray *out, const TbSwap *swap)
 {
-    g_string_append_printf(out, "w %d %d", swap->old != NULL, swap->fresh != NULL);
-    g_string_append_c(out, '\0');
-    put(out, swap->dir);
-    put(out, swap->path);
+    tb_field_put_format(out, "w %d %d", swap->old != NULL, swap->fresh != NULL);
+    tb_field_put(out, swap->dir);
+    tb_field_put(out, swap->path);
 }
 
 bool journal_write(const Plan *plan, int scratch, GError **error)
 {
-    g_autoptr(GString) out = g_string_new(NULL);
-    put(out, MAGIC);
-    g_string_append_c(out, (char)plan->phase);
-    g_string_append_c(out, '\0');
-    put(out, plan->root);
-    put(out, plan->staging);
-    put(out, plan->note ? plan->note : "");
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    tb_field_put(out, MAGIC);
+    tb_field_put_format(out, "%c", (char)plan->phase);
+    tb_field_put(out, plan->root);
+    tb_field_put(out, plan->staging);
+    tb_field_put(out, plan->note);
     for (guint i = 0; i < plan->swaps->len; i++)
         put_swap(out, plan->swaps->pdata[i]);
     /* Only the middle phase needs the steps. */
     for (guint i = 0; plan->phase == PHASE_MOVE && i < plan->steps->len; i++)
         put_step(out, plan->steps->pdata[i]);
-    put(out, "end");
-    return tb_write_atomic(scratch, JOURNAL, out->str, out->len, 0600, error);
-}
-
-static const char *take(const char **at, const char *end)
-{
-    const char *field = *at;
-    const char *nul = field < end ? memchr(field, '\0', (size_t)(end - field)) : NULL;
-    if (!nul)
-        return NULL;
-    *at = nul + 1;
-    return field;
+    tb_field_put(out, "end");
+    return tb_write_atomic(scratch, JOURNAL, out->data, out->len, 0600, error);
 }
 
 static bool take_step(Plan *plan, const char *numbers, const char *path)
@@ -146,15 +129,16 @@ static bool take_swap(Plan *plan, const char *flags, const char *dir, const char
 
 static bool take_part(Plan *plan, const char *field, const char **at, const char *end)
 {
-    const char *first = take(at, end);
-    return *field == 'w' ? take_swap(plan, field, first, take(at, end))
+    const char *first = tb_field_take(at, end);
+    return *field == 'w' ? take_swap(plan, field, first, tb_field_take(at, end))
                          : take_step(plan, field, first);
 }
 
 static Plan *journal_parse(const char *at, const char *end)
 {
-    const char *magic = take(&at, end), *phase = take(&at, end), *root = take(&at, end);
-    const char *staging = take(&at, end), *note = take(&at, end);
+    const char *magic = tb_field_take(&at, end), *phase = tb_field_take(&at, end),
+               *root = tb_field_take(&at, end);
+    const char *staging = tb_field_take(&at, end), *note = tb_field_take(&at, end);
     if (!note || strchr(note, '/') || strcmp(magic, MAGIC) != 0 || !*phase ||
         !strchr("smd", *phase) || !g_str_has_prefix(staging, STAGING) || strchr(staging, '/'))
         return NULL;
@@ -163,7 +147,7 @@ static Plan *journal_parse(const char *at, const char *end)
     g_free(plan->staging);
     plan->staging = g_strdup(staging);
     plan->note = *note ? g_strdup(note) : NULL;
-    for (const char *field; (field = take(&at, end));) {
+    for (const char *field; (field = tb_field_take(&at, end));) {
         if (strcmp(field, "end") == 0)
             return g_steal_pointer(&plan);
         if (!take_part(plan, field, &at, end))

@@ -173,14 +173,20 @@ static char *repository_of(const char *path)
     return NULL;
 }
 
+GBytes *rule_list_tree(const TbRuleScan *scan, const char *tree, GError **error)
+{
+    g_autoptr(TbCommand) command = tb_git_command(scan->git, "ls-tree", NULL, NULL);
+    tb_command_add(command, "-r", "-z", "--name-only", tree, NULL);
+    tb_command_set_stdout_limit(command, LIST_LIMIT);
+    GBytes *paths = NULL;
+    return tb_command_run(command, &paths, error) ? paths : NULL;
+}
+
 /* Which of HEAD (1), objects/ (2) and refs/ (4) the result has in each of `dirs`. */
 static bool look_for_parts(TbRuleScan *scan, GHashTable *dirs, GError **error)
 {
-    g_autoptr(TbCommand) command = tb_git_command(scan->git, "ls-tree", NULL, NULL);
-    tb_command_add(command, "-r", "-z", "--name-only", scan->result_tree, NULL);
-    tb_command_set_stdout_limit(command, LIST_LIMIT);
-    g_autoptr(GBytes) out = NULL;
-    if (!tb_command_run(command, &out, error))
+    g_autoptr(GBytes) out = rule_list_tree(scan, scan->result_tree, error);
+    if (!out)
         return false;
     size_t length = 0;
     const char *text = g_bytes_get_data(out, &length);

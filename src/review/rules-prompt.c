@@ -8,9 +8,8 @@
 
 #include <string.h>
 
-#define LIST_LIMIT ((size_t)1 << 30)
-#define MAX_WORDS  200
-#define MAX_NAMED  20 /* findings; more are one */
+#define MAX_WORDS 200
+#define MAX_NAMED 20 /* findings; more are one */
 
 /* Words that could be paths, quotes and punctuation taken off. */
 static GPtrArray *candidates(const char *prompt)
@@ -49,11 +48,8 @@ static void mark(const GPtrArray *words, bool *real, const char *text, size_t le
 
 static bool mark_base(TbRuleScan *scan, const GPtrArray *words, bool *real, GError **error)
 {
-    g_autoptr(TbCommand) command = tb_git_command(scan->git, "ls-tree", NULL, NULL);
-    tb_command_add(command, "-r", "-z", "--name-only", scan->base_tree, NULL);
-    tb_command_set_stdout_limit(command, LIST_LIMIT);
-    g_autoptr(GBytes) out = NULL;
-    if (!tb_command_run(command, &out, error))
+    g_autoptr(GBytes) out = rule_list_tree(scan, scan->base_tree, error);
+    if (!out)
         return false;
     size_t length = 0;
     const char *text = g_bytes_get_data(out, &length);

@@ -64,6 +64,9 @@ const uint8_t *rule_memmem(const uint8_t *text, size_t length, const char *word)
 /* Is `line` (from 0) of the result new? */
 bool rule_line_is_added(const TbFileDiff *diff, uint32_t line);
 
+/* The paths of all files of a tree, each with a NUL byte at its end. g_bytes_unref. */
+GBytes *rule_list_tree(const TbRuleScan *scan, const char *tree, GError **error);
+
 /* rules-kind.c: what kind of file, mode, content */
 void rule_executable(TbRuleScan *scan);
 void rule_symlink(TbRuleScan *scan);

@@ -7,6 +7,7 @@
 
 #include "patch/path.h"
 #include "util/error.h"
+#include "util/fields.h"
 
 #define MAGIC     "taskbox undo 2"
 #define MAGIC_OLD "taskbox undo 1" /* of files only */
@@ -76,42 +77,25 @@ uint32_t tb_undo_mode(const TbUndo *undo, const char *path, bool directory, uint
                                                                        : otherwise;
 }
 
-static void put(GByteArray *out, const char *text)
-{
-    g_byte_array_append(out, (const guint8 *)text, (guint)strlen(text) + 1);
-}
-
 GBytes *tb_undo_format(const TbUndo *undo)
 {
     GByteArray *out = g_byte_array_new();
     GHashTableIter iter;
     gpointer path, mode;
-    put(out, MAGIC);
-    put(out, undo->from);
-    put(out, undo->to);
-    g_autofree char *reached = g_strdup_printf("%d", undo->reached);
-    put(out, reached);
-    put(out, undo->ref ? undo->ref : "");
-    put(out, undo->ref_from ? undo->ref_from : "");
-    put(out, undo->ref_to ? undo->ref_to : "");
+    tb_field_put(out, MAGIC);
+    tb_field_put(out, undo->from);
+    tb_field_put(out, undo->to);
+    tb_field_put_format(out, "%d", undo->reached);
+    tb_field_put(out, undo->ref);
+    tb_field_put(out, undo->ref_from);
+    tb_field_put(out, undo->ref_to);
     g_hash_table_iter_init(&iter, undo->modes);
     while (g_hash_table_iter_next(&iter, &path, &mode)) {
-        g_autofree char *digits = g_strdup_printf("%o", GPOINTER_TO_UINT(mode));
-        put(out, digits);
-        put(out, path);
+        tb_field_put_format(out, "%o", GPOINTER_TO_UINT(mode));
+        tb_field_put(out, path);
     }
-    put(out, "end");
+    tb_field_put(out, "end");
     return g_byte_array_free_to_bytes(out);
-}
-
-static const char *take(const char **at, const char *end)
-{
-    const char *field = *at;
-    const char *nul = field < end ? memchr(field, '\0', (size_t)(end - field)) : NULL;
-    if (!nul)
-        return NULL;
-    *at = nul + 1;
-    return field;
 }
 
 static bool take_mode(TbUndo *undo, const char *digits, const char *path)
@@ -127,21 +111,16 @@ static bool take_mode(TbUndo *undo, const char *digits, const char *path)
     return true;
 }
 
-static bool is_oid(const char *text)
-{
-    size_t length = strspn(text, "0123456789abcdef");
-    return (length == 40 || length == 64) && text[length] == '\0';
-}
-
 static bool take_reached(TbUndo *undo, const char **at, const char *end)
 {
-    const char *reached = take(at, end), *ref = take(at, end), *from = take(at, end);
-    const char *to = take(at, end);
+    const char *reached = tb_field_take(at, end), *ref = tb_field_take(at, end),
+               *from = tb_field_take(at, end);
+    const char *to = tb_field_take(at, end);
     if (!to || !strchr("0123", *reached) || !*reached || reached[1])
         return false;
     undo->reached = (TbApplyTo)(*reached - '0');
     bool has_ref = undo->reached >= TB_APPLY_TO_COMMIT;
-    if (has_ref != (*ref != '\0') || has_ref != is_oid(to) || (*from && !is_oid(from)))
+    if (has_ref != (*ref != '\0') || has_ref != tb_is_oid(to) || (*from && !tb_is_oid(from)))
         return false;
     if (has_ref)
         tb_undo_set_ref(undo, ref, *from ? from : NULL, to);
@@ -152,17 +131,18 @@ TbUndo *tb_undo_parse(GBytes *bytes, GError **error)
 {
     gsize size = 0;
     const char *at = g_bytes_get_data(bytes, &size), *end = size ? at + size : at;
-    const char *magic = take(&at, end), *from = take(&at, end), *to = take(&at, end);
+    const char *magic = tb_field_take(&at, end), *from = tb_field_take(&at, end),
+               *to = tb_field_take(&at, end);
     g_autoptr(TbUndo) undo = NULL;
-    if (to && is_oid(from) && is_oid(to) &&
+    if (to && tb_is_oid(from) && tb_is_oid(to) &&
         (strcmp(magic, MAGIC) == 0 || strcmp(magic, MAGIC_OLD) == 0))
         undo = tb_undo_new(from, to);
     if (undo && strcmp(magic, MAGIC) == 0 && !take_reached(undo, &at, end))
         g_clear_pointer(&undo, tb_undo_free);
-    for (const char *field; undo && (field = take(&at, end));) {
+    for (const char *field; undo && (field = tb_field_take(&at, end));) {
         if (strcmp(field, "end") == 0)
             return g_steal_pointer(&undo);
-        if (!take_mode(undo, field, take(&at, end)))
+        if (!take_mode(undo, field, tb_field_take(&at, end)))
             break;
     }
     tb_error_set(error, TB_ERROR_INTERNAL, "cannot read the record of the apply");

@@ -51,6 +51,7 @@ typedef struct {
     char *now_tree, *begin_tree; /* the project as it is; as the box has it at first */
     TbLimits limits;
     TbPatchLimits patch_limits;
+    bool auto_mount;   /* the mount was chosen, and may be chosen again */
     bool out_of_space; /* the command was stopped for it, or for a budget of the network */
     bool git_touched;  /* something in the project's .git changed */
     int interrupts;    /* while the command ran */

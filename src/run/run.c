@@ -18,6 +18,7 @@
 #include "run/limit.h"
 #include "run/masking.h"
 #include "task/repository.h"
+#include "run/mounting.h"
 #include "run/run-private.h"
 #include "util/error.h"
 #include "util/hole.h"
@@ -26,6 +27,7 @@
 _Static_assert(TB_PROJECT_IMAGE_SIZE == TB_BOX_PROJECT_DISK_SIZE,
                "a fork cannot learn another size");
 
+#define AGENT          1000 /* the user of a box whose project belongs to root */
 #define COPY_DEADLINE  (1800 * SECOND)
 #define MOUNT_DEADLINE (120 * SECOND)
 #define NOTES_SHOWN    200
@@ -183,13 +185,14 @@ static bool set_limits(Run *run, GError **error)
 bool run_launch(Run *run, GError **error)
 {
     TbStart *start = &run->start;
-    bool shared = run->image->mount_type == TB_MOUNT_9P;
+    TbMountType mount = start->shape.mount;
+    bool shared = mount != TB_MOUNT_IMAGE;
     if (!tb_start_prepare(start, error))
         return false;
     if (start->made)
         run_phase_end(run, "template");
     run->project_image = shared
-                             ? tb_project_image_live(run->project)
+                             ? tb_project_image_live(run->project, tb_mount_type_name(mount))
                              : tb_project_image_open(run->project, run->image->filesystems, error);
     if (!run->project_image)
         return false;
@@ -197,7 +200,10 @@ bool run_launch(Run *run, GError **error)
     start->spec.id = run->task->id;
     start->spec.dir = run->box_dir;
     start->spec.project_disk = tb_project_image_path(run->project_image);
-    start->spec.project_dir = shared ? tb_project_root(run->project) : NULL;
+    start->spec.project_dir = mount == TB_MOUNT_9P ? tb_project_root(run->project) : NULL;
+    start->spec.share_dir = mount == TB_MOUNT_VIRTIOFS ? tb_project_root(run->project) : NULL;
+    start->spec.owner_uid = start->shape.uid ? start->shape.uid : AGENT;
+    start->spec.owner_gid = start->shape.gid ? start->shape.gid : AGENT;
     start->spec.network = tb_hole("network");
     run->box = tb_start_box(start, error);
     if (!run->box || !tb_network_start(&run->network, &run->limits, run->task, error) ||
@@ -205,6 +211,28 @@ bool run_launch(Run *run, GError **error)
         return false;
     run_phase_end(run, "start");
     return true;
+}
+
+/* Word of a choice that nobody made by hand. */
+static void say_mount(Run *run, const char *why)
+{
+    g_free(run->task->mount);
+    run->task->mount =
+        g_strdup_printf("%s, since %s", tb_mount_type_name(run->start.shape.mount), why);
+    tb_info("mount: %s", run->task->mount);
+}
+
+static void choose_mount(Run *run)
+{
+    g_autofree char *why = NULL;
+    TbShape *shape = &run->start.shape;
+    run->auto_mount = shape->mount == TB_MOUNT_AUTO;
+    if (!run->auto_mount) {
+        run->task->mount = g_strdup(tb_mount_type_name(shape->mount));
+        return;
+    }
+    shape->mount = tb_mounting_choose(run->image, run->project, &why);
+    say_mount(run, why);
 }
 
 static bool start_box(Run *run, GError **error)
@@ -215,6 +243,7 @@ static bool start_box(Run *run, GError **error)
         return false;
     start->shape.uid = tb_project_uid(run->project);
     start->shape.gid = tb_project_gid(run->project);
+    choose_mount(run);
     return set_limits(run, error) && admit(run, error) && run_launch(run, error);
 }
 
@@ -251,11 +280,37 @@ static bool mask(Run *run, GError **error)
     return true;
 }
 
+/* A choice that was made before anybody knew of what is to be hidden is made again: the box begins
+ * once more, with an image. */
+static bool change_mount(Run *run, GError **error)
+{
+    if (!run->auto_mount || run->start.shape.mount == TB_MOUNT_IMAGE ||
+        tb_scan_masked(run->scan)->len == 0)
+        return true;
+    const char *was = tb_mount_type_name(run->start.shape.mount);
+    g_autofree char *why = g_strdup_printf("%s cannot hide %s", was,
+                                           (const char *)tb_scan_masked(run->scan)->pdata[0]);
+    run->start.shape.mount = TB_MOUNT_IMAGE;
+    say_mount(run, why);
+    g_clear_pointer(&run->box, tb_box_free);
+    g_clear_pointer(&run->project_image, tb_project_image_free);
+    tb_start_clear(&run->start);
+    if (!tb_start_prepare(&run->start, error))
+        return false;
+    run->project_image = tb_project_image_open(run->project, run->image->filesystems, error);
+    if (!run->project_image)
+        return false;
+    run->start.spec.project_dir = run->start.spec.share_dir = NULL;
+    run->start.spec.project_disk = tb_project_image_path(run->project_image);
+    run->box = tb_start_box(&run->start, error);
+    return run->box != NULL;
+}
+
 /* Base tree, project image and delta. */
 bool run_read_project(Run *run, GError **error)
 {
     run->scan = tb_scan_new(run->project, error);
-    if (!run->scan || !mask(run, error) || !renew_image(run, error))
+    if (!run->scan || !mask(run, error) || !change_mount(run, error) || !renew_image(run, error))
         return false;
     add_notes(run, tb_scan_left_out(run->scan), "not in the box: ");
     run_phase_end(run, "scan");

@@ -28,6 +28,7 @@ typedef struct {
     const char *const *include;
     bool has_history;               /* false: as the settings say, else as it must be */
     unsigned history;               /* commits that go into the box */
+    TbMountType mount;              /* TB_MOUNT_UNSAID: from the settings, else the image's */
     TbNet net;                      /* TB_NET_UNSET: from the settings, else by what is run */
     const char *const *allow_hosts; /* besides; may be NULL */
     const char *const *secrets;     /* "NAME@HOST[,HOST]" (run/secrets.h); may be NULL */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "config/layers.h"
+#include "run/mounting.h"
 #include "util/error.h"
 #include "util/hole.h"
 #include "util/log.h"
@@ -55,7 +56,11 @@ bool tb_start_shape(const TbRunOptions *options, const TbSettings *settings, con
                             " MiB: the image's has %" G_GUINT64_FORMAT
                             " MiB (give --disk a larger size)",
                             disk >> 20, image->disk_size >> 20);
+    TbMountType mount = tb_mounting_asked(options, settings, image);
+    if (!tb_mounting_possible(mount, image, error))
+        return false;
     *shape = (TbShape){
+        .mount = mount,
         .image = image,
         .cpus = (unsigned)SHAPE_OF(cpus, image->cpus, count_format),
         .memory = SHAPE_OF(memory, image->memory, tb_size_format),
@@ -74,11 +79,9 @@ TbTemplate *tb_task_template(const TbSettings *settings, const TbRunOptions *opt
     g_autoptr(TbImage) image = tb_image_open(tb_start_image(options, settings, NULL), error);
     if (!image || !tb_start_shape(options, settings, image, tb_accel_probe(NULL), &shape, error))
         return NULL;
-    if (tb_shape_can_fork(&shape))
-        return tb_template_get(&shape, true, made, error);
-    tb_error_set(error, TB_ERROR_UNSUPPORTED,
-                 "image '%s' shares the project by 9p; its boxes are always booted", image->name);
-    return NULL;
+    if (shape.mount == TB_MOUNT_AUTO)
+        shape.mount = TB_MOUNT_IMAGE;
+    return tb_template_get(&shape, true, made, error);
 }
 
 /* ---- the box */
@@ -107,7 +110,7 @@ bool tb_start_prepare(TbStart *start, GError **error)
 {
     g_autoptr(GError) why = NULL;
     tb_shape_spec(&start->shape, &start->spec);
-    if (start->cold || tb_hole("box-left") || !tb_shape_can_fork(&start->shape))
+    if (start->cold || tb_hole("box-left"))
         return true;
     start->template = tb_template_get(&start->shape, false, &start->made, &why);
     if (start->template)

@@ -10,7 +10,8 @@
 /* The name of the image that a task with these options uses. */
 const char *tb_start_image(const TbRunOptions *options, const TbSettings *settings,
                            const TbAgent *agent);
-/* What its box is to be: by the options, else the settings, else the image's recipe. */
+/* What its box is to be: by the options, else the settings, else the image's recipe. Its mount may
+ * still be TB_MOUNT_AUTO. */
 bool tb_start_shape(const TbRunOptions *options, const TbSettings *settings, const TbImage *image,
                     TbAccel accel, TbShape *shape, GError **error);
 

@@ -145,6 +145,7 @@ char *tb_task_record_json(const TbTask *task)
     add_text(json, "log", log);
     g_autofree char *box = task->keep ? tb_task_path(task, "box") : NULL;
     add_text(json, "box", box);
+    add_text(json, "mount", task->mount);
     add_text(json, "history", task->history);
     add_text(json, "limits", task->limits);
     add_shown(json, "masked", task->masked);

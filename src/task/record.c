@@ -49,6 +49,7 @@ static const struct {
     {"error_message", offsetof(TbTask, error_message)},
     {"cause", offsetof(TbTask, cause)},
     {"history", offsetof(TbTask, history)},
+    {"mount", offsetof(TbTask, mount)},
     {"limits", offsetof(TbTask, limits)},
     {"verify_command", offsetof(TbTask, trial.command)},
     {"verify_cause", offsetof(TbTask, trial.cause)},

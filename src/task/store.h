@@ -116,6 +116,7 @@ typedef struct {
     bool has_findings; /* findings holds: how many by severity */
     uint32_t findings[TB_SEVERITIES];
     char *limits;                  /* what held for it, in words */
+    char *mount;                   /* how the project got in: "image", or with "since" and why */
     char *history;                 /* how much of the project's went into the box, in words */
     char *box_commit;              /* what HEAD was in the box when it began; known while it runs */
     const GPtrArray *masked_paths; /* char *, raw bytes, borrowed; known while it runs */

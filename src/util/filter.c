@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <sched.h>
 #include <sys/socket.h>
 
 #define FAMILIES 64
@@ -33,8 +34,6 @@ static const int common[] = {
     SCMP_SYS(move_mount),
     SCMP_SYS(mount_setattr),
     SCMP_SYS(pivot_root),
-    SCMP_SYS(chroot),
-    SCMP_SYS(unshare),
     SCMP_SYS(setns),
     SCMP_SYS(open_by_handle_at),
     SCMP_SYS(name_to_handle_at),
@@ -69,8 +68,14 @@ void tb_filter_refuse(scmp_filter_ctx context, const int *calls, size_t count, i
                        seccomp_rule_add(context, SCMP_ACT_ERRNO((uint32_t)err), calls[i], 0));
 }
 
-void tb_filter_refuse_common(scmp_filter_ctx context, int *result)
+void tb_filter_refuse_common(scmp_filter_ctx context, bool own_root, int *result)
 {
+    static const int roots[] = {SCMP_SYS(chroot), SCMP_SYS(unshare)};
+    if (own_root)
+        tb_filter_note(result, seccomp_rule_add(context, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(unshare),
+                                                1, SCMP_A0(SCMP_CMP_NE, CLONE_FS)));
+    else
+        tb_filter_refuse(context, roots, G_N_ELEMENTS(roots), EPERM, result);
     tb_filter_refuse(context, common, G_N_ELEMENTS(common), EPERM, result);
 }
 

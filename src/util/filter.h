@@ -11,8 +11,9 @@
 
 void tb_filter_note(int *result, int rule);
 /* Refuses (EPERM) what makes namespaces or mounts, looks into other processes, or changes the
- * machine: nothing that we confine needs any of it. */
-void tb_filter_refuse_common(scmp_filter_ctx context, int *result);
+ * machine: nothing that we confine needs any of it. With `own_root` a program may change its root
+ * and have a working directory for each of its threads. */
+void tb_filter_refuse_common(scmp_filter_ctx context, bool own_root, int *result);
 /* Refuses `count` calls with errno `err`. */
 void tb_filter_refuse(scmp_filter_ctx context, const int *calls, size_t count, int err,
                       int *result);

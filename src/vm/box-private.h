@@ -15,6 +15,9 @@ struct TbBox {
     int listen_fd; /* for the channel; -1 once QEMU has connected */
     int egress_fd; /* listens for the egress port; -1 once it was handed out */
     TbJail *jail;
+    TbJail *share;   /* of the project's file server; NULL: none */
+    int both;        /* an epoll of both jails; -1 */
+    char *share_end; /* its last words; NULL while it runs */
     bool forked;
     int template_disk; /* of a fork: what is behind its overlay; else -1 */
     BoxState state;

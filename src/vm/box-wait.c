@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -46,6 +47,25 @@ static void note_stop(TbBox *box, const char *rest)
         fail(box, TB_ERROR_VM, "the VM died", rest);
 }
 
+/* It has nothing to say but its last words: whatever else comes is as good as its end. */
+static bool share_ended(TbBox *box)
+{
+    g_autofree char *word = NULL;
+    if (box->share && !box->share_end)
+        tb_jail_next(box->share, &word, &box->share_end);
+    return box->share_end != NULL;
+}
+
+/* QEMU knows no more than that there was nobody; the file server itself may know why. */
+static void fail_to_start(TbBox *box, const char *rest)
+{
+    if (share_ended(box))
+        fail(box, TB_ERROR_VM, "the project's file server (virtiofsd) does not run",
+             box->share_end);
+    else
+        fail(box, TB_ERROR_VM, "the VM did not start", rest);
+}
+
 static void note_event(TbBox *box, const char *word, const char *rest)
 {
     tb_debug("box '%s': %s %s", box->id, word, rest);
@@ -61,13 +81,13 @@ static void note_event(TbBox *box, const char *word, const char *rest)
     else if (strcmp(word, "io-error") == 0)
         fail(box, TB_ERROR_VM, "a disk of the VM failed and it had to stop", rest);
     else if (strcmp(word, "error") == 0)
-        fail(box, TB_ERROR_VM, "the VM did not start", rest);
+        fail_to_start(box, rest);
     else
         fail(box, TB_ERROR_VM, "the jail says what nobody asked for", word);
 }
 
 /* Takes in all events that are there. */
-static void pump(TbBox *box)
+static void pump_jail(TbBox *box)
 {
     while (box->state <= BOX_FREEZING) {
         g_autofree char *word = NULL, *rest = NULL;
@@ -85,6 +105,28 @@ static void pump(TbBox *box)
             break;
         }
     }
+}
+
+/* Without its file server the guest waits for ever for a file. When the VM ends the server does,
+ * too, and the VM's own word of it counts, which may come a moment later. */
+static void pump_share(TbBox *box)
+{
+    if (box->state > BOX_RUNNING || !share_ended(box))
+        return;
+    struct pollfd told = {.fd = tb_jail_fd(box->jail), .events = POLLIN};
+    for (int i = 0; i < 2 && box->state <= BOX_RUNNING; i++) {
+        poll(&told, 1, i == 0 ? REASON_MS : 0);
+        pump_jail(box);
+    }
+    if (box->state <= BOX_RUNNING)
+        fail(box, TB_ERROR_VM, "the project's file server (virtiofsd) ended by itself",
+             box->share_end);
+}
+
+static void pump(TbBox *box)
+{
+    pump_jail(box);
+    pump_share(box);
 }
 
 static bool check_failure(const TbBox *box, GError **error)
@@ -114,6 +156,22 @@ bool tb_box_pump(TbBox *box, GError **error)
 {
     pump(box);
     return check_failure(box, error);
+}
+
+/* Readable when there is word of the VM or of the file server. */
+static int watched_fd(TbBox *box)
+{
+    struct epoll_event readable = {.events = EPOLLIN};
+    int vm = tb_jail_fd(box->jail);
+    if (!box->share)
+        return vm;
+    tb_clear_fd(&box->both);
+    box->both = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_ctl(box->both, EPOLL_CTL_ADD, vm, &readable) == 0 &&
+        epoll_ctl(box->both, EPOLL_CTL_ADD, tb_jail_fd(box->share), &readable) == 0)
+        return box->both;
+    tb_warn("the project's file server is not watched: %s", g_strerror(errno));
+    return vm;
 }
 
 static bool watch(void *data, GError **error)
@@ -228,7 +286,7 @@ static bool await_channel(TbBox *box, int64_t deadline, GError **error)
     box->session = tb_session_new(tb_steal_fd(&fd));
     if (box->forked)
         tb_session_begin_clean(box->session);
-    tb_session_set_watch(box->session, tb_jail_fd(box->jail), watch, box);
+    tb_session_set_watch(box->session, watched_fd(box), watch, box);
     return true;
 }
 

@@ -27,6 +27,7 @@
 #include "util/paths.h"
 #include "vm/capabilities.h"
 #include "vm/layout.h"
+#include "vm/share.h"
 
 #define MIN_MEMORY  (64ULL * 1024 * 1024)
 #define MAX_CPUS    255
@@ -160,6 +161,7 @@ static GPtrArray *vmm_arguments(const TbBoxSpec *spec)
         {!spec->disk_writable, "--overlay"},    {spec->project_disk, "--project-disk"},
         {spec->project_dir, "--project-dir"},   {spec->network, "--network"},
         {spec->freezable, "--freezable"},       {spec->fork, "--fork"},
+        {spec->share_dir, "--share"},           {spec->share_port, "--share-port"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(flags); i++)
         if (flags[i].is_set)
@@ -182,6 +184,9 @@ static bool start_jail(TbBox *box, const TbBoxSpec *spec, uint64_t limit, GError
         .id = spec->id,
         .dir = spec->dir,
         .kvm = spec->accel == TB_ACCEL_KVM,
+        .own_memory = spec->share_dir,
+        .uid = spec->project_dir ? spec->owner_uid : 0,
+        .gid = spec->owner_gid,
         .network = spec->network,
         .memory = spec->memory,
         .file_limit = limit,
@@ -210,6 +215,35 @@ static bool start_jail(TbBox *box, const TbBoxSpec *spec, uint64_t limit, GError
     }
     box->jail = tb_jail_start(&jail, error);
     return box->jail != NULL;
+}
+
+bool tb_box_can_share(GError **error)
+{
+    return tb_share_program(error) != NULL;
+}
+
+/* It listens already when QEMU looks for it. That the socket can be waited for without end is the
+ * server's affair: it has nothing else to do. */
+static bool start_share(TbBox *box, const TbBoxSpec *spec, GError **error)
+{
+    if (!spec->share_dir)
+        return true;
+    tb_autofd listener = -1;
+    if (!listen_as(box, TB_BOX_SHARE, &listener, error))
+        return false;
+    if (fcntl(listener, F_SETFL, 0) < 0)
+        return tb_error_set_errno(error, errno, "cannot make the file server's socket wait");
+    if (box->user.drops &&
+        fchownat(box->dir_fd, TB_BOX_SHARE, box->user.uid, box->user.gid, AT_SYMLINK_NOFOLLOW) < 0)
+        return cannot_give(TB_BOX_SHARE, error);
+    const TbShareSpec share = {.id = spec->id,
+                               .dir = spec->share_dir,
+                               .uid = spec->owner_uid,
+                               .gid = spec->owner_gid,
+                               .memory = spec->memory,
+                               .listener = listener};
+    box->share = tb_share_start(&share, error);
+    return box->share != NULL;
 }
 
 /* Where an open hole leaves what a box wrote for the next one to find. g_free. */
@@ -258,18 +292,18 @@ static bool start(TbBox *box, const TbBoxSpec *spec, GError **error)
         return false;
     size = MAX(size, spec->disk_size);
     uint64_t limit = spec->disk_limit ? spec->disk_limit : size + size / 8 + LIMIT_EXTRA;
-    if (spec->freezable)
+    if (spec->freezable || spec->share_dir)
         limit = MAX(limit, spec->memory);
     return make_overlay(box, spec, size, error) && make_memory(box, spec, error) &&
-           listen_channels(box, error) && give_to_user(box, spec, error) &&
-           start_jail(box, spec, limit, error);
+           listen_channels(box, error) && start_share(box, spec, error) &&
+           give_to_user(box, spec, error) && start_jail(box, spec, limit, error);
 }
 
 TbBox *tb_box_start(const TbBoxSpec *spec, GError **error)
 {
     g_autoptr(TbBox) box = g_new0(TbBox, 1);
     box->parent_fd = box->dir_fd = box->listen_fd = box->egress_fd = -1;
-    box->session_fd = box->template_disk = -1;
+    box->session_fd = box->template_disk = box->both = -1;
     box->id = g_strdup(spec->id);
     box->dir = g_strdup(spec->dir);
     box->forked = spec->fork != NULL;
@@ -301,6 +335,7 @@ void tb_box_free(TbBox *box)
     if (!box)
         return;
     tb_jail_free(box->jail);
+    tb_jail_free(box->share);
     tb_session_free(box->session);
     tb_clear_fd(&box->listen_fd);
     tb_clear_fd(&box->egress_fd);
@@ -324,13 +359,16 @@ void tb_box_free(TbBox *box)
     if (box->keep) {
         unlinkat(box->dir_fd, TB_BOX_CHANNEL, 0);
         unlinkat(box->dir_fd, TB_BOX_EGRESS, 0);
+        unlinkat(box->dir_fd, TB_BOX_SHARE, 0);
     } else if (box->name && !tb_remove_tree(box->parent_fd, box->name, &error)) {
         tb_warn("cannot remove the box directory '%s': %s", box->dir, error->message);
     }
+    tb_clear_fd(&box->both);
     tb_clear_fd(&box->template_disk);
     tb_clear_fd(&box->dir_fd);
     tb_clear_fd(&box->parent_fd);
     g_clear_error(&box->failure);
+    g_free(box->share_end);
     g_free(box->lent_disk);
     g_free(box->name);
     g_free(box->dir);

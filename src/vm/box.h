@@ -41,6 +41,10 @@ typedef struct {
     const char *cmdline;      /* kernel command line, root= included */
     const char *project_disk; /* raw project image, attached read-only; NULL: none */
     const char *project_dir;  /* 9p: shared read-only; NULL: none */
+    const char *share_dir;    /* virtiofs: likewise, by a server in a jail of its own; NULL: none */
+    uint32_t owner_uid, owner_gid; /* who the owner of either is to be in the box, as far as that
+                                      can be chosen (by root); 0: whoever it is */
+    bool share_port; /* has a place for that server's device, also where there is none */
     unsigned cpus;
     uint64_t memory;     /* bytes */
     uint64_t disk_size;  /* virtual size of the overlay; 0: as the image */
@@ -52,6 +56,10 @@ typedef struct {
 } TbBoxSpec;
 
 typedef struct TbBox TbBox;
+
+/* Whether this machine has what `share_dir` needs. TB_ERROR_DEPENDENCY that says what to install.
+ */
+bool tb_box_can_share(GError **error);
 
 /* Starts the VM in its jail and returns without waiting for the guest. */
 TbBox *tb_box_start(const TbBoxSpec *spec, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -22,7 +22,7 @@
 #define PROJECT_TAG     "project"
 #define RECONNECT_AFTER "1" /* seconds */
 
-enum { SLOT_DISK = 2, SLOT_PROJECT_DISK, SLOT_CHANNEL, SLOT_PROJECT_DIR, SLOT_NETWORK };
+enum { SLOT_DISK = 2, SLOT_PROJECT_DISK, SLOT_CHANNEL, SLOT_PROJECT_DIR, SLOT_NETWORK, SLOT_SHARE };
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlTextWriter, xmlFreeTextWriter)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlBuffer, xmlBufferFree)
@@ -79,6 +79,11 @@ static void pci_address(xmlTextWriter *w, int slot)
           "function", "0x0", NULL);
 }
 
+bool tb_domain_waits(const TbDomainSpec *spec)
+{
+    return spec->memory_kind == TB_MEMORY_PRIVATE || spec->memory_kind == TB_MEMORY_COPY;
+}
+
 static void write_size(xmlTextWriter *w, const TbDomainSpec *spec)
 {
     char number[32];
@@ -98,7 +103,7 @@ static void write_boot(xmlTextWriter *w, const TbDomainSpec *spec)
     begin_with(w, "type", "arch", "x86_64", "machine", "q35", NULL);
     must(xmlTextWriterWriteString(w, BAD_CAST "hvm"));
     end(w);
-    if (spec->memory_kind != TB_MEMORY_PRIVATE) {
+    if (!tb_domain_waits(spec)) {
         text(w, "kernel", spec->kernel);
         if (spec->initrd)
             text(w, "initrd", spec->initrd);
@@ -213,6 +218,16 @@ static void write_project_dir(xmlTextWriter *w, const TbDomainSpec *spec)
     end(w);
 }
 
+/* On the root bus nothing can be plugged in. */
+static void write_share_port(xmlTextWriter *w, const TbDomainSpec *spec)
+{
+    if (!spec->share_port)
+        return;
+    begin_with(w, "controller", "type", "pci", "index", "1", "model", "pcie-root-port", NULL);
+    pci_address(w, SLOT_SHARE);
+    end(w);
+}
+
 static void write_network(xmlTextWriter *w, const TbDomainSpec *spec)
 {
     if (!spec->network)
@@ -265,6 +280,7 @@ static void write_devices(xmlTextWriter *w, const TbDomainSpec *spec)
     write_disk(w, spec);
     write_project_disk(w, spec);
     write_project_dir(w, spec);
+    write_share_port(w, spec);
     write_network(w, spec);
     write_channel(w, spec);
     write_egress(w, spec);
@@ -292,13 +308,13 @@ static void write_memory_file(xmlTextWriter *w, const TbDomainSpec *spec)
         private && !spec->memory_preload ? ",readonly=on,rom=off" : "");
     qemu_argument(w, "-object", object);
     qemu_argument(w, "-machine", "memory-backend=tbram");
-    if (!private)
+    if (!tb_domain_waits(spec))
         return;
     qemu_argument(w, "-incoming", "defer");
     /* The kernel is in the memory already and is not read again; the ROM that loaded it is a part
      * of the machine and has to be there. */
     qemu_argument(w, "-option-rom", "linuxboot_dma.bin");
-    if (spec->memory_preload)
+    if (private && spec->memory_preload)
         empty(w, "qemu:env", "name", "LD_PRELOAD", "value", spec->memory_preload, NULL);
 }
 

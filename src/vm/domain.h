@@ -11,6 +11,8 @@ typedef enum {
     TB_MEMORY_PLAIN,
     TB_MEMORY_SHARED,  /* in a file that is written: the machine is to become a template */
     TB_MEMORY_PRIVATE, /* copy on write over a template's file; waits for its device state */
+    TB_MEMORY_OWN,     /* in a file of the box's own that others map, too: a file server */
+    TB_MEMORY_COPY,    /* likewise, a copy of a template's; waits for its device state */
 } TbMemoryKind;
 
 /* Paths are those in the jail. */
@@ -29,6 +31,7 @@ typedef struct {
     unsigned n_bases;
     const char *project_disk; /* raw, read-only; NULL: none */
     const char *project_dir;  /* 9p, read-only; NULL: none */
+    bool share_port;          /* has a place to plug a file server's device into */
     bool network;
     TbMemoryKind memory_kind;
     const char *memory_file;    /* unless plain */
@@ -39,5 +42,10 @@ typedef struct {
     const char *console;        /* file */
 } TbDomainSpec;
 
+/* The name that libvirt has for that place. */
+#define TB_DOMAIN_SHARE_BUS "pci.1"
+
+/* Whether it goes on from a template's device state. */
+bool tb_domain_waits(const TbDomainSpec *spec);
 /* Free with g_free. */
 char *tb_domain_xml(const TbDomainSpec *spec);

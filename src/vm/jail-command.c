@@ -47,7 +47,11 @@ static const char *const system_files[] = {
 static const char *const config_files[] = {"/etc/ld.so.cache", "/etc/alternatives", NULL};
 static const char *const network_files[] = {"/etc/resolv.conf", "/etc/services", NULL};
 
-static const char *const memory_folders[] = {"/tmp", "/run", "/var", TB_JAIL_LIBVIRT, NULL};
+static const char *const memory_folders[] = {"/tmp", "/run", "/var", NULL};
+
+/* QEMU's own virtiofsd (7.2) changes its root and then gives up these and all it might have. */
+static const char *const root_changer[] = {"--cap-add", "CAP_SYS_CHROOT", "--cap-add",
+                                           "CAP_SETPCAP", NULL};
 
 static void add_all(TbCommand *command, const char *option, const char *const *paths)
 {
@@ -63,6 +67,14 @@ TbCommand *tb_jail_command(const TbJailPlan *plan)
     tb_command_add_strv(command, namespaces);
     if (tb_hole_open())
         tb_command_add(command, "--setenv", "TASKBOX_HOLE", tb_hole_open(), NULL);
+    if (spec->uid) {
+        tb_command_add(command, "--uid", NULL);
+        tb_command_add_format(command, "%u", plan->uid);
+        tb_command_add(command, "--gid", NULL);
+        tb_command_add_format(command, "%u", plan->gid);
+    }
+    if (spec->changes_root)
+        tb_command_add_strv(command, root_changer);
     if (!spec->network)
         tb_command_add(command, "--unshare-net", NULL);
     tb_command_add_strv(command, system_files);
@@ -73,17 +85,28 @@ TbCommand *tb_jail_command(const TbJailPlan *plan)
     add_all(command, "--ro-bind-try", config_files);
     if (spec->network)
         add_all(command, "--ro-bind-try", network_files);
+    if (!spec->file_server)
+        tb_command_add(command, "--size", TMPFS_SIZE, "--tmpfs", TB_JAIL_LIBVIRT, NULL);
+    if (spec->own_memory) {
+        tb_command_add(command, "--size", NULL);
+        tb_command_add_format(command, "%" G_GUINT64_FORMAT, spec->memory);
+        tb_command_add(command, "--tmpfs", TB_JAIL_RAM, NULL);
+    }
     for (unsigned i = 0; i < plan->n_data; i++) {
         tb_command_add(command, "--file", NULL);
         tb_command_add_format(command, "%u", FD_DATA + i);
         tb_command_add(command, plan->data[i].target, NULL);
     }
-    tb_command_add(command, "--bind", plan->sources[0], TB_JAIL_DIR, "--ro-bind", plan->sources[1],
-                   TB_JAIL_VMM, NULL);
+    if (spec->file_server)
+        tb_command_add(command, "--ro-bind", plan->sources[0], TB_JAIL_PROJECT_DIR, NULL);
+    else
+        tb_command_add(command, "--bind", plan->sources[0], TB_JAIL_DIR, NULL);
+    tb_command_add(command, "--ro-bind", plan->sources[1], TB_JAIL_VMM, NULL);
     for (unsigned i = 0; i < spec->n_binds; i++)
         tb_command_add(command, spec->binds[i].writable ? "--bind" : "--ro-bind",
                        plan->sources[i + 2], spec->binds[i].target, NULL);
-    tb_command_add(command, "--remount-ro", "/", "--chdir", TB_JAIL_DIR, "--seccomp", NULL);
+    tb_command_add(command, "--remount-ro", "/", "--chdir", spec->file_server ? "/" : TB_JAIL_DIR,
+                   "--seccomp", NULL);
     tb_command_add_format(command, "%d", FD_FILTER);
     tb_command_add(command, "--info-fd", NULL);
     tb_command_add_format(command, "%d", FD_INFO);

@@ -17,6 +17,7 @@ typedef struct {
 typedef struct {
     const TbJailSpec *spec;
     const char *vmm;            /* taskbox-vmm on the host */
+    uint32_t uid, gid;          /* the user's from inside */
     const char *const *sources; /* of dir, vmm and the binds, in this order */
     const TbJailData *data;
     unsigned n_data;
@@ -26,7 +27,7 @@ typedef struct {
 TbCommand *tb_jail_command(const TbJailPlan *plan);
 
 /* The filter as a memfd at offset 0; -1 with error set. */
-int tb_jail_filter(bool network, GError **error);
+int tb_jail_filter(const TbJailSpec *spec, GError **error);
 /* A memfd with this content at offset 0; -1 with error set. */
 int tb_jail_memfd(const char *name, const void *data, size_t length, GError **error);
 

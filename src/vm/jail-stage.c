@@ -127,7 +127,7 @@ bool tb_stage_prepare(TbStage *stage, const TbJailUser *user, const TbJailPlan *
         stage->kvm_group = kvm.st_gid;
         stage->has_kvm_group = true;
     }
-    if (!add_item(stage, user, spec->dir, true, false, error) ||
+    if (!add_item(stage, user, spec->dir, !spec->file_server, spec->file_server, error) ||
         !add_item(stage, user, plan->vmm, false, false, error))
         return false;
     for (unsigned i = 0; i < spec->n_binds; i++) {

@@ -98,14 +98,26 @@ static bool add_data(DataFiles *files, const char *target, const void *data, siz
     return true;
 }
 
+typedef struct {
+    uint32_t uid, gid;
+} Inside;
+
+static Inside seen_from_inside(const TbJailSpec *spec, const TbJailUser *user)
+{
+    bool other = user->drops && spec->uid;
+    return (Inside){.uid = other ? spec->uid : user->uid,
+                    .gid = other && spec->gid ? spec->gid : user->gid};
+}
+
 static bool make_data(DataFiles *files, const TbJailSpec *spec, const TbJailUser *user,
                       GError **error)
 {
-    g_autofree char *passwd = g_strdup_printf("taskbox:x:%u:%u::/tmp:/usr/sbin/nologin\n",
-                                              (unsigned)user->uid, (unsigned)user->gid);
-    g_autofree char *group = g_strdup_printf("taskbox:x:%u:\n", (unsigned)user->gid);
-    if (!add_data(files, TB_JAIL_LIBVIRT "/etc/qemu.conf", libvirt_conf, strlen(libvirt_conf),
-                  error) ||
+    const Inside inside = seen_from_inside(spec, user);
+    g_autofree char *passwd =
+        g_strdup_printf("taskbox:x:%u:%u::/tmp:/usr/sbin/nologin\n", inside.uid, inside.gid);
+    g_autofree char *group = g_strdup_printf("taskbox:x:%u:\n", inside.gid);
+    if ((!spec->file_server && !add_data(files, TB_JAIL_LIBVIRT "/etc/qemu.conf", libvirt_conf,
+                                         strlen(libvirt_conf), error)) ||
         !add_data(files, "/etc/passwd", passwd, strlen(passwd), error) ||
         !add_data(files, "/etc/group", group, strlen(group), error) ||
         !add_data(files, "/etc/hosts", hosts, strlen(hosts), error) ||
@@ -183,10 +195,18 @@ static int join_group(TbJail *jail, const TbJailSpec *spec)
     return jail->group ? tb_cgroup_fd(jail->group) : -1;
 }
 
+/* A file server keeps a descriptor for each file that the guest remembers: as many as can be. */
+static rlim_t server_files(void)
+{
+    struct rlimit files = {.rlim_max = MAX_FILES};
+    getrlimit(RLIMIT_NOFILE, &files);
+    return files.rlim_max;
+}
+
 static bool start_child(TbJail *jail, const TbJailPlan *plan, const TbJailUser *user,
                         GError **error)
 {
-    tb_autofd filter = tb_jail_filter(plan->spec->network, error);
+    tb_autofd filter = tb_jail_filter(plan->spec, error);
     int events[2] = {-1, -1}, errors[2] = {-1, -1}, info[2] = {-1, -1};
     if (filter < 0)
         return false;
@@ -210,7 +230,12 @@ static bool start_child(TbJail *jail, const TbJailPlan *plan, const TbJailUser *
     for (unsigned i = 0; i < plan->n_data; i++)
         tb_command_pass_fd(command, plan->data[i].fd, FD_DATA + (int)i);
     tb_command_set_rlimit(command, RLIMIT_CORE, 0);
-    tb_command_set_rlimit(command, RLIMIT_NOFILE, MAX_FILES);
+    if (plan->spec->file_server) {
+        tb_command_pass_fd(command, plan->spec->listener, TB_JAIL_LISTEN_FD);
+        tb_command_set_rlimit(command, RLIMIT_NOFILE, server_files());
+    } else {
+        tb_command_set_rlimit(command, RLIMIT_NOFILE, MAX_FILES);
+    }
     tb_command_set_rlimit(command, RLIMIT_FSIZE, plan->spec->file_limit);
     tb_command_set_child_setup(command, user->drops ? tb_stage_enter : tb_stage_stay, &stage);
     jail->child = tb_command_start(command, error);
@@ -233,8 +258,14 @@ TbJail *tb_jail_start(const TbJailSpec *spec, GError **error)
     const char *sources[TB_STAGE_ITEMS] = {spec->dir, vmm};
     for (unsigned i = 0; i < spec->n_binds; i++)
         sources[i + 2] = spec->binds[i].source;
-    TbJailPlan plan = {
-        .spec = spec, .vmm = vmm, .sources = sources, .data = files.items, .n_data = files.n};
+    const Inside inside = seen_from_inside(spec, &user);
+    TbJailPlan plan = {.spec = spec,
+                       .vmm = vmm,
+                       .uid = inside.uid,
+                       .gid = inside.gid,
+                       .sources = sources,
+                       .data = files.items,
+                       .n_data = files.n};
     static const char *const staged[TB_STAGE_ITEMS] = {
         "/tmp/0", "/tmp/1", "/tmp/2", "/tmp/3",  "/tmp/4",  "/tmp/5",  "/tmp/6",
         "/tmp/7", "/tmp/8", "/tmp/9", "/tmp/10", "/tmp/11", "/tmp/12", "/tmp/13"};

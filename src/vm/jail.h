@@ -23,11 +23,17 @@ typedef struct {
 typedef struct {
     const char *id;
     const char *program; /* what runs in it; NULL: taskbox-vmm */
-    const char *dir;     /* bound writable at /vm */
+    const char *dir;     /* bound writable at /vm; of a file server, read-only at /project */
     TbJailBind binds[TB_JAIL_MAX_BINDS];
     unsigned n_binds;
     bool kvm, network;
-    uint64_t memory;              /* of the guest: its control group has room for that and more */
+    bool file_server;  /* another jail than that of taskbox-vmm: see vm/share.h */
+    bool changes_root; /* and it calls chroot */
+    int listener;      /* passed to a file server as TB_JAIL_LISTEN_FD; stays the caller's */
+    bool own_memory;   /* a tmpfs of `memory` bytes at TB_JAIL_RAM */
+    uint32_t uid, gid; /* where we are root: who the jail's user, and with it the owner of a shared
+                          project, is seen from inside; 0: as outside */
+    uint64_t memory;   /* of the guest: its control group has room for that and more */
     uint64_t file_limit;          /* no file can grow over this */
     GBytes *capabilities;         /* libvirt's cache of what QEMU can; NULL: it finds out itself */
     const char *const *arguments; /* of the program */

@@ -21,11 +21,15 @@
 #define TB_JAIL_STATE         "/image/state"
 #define TB_JAIL_TEMPLATE_DISK "/image/template.qcow2"
 #define TB_JAIL_PRELOAD       "/run/taskbox-memory.so"
+/* Memory that is shared with a file server: a tmpfs as large as it. */
+#define TB_JAIL_RAM        "/ram"
+#define TB_JAIL_OWN_MEMORY TB_JAIL_RAM "/memory"
 
 /* In the box directory. */
 #define TB_BOX_OVERLAY      "overlay.qcow2"
 #define TB_BOX_CHANNEL      "chan.sock"
 #define TB_BOX_EGRESS       "egress.sock"
+#define TB_BOX_SHARE        "share.sock" /* QEMU's way to the file server */
 #define TB_BOX_CONSOLE      "console.log"
 #define TB_BOX_CAPABILITIES "capabilities.xml" /* of a probe */
 #define TB_BOX_MEMORY       "memory"           /* of a box that is to be frozen, */
@@ -38,5 +42,7 @@
 /* The jail's end of the event socket: SOCK_SEQPACKET, one event a packet, "WORD TEXT". */
 #define TB_JAIL_EVENT_FD  3
 #define TB_JAIL_EVENT_MAX 1024
+/* Of a file server's jail: where the server takes QEMU's connection. */
+#define TB_JAIL_LISTEN_FD 16
 /* The one word the host ever says there. */
 #define TB_JAIL_FREEZE "freeze"

@@ -60,7 +60,8 @@ static struct {
     char *name, *cmdline;
     int cpus, bases;
     gint64 memory;
-    gboolean kvm, initrd, overlay, project_disk, project_dir, network, probe, freezable, fork;
+    gboolean kvm, initrd, overlay, project_disk, project_dir, network, probe, freezable, fork,
+        share, share_port;
 } arguments;
 
 static const GOptionEntry options[] = {
@@ -77,6 +78,8 @@ static const GOptionEntry options[] = {
     {"network", 0, 0, G_OPTION_ARG_NONE, &arguments.network, NULL, NULL},
     {"probe", 0, 0, G_OPTION_ARG_NONE, &arguments.probe, NULL, NULL},
     {"freezable", 0, 0, G_OPTION_ARG_NONE, &arguments.freezable, NULL, NULL},
+    {"share", 0, 0, G_OPTION_ARG_NONE, &arguments.share, NULL, NULL},
+    {"share-port", 0, 0, G_OPTION_ARG_NONE, &arguments.share_port, NULL, NULL},
     {"fork", 0, 0, G_OPTION_ARG_NONE, &arguments.fork, NULL, NULL},
     {NULL},
 };
@@ -249,6 +252,7 @@ static TbDomainSpec domain_spec(virConnectPtr connection)
         .backing = arguments.overlay ? TB_JAIL_IMAGE : NULL,
         .project_disk = arguments.project_disk ? TB_JAIL_PROJECT_DISK : NULL,
         .project_dir = arguments.project_dir ? TB_JAIL_PROJECT_DIR : NULL,
+        .share_port = arguments.share_port,
         .network = arguments.network,
         .channel = TB_JAIL_DIR "/" TB_BOX_CHANNEL,
         .egress = TB_JAIL_DIR "/" TB_BOX_EGRESS,
@@ -264,6 +268,10 @@ static TbDomainSpec domain_spec(virConnectPtr connection)
         spec.backing = TB_JAIL_TEMPLATE_DISK;
         spec.base = TB_JAIL_IMAGE;
     }
+    if (arguments.share) {
+        spec.memory_kind = arguments.fork ? TB_MEMORY_COPY : TB_MEMORY_OWN;
+        spec.memory_file = TB_JAIL_OWN_MEMORY;
+    }
     if (arguments.fork && tb_hole("template-write")) {
         spec.backing = TB_JAIL_IMAGE;
         spec.base = NULL;
@@ -275,14 +283,19 @@ static int run_domain(virConnectPtr connection)
 {
     if (!watch_events(connection))
         return fail("cannot watch the VM");
+    if (arguments.share && !tb_vmm_make_memory((uint64_t)arguments.memory, arguments.fork))
+        return EXIT_FAILURE;
     TbDomainSpec spec = domain_spec(connection);
     g_autofree char *xml = tb_domain_xml(&spec);
+    bool paused = arguments.fork || arguments.share;
     g_autoptr(virDomain) domain =
-        virDomainCreateXML(connection, xml, arguments.fork ? VIR_DOMAIN_START_PAUSED : 0);
+        virDomainCreateXML(connection, xml, paused ? VIR_DOMAIN_START_PAUSED : 0);
     if (!domain)
         return fail("cannot start the VM");
-    if (arguments.fork && !tb_vmm_thaw(domain))
+    if ((arguments.fork && !tb_vmm_thaw(domain)) || (arguments.share && !tb_vmm_plug_share(domain)))
         return EXIT_FAILURE;
+    if (paused && virDomainResume(domain) < 0)
+        return fail("cannot let the VM run");
     tb_vmm_report("running");
     while (wait_for_change()) {
         if (!tb_vmm_freeze(domain))
@@ -310,8 +323,8 @@ static void limit_memory(void)
 static bool limit_files(void)
 {
     /* The image itself is writable to a build alone, and else only shown. */
-    const char *const writable[] = {TB_JAIL_DIR, TB_JAIL_LIBVIRT, "/tmp", "/run",
-                                    "/var",      "/dev",          NULL,   NULL};
+    const char *const writable[] = {TB_JAIL_DIR, TB_JAIL_LIBVIRT, "/tmp", "/run", "/var",
+                                    "/dev",      TB_JAIL_RAM,     NULL,   NULL};
     const char *paths[G_N_ELEMENTS(writable)];
     memcpy(paths, writable, sizeof paths);
     if (!arguments.probe && !arguments.overlay)

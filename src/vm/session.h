@@ -42,10 +42,9 @@ void tb_session_set_watch(TbSession *session, int fd, TbWatchFn fn, void *data);
 
 /* What the guest said of itself in its HELLO; strings are checked to be printable ASCII. */
 typedef struct {
-    unsigned version; /* protocol version */
-    char kernel[65];  /* uname -r */
-    char
-        filesystems[128]; /* of erofs, squashfs, ext4, 9p: those its kernel can mount, comma list */
+    unsigned version;      /* protocol version */
+    char kernel[65];       /* uname -r */
+    char filesystems[128]; /* of erofs, squashfs, ext4, 9p, virtiofs: its kernel's, comma list */
 } TbGuestInfo;
 
 /* Sends HELLO with a fresh nonce, skips stale bytes up to the guest's answer to it. */
@@ -74,8 +73,9 @@ bool tb_session_send_delta(TbSession *session, const TbEntrySource *source, int6
 
 /* Mounts the project at /workspace/NAME: lower = delta over the image, upper on the box's disk. */
 typedef struct {
-    const char *name;       /* last component in the box */
-    const char *filesystem; /* "erofs", "squashfs", "ext4", "9p", or "none": delta only */
+    const char *name; /* last component in the box */
+    const char
+        *filesystem; /* "erofs", "squashfs", "ext4", "9p", "virtiofs", or "none": delta only */
 } TbMount;
 bool tb_session_mount(TbSession *session, const TbMount *mount, int64_t deadline, GError **error);
 

@@ -76,7 +76,7 @@ static char *answer_string(const char *answer, const char *member)
 }
 
 /* A command whose success has nothing to say. */
-static bool order(virDomainPtr domain, const char *what, const char *command)
+bool tb_vmm_order(virDomainPtr domain, const char *what, const char *command)
 {
     g_autofree char *answer = ask(domain, command);
     if (!answer)
@@ -185,7 +185,7 @@ bool tb_vmm_freeze(virDomainPtr domain)
     pthread_t thread;
     if (pthread_create(&thread, NULL, receive_state, &receiver) != 0)
         return tb_vmm_fail(what, "no thread");
-    bool ok = order(domain, what, IGNORE_SHARED) && order(domain, what, MIGRATE) &&
+    bool ok = tb_vmm_order(domain, what, IGNORE_SHARED) && tb_vmm_order(domain, what, MIGRATE) &&
               await(domain, what, "{\"execute\":\"query-migrate\"}", completed, NULL);
     shutdown(listener, SHUT_RDWR); /* wakes an accept that nobody has come to */
     pthread_join(thread, NULL);
@@ -207,9 +207,7 @@ static bool send_state(const char *what)
 bool tb_vmm_thaw(virDomainPtr domain)
 {
     static const char what[] = "cannot fork the template";
-    if (!order(domain, what, IGNORE_SHARED) || !order(domain, what, MIGRATE_INCOMING) ||
-        !send_state(what) ||
-        !await(domain, what, "{\"execute\":\"query-status\"}", NULL, "inmigrate"))
-        return false;
-    return virDomainResume(domain) == 0 || tb_vmm_fail(what, NULL);
+    return tb_vmm_order(domain, what, IGNORE_SHARED) &&
+           tb_vmm_order(domain, what, MIGRATE_INCOMING) && send_state(what) &&
+           await(domain, what, "{\"execute\":\"query-status\"}", NULL, "inmigrate");
 }

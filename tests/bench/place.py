@@ -72,6 +72,12 @@ class Place:
                                 env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                 stderr=subprocess.DEVNULL)
 
+    def start_reading(self, project, *command, flags=()):
+        """The same, and what its command writes can be read."""
+        return subprocess.Popen([self.program, "run", *flags, "-C", project, "--", *command],
+                                env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.DEVNULL)
+
     def cold(self):
         """The flags of a run that boots its box."""
         return ("--cold",) if self.can_fork else ()

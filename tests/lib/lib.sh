@@ -248,6 +248,29 @@ git_tree_of() {
     rm -rf "$T/tree-of"
 }
 
+# start_servers SCRIPT ARG...: servers on loopback of the test's own; they end with it, and what they
+# have mounted goes with them.
+start_servers() {
+    local word
+    mkfifo "$T/ready"
+    python3 "$@" >"$T/ready" 2>"$T/servers.err" &
+    servers=$!
+    on_exit stop_servers
+    read -r word <"$T/ready" || fail "the servers did not start: $(cat "$T/servers.err")"
+    equal ready "$word" "the servers"
+}
+stop_servers() { kill "$servers" && wait "$servers"; }
+
+# bring_curl DIR: a real curl into DIR/ignored.curl of a project, for the box's image has none.
+bring_curl() {
+    local folder=$1/ignored.curl library
+    mkdir "$folder"
+    cp "$(command -v curl)" "$folder/"
+    ldd "$(command -v curl)" | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p' | while read -r library; do
+        case $library in */libc.so.* | */ld-linux*) ;; *) cp "$library" "$folder/" ;; esac
+    done
+}
+
 # A small repository at DIR with one commit.
 make_project() {
     mkdir -p "$1"

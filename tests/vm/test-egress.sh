@@ -18,22 +18,10 @@ fi
 . "$(dirname "$0")/../lib/lib.sh"
 
 big=$((64 * 1024 * 1024))
-mkfifo "$T/ready"
-python3 "$(dirname "$0")/egress-servers.py" "$T/seen" "$big" >"$T/ready" 2>"$T/servers.err" &
-servers=$!
-stop_servers() { kill "$servers" && wait "$servers"; } # what they have mounted goes with them
-on_exit stop_servers
-read -r word <"$T/ready" || fail "the servers did not start: $(cat "$T/servers.err")"
-equal ready "$word" "the servers"
-
-# A real curl goes along: the box's image has none.
+start_servers "$(dirname "$0")/egress-servers.py" "$T/seen" "$big"
 project=$T/net
 make_project "$project"
-mkdir "$project/ignored.curl"
-cp "$(command -v curl)" "$project/ignored.curl/"
-ldd "$(command -v curl)" | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p' | while read -r library; do
-    case $library in */libc.so.* | */ld-linux*) ;; *) cp "$library" "$project/ignored.curl/" ;; esac
-done
+bring_curl "$project"
 
 # What is tried in the box: a line "NAME RESULT" each.
 cat >"$project/try.sh" <<'BOX'

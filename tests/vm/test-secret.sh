@@ -17,22 +17,10 @@ fi
 # shellcheck source=tests/lib/lib.sh
 . "$(dirname "$0")/../lib/lib.sh"
 
-mkfifo "$T/ready"
-python3 "$(dirname "$0")/secret-servers.py" "$T/seen" >"$T/ready" 2>"$T/servers.err" &
-servers=$!
-stop_servers() { kill "$servers" && wait "$servers"; }
-on_exit stop_servers
-read -r word <"$T/ready" || fail "the servers did not start: $(cat "$T/servers.err")"
-equal ready "$word" "the servers"
-
-# A real curl goes along: the box's image has none.
+start_servers "$(dirname "$0")/secret-servers.py" "$T/seen"
 project=$T/secret
 make_project "$project"
-mkdir "$project/ignored.curl"
-cp "$(command -v curl)" "$project/ignored.curl/"
-ldd "$(command -v curl)" | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p' | while read -r library; do
-    case $library in */libc.so.* | */ld-linux*) ;; *) cp "$library" "$project/ignored.curl/" ;; esac
-done
+bring_curl "$project"
 
 random=$(head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n')
 value=sk-$random

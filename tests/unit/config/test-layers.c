@@ -139,6 +139,7 @@ END_TEST
 
 static const char *const widening[] = {"allow_hosts: [a.test]\n",
                                        "include: ['*']\n",
+                                       "mount: 9p\n",
                                        "agents: {a: {command: [x]}}\n",
                                        "agent: mine\n",
                                        "capacity: {cpus: 100}\n",

@@ -199,8 +199,15 @@ START_TEST(masks_and_limits)
     ck_assert(none->has_history && none->history == 0);
     g_autoptr(TbSettings) unset = parse("image: x", NULL);
     ck_assert(!unset->has_history);
+    ck_assert_int_eq(unset->mount, TB_MOUNT_UNSAID);
+    for (TbMountType type = TB_MOUNT_IMAGE; type <= TB_MOUNT_AUTO; type++) {
+        g_autofree char *text = g_strdup_printf("mount: %s", tb_mount_type_name(type));
+        g_autoptr(TbSettings) mount = parse(text, NULL);
+        ck_assert_int_eq(mount->mount, type);
+    }
     static const char *const wrong[] = {"history: all",     "history: 0",       "history: 100000",
-                                        "limits: {log: 0}", "limits: {lag: 1}", "exclude: a"};
+                                        "limits: {log: 0}", "limits: {lag: 1}", "exclude: a",
+                                        "mount: nfs"};
     for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
         g_autoptr(GError) error = NULL;
         ck_assert_msg(!parse(wrong[i], &error), "%s", wrong[i]);

@@ -278,23 +278,27 @@ END_TEST
 
 START_TEST(every_part_of_a_shape_makes_another_key)
 {
-    TbShape shapes[6];
-    for (int i = 0; i < 6; i++)
+    enum { SHAPES = 8, OTHER_MACHINE = 5 };
+    TbShape shapes[SHAPES];
+    for (int i = 0; i < SHAPES; i++)
         shapes[i] = shape_of(&image_a);
     shapes[1].image = &image_b;
     shapes[2].cpus++;
     shapes[3].memory += 1 << 20;
     shapes[4].disk += 1 << 20;
-    char *keys[6];
-    for (int i = 0; i < 6; i++)
-        keys[i] = tb_template_key(&shapes[i], i == 5 ? "another machine" : present);
-    for (int i = 0; i < 6; i++)
+    shapes[6].mount = TB_MOUNT_9P;
+    shapes[7].mount = TB_MOUNT_VIRTIOFS;
+    char *keys[SHAPES];
+    for (int i = 0; i < SHAPES; i++)
+        keys[i] = tb_template_key(&shapes[i], i == OTHER_MACHINE ? "another machine" : present);
+    for (int i = 0; i < SHAPES; i++)
         for (int j = 0; j < i; j++)
             ck_assert_str_ne(keys[i], keys[j]);
     shapes[0].uid++; /* a fork for another user is slower, not wrong */
+    shapes[0].mount = TB_MOUNT_IMAGE;
     g_autofree char *same = tb_template_key(&shapes[0], present);
     ck_assert_str_eq(same, keys[0]);
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < SHAPES; i++)
         g_free(keys[i]);
 }
 END_TEST

@@ -337,12 +337,30 @@ START_TEST(no_image_everything_by_delta)
 }
 END_TEST
 
+/* Links are not followed, and nobody looks further than was asked. */
+START_TEST(how_large_it_is)
+{
+    run("mkdir -p m/a/b; cd m; printf 12345 >a/one; printf 123 >a/b/two; ln -s /usr link; ln -s . "
+        "loop");
+    g_autoptr(TbProject) project = open_project("m");
+    uint64_t files = 0, bytes = 0;
+    tb_project_measure(project, 100, 100, &files, &bytes);
+    ck_assert_uint_eq(files, 6);
+    ck_assert_uint_eq(bytes, 8);
+    tb_project_measure(project, 2, 100, &files, &bytes);
+    ck_assert_uint_eq(files, 3);
+    tb_project_measure(project, 100, 2, &files, &bytes);
+    ck_assert_uint_gt(bytes, 2);
+    ck_assert_uint_lt(files, 6);
+}
+END_TEST
+
 /* A shared directory: the delta covers what was left out and brings .git. */
 START_TEST(live_directory)
 {
     run(START "mkfifo pipe");
     Box box = {.project = open_project("p")};
-    box.image = tb_project_image_live(box.project);
+    box.image = tb_project_image_live(box.project, "9p");
     box.scan = scan_project(box.project);
     ck_assert(tb_project_image_fill(box.image, box.scan, NULL));
     box.delta = tb_delta_new(box.image, box.scan, NULL);
@@ -459,6 +477,7 @@ int main(void)
         what_the_base_tree_holds_must_not_change,
         no_image_everything_by_delta,
         live_directory,
+        how_large_it_is,
         runs_beside_each_other,
         damaged_manifests_are_not_believed,
     };

@@ -50,6 +50,22 @@ START_TEST(box_with_shared_folder)
 }
 END_TEST
 
+/* A place for the file server's device, and memory that the server can map: never the template's.
+ */
+START_TEST(box_with_file_server)
+{
+    TbDomainSpec spec = plain;
+    spec.share_port = true;
+    spec.memory_kind = TB_MEMORY_OWN;
+    spec.memory_file = "/ram/memory";
+    assert_spec(&spec, "domain-share.xml");
+    spec.memory_kind = TB_MEMORY_COPY;
+    spec.backing = "/image/template.qcow2";
+    spec.base = "/image/disk.qcow2";
+    assert_spec(&spec, "domain-share-fork.xml");
+}
+END_TEST
+
 START_TEST(image_build)
 {
     TbDomainSpec spec = plain;
@@ -145,6 +161,7 @@ int main(void)
     tcase_add_test(tests, plain_box);
     tcase_add_test(tests, kvm_box_with_project_disk);
     tcase_add_test(tests, box_with_shared_folder);
+    tcase_add_test(tests, box_with_file_server);
     tcase_add_test(tests, image_build);
     tcase_add_test(tests, box_to_freeze);
     tcase_add_test(tests, fork_with_an_old_qemu);

@@ -58,6 +58,28 @@ START_TEST(image_build_with_network)
 }
 END_TEST
 
+START_TEST(box_with_own_memory)
+{
+    TbJailSpec spec = spec_of_box();
+    spec.own_memory = true;
+    spec.memory = 1 << 30;
+    assert_command(&spec, "jail-memory.txt");
+}
+END_TEST
+
+/* Of the host it sees the project, read-only; nothing is writable, and libvirt has no place. */
+START_TEST(file_server)
+{
+    TbJailSpec spec = spec_of_box();
+    spec.dir = "/home/user/project";
+    spec.n_binds = 0;
+    spec.file_server = true;
+    assert_command(&spec, "jail-share.txt");
+    spec.changes_root = true;
+    assert_command(&spec, "jail-share-root.txt");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("vm-jail-command");
@@ -65,6 +87,8 @@ int main(void)
     tcase_add_test(tests, box_of_a_task);
     tcase_add_test(tests, box_with_kvm);
     tcase_add_test(tests, image_build_with_network);
+    tcase_add_test(tests, box_with_own_memory);
+    tcase_add_test(tests, file_server);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }

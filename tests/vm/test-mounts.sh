@@ -1,0 +1,103 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# A project that is shared instead of imaged: the box forks all the same, leaves the same patch, and
+# can write nothing; its file server is nobody; what must be hidden is not shared. 'auto' says what
+# it takes, and why.
+# shellcheck source=tests/lib/lib.sh
+. "$(dirname "$0")/../lib/lib.sh"
+
+need_image
+[ -x /usr/lib/qemu/virtiofsd ] || [ -x /usr/libexec/virtiofsd ] || skip "there is no virtiofsd"
+project=$T/shared
+make_project "$project"
+printf 'changed, not committed\n' >>"$project/text"
+printf 'untracked\n' >"$project/new file"
+printf 'outside\n' >"$T/outside"
+ln -s ../outside "$project/out"
+ln -s /etc/hostname "$project/absolute"
+before=$(tree_hash "$project")
+
+say "what this image's kernel has not is refused, with the way to it"
+expect 125 tb run --mount 9p -C "$project" -- true
+one_error_line "kernel of image 'debian' has no 9p \\(.*linux-image-amd64"
+
+say "a box with a share forks, and leaves the patch that one with an image leaves"
+cat >"$T/work" <<'BOX'
+set -e
+echo more >>text
+rm src/deep/main.c
+mv tool moved
+printf 'a\0b' >binary
+chmod 0755 'new file'
+git add -A
+git commit -q -m 'From the box'
+BOX
+for mount in image virtiofs; do
+    expect 0 tb run --json --mount "$mount" -C "$project" -- sh -c "$(cat "$T/work")"
+    equal fork "$(json "$T/out" start)" "how the box with $mount came to run"
+    json "$T/out" result_tree >"$T/tree-$mount"
+done
+equal "$(cat "$T/tree-image")" "$(cat "$T/tree-virtiofs")" "the result of the share"
+equal "$before" "$(tree_hash "$project")" "the project after both"
+
+say "the box's root cannot write through it, nor read beyond it"
+# shellcheck disable=SC2016
+attempts='cd /mnt; i=/var/lib/taskbox/image; findmnt -no FSTYPE $i 2>/dev/null || mount | grep " $i "
+mount -o remount,rw $i; mkdir s; mount -t virtiofs project s && echo mounted; cd s
+for c in "touch made" "mkdir dir" "sh -c \">text\"" "sh -c \"echo x>>text\"" "rm text" "mv tool moved" "chmod 777 text" \
+    "chown 0 text" "ln text hard" "ln -s text soft" "mknod dev b 8 0" "mkfifo pipe" "truncate -s 0 tool" "touch -d 1999-01-01 text"; do
+    eval "$c" 2>/dev/null && echo "WROTE: $c"
+done
+for p in out ../outside ../../outside absolute; do
+    case $(cat "$p" 2>/dev/null) in *outside*) echo "READ: $p";; esac
+done; echo tried'
+expect 0 tb run --mount virtiofs -C "$project" -- sudo sh -c "$attempts"
+holds "$T/out" virtiofs "the kind of mount"
+holds "$T/out" '^tried$' "the end of the attempts"
+holds "$T/out" '^mounted$' "a mount of the box's own"
+holds_not "$T/out" 'WROTE|READ' "what the box could do"
+equal "$before" "$(tree_hash "$project")" "the project after the attempts"
+
+say "its file server has no rights, and the box ends when it does"
+"$TASKBOX" run --mount virtiofs -C "$project" -- sh -c 'echo here; sleep 300' >"$T/out" 2>"$T/err" &
+run=$!
+wait_for "$boot_limit" grep -q here "$T/out" || fail "the box does not come up"
+server=$(processes_of_test | awk '$2 ~ /virtiofsd/ { print $1 }' | tail -n 1)
+[ -n "$server" ] || server=$(pgrep -n -x virtiofsd)
+status() { awk -v key="$1:" '$1 == key { print $2 }' "/proc/$server/status"; }
+for capability in CapInh CapPrm CapEff CapAmb; do
+    equal 0000000000000000 "$(status $capability)" "$capability of virtiofsd"
+done
+equal 1 "$(status NoNewPrivs)" "virtiofsd may gain rights"
+equal 2 "$(status Seccomp)" "virtiofsd's filter"
+differ 0 "$(status Uid)" "virtiofsd's user"
+for namespace in user mnt net pid ipc; do
+    differ "$(readlink "/proc/self/ns/$namespace")" "$(readlink "/proc/$server/ns/$namespace")" "virtiofsd's $namespace"
+done
+awk '$5 != "/proc" && $6 !~ /(^|,)ro(,|$)/ && $9 != "tmpfs" && $8 != "tmpfs" { print $5 }' "/proc/$server/mountinfo" |
+    grep -Ev '^/(dev|proc|tmp|run|var)(/|$)' >"$T/writable" && fail "virtiofsd could write: $(cat "$T/writable")"
+kill -9 "$server"
+code=0
+wait "$run" || code=$?
+equal 125 "$code" "exit code of a run whose file server was killed"
+one_error_line "file server \\(virtiofsd\\) ended by itself"
+equal "$before" "$(tree_hash "$project")" "the project after all"
+
+say "auto takes an image of a small project, and says so; what must be hidden is not shared"
+expect 0 tb run --mount auto -C "$project" -- true
+holds "$T/err" '^taskbox: mount: image, since ' "what auto says"
+make_project "$T/large"
+truncate -s 9G "$T/large/ignored.big"
+expect 0 tb run --json --mount auto -C "$T/large" -- stat -c 'seen %s' ignored.big
+holds "$T/err" '^taskbox: mount: virtiofs, since an image of more than 8 GiB takes long$' "what auto says of a large one"
+holds "$T/err" "^seen $((9 << 30))\$" "what the box sees of it"
+holds "$(record_of "$(json "$T/out" id)")" '"virtiofs, since an image of more than 8 GiB takes long"' "the record"
+printf 'ignored.big\n' >"$T/large/.taskboxignore"
+expect 0 tb run --mount auto -C "$T/large" -- stat -c 'seen %s' ignored.big
+holds "$T/err" '^taskbox: mount: image, since virtiofs cannot hide ignored\.big' "what auto says of what is masked"
+holds "$T/out" '^seen 0$' "what the box sees of what is masked"
+printf 'TOKEN=very-secret\n' >"$project/.env"
+expect 125 tb run --mount virtiofs -C "$project" -- cat .env
+one_error_line "shares the project by virtiofs would see what must be hidden: \\.env: "
+holds_not "$T/out" very-secret "what the box said"
