@@ -243,7 +243,8 @@ static void set_boot_id(const TbGuestConfig *config)
     if (fd < 0 || !tb_write_full(fd, id, strlen(id)) ||
         mount(path, kernels, NULL, MS_BIND, NULL) < 0)
         return;
-    snprintf(path, sizeof path, "%s/run/taskbox/proc", config->root);
+    /* In a directory that is closed to the task, so that what walks /run does not walk it, too. */
+    snprintf(path, sizeof path, "%s/run/taskbox/whole/proc", config->root);
     if (tb_make_dirs(path, 0700))
         mount("proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 }
