@@ -39,6 +39,20 @@ bool tb_mounting_possible(TbMountType mount, const TbImage *image, GError **erro
     return mount != TB_MOUNT_VIRTIOFS || tb_box_can_share(error);
 }
 
+bool tb_mounting_fits(TbMountType mount, const TbProject *project, GError **error)
+{
+    uint64_t most = tb_box_share_files(), files = 0, bytes = 0;
+    if (mount != TB_MOUNT_VIRTIOFS)
+        return true;
+    tb_project_measure(project, most, UINT64_MAX, &files, &bytes);
+    return files <= most ||
+           tb_error_set(error, TB_ERROR_LIMIT,
+                        "cannot share the project by virtiofs: it has more than %" G_GUINT64_FORMAT
+                        " files, and virtiofsd may keep no more open (raise 'ulimit -Hn', or use "
+                        "--mount image)",
+                        most);
+}
+
 TbMountType tb_mounting_choose(const TbImage *image, const TbProject *project, char **why)
 {
     static const TbMountType shares[] = {TB_MOUNT_VIRTIOFS, TB_MOUNT_9P};
@@ -60,7 +74,8 @@ TbMountType tb_mounting_choose(const TbImage *image, const TbProject *project, c
     g_autoptr(GError) reason = NULL;
     for (size_t i = 0; i < G_N_ELEMENTS(shares); i++) {
         g_clear_error(&reason);
-        if (!tb_mounting_possible(shares[i], image, &reason))
+        if (!tb_mounting_possible(shares[i], image, &reason) ||
+            !tb_mounting_fits(shares[i], project, &reason))
             continue;
         *why = g_strdup_printf("an image of %s takes long", large);
         return shares[i];

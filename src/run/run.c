@@ -222,17 +222,18 @@ static void say_mount(Run *run, const char *why)
     tb_info("mount: %s", run->task->mount);
 }
 
-static void choose_mount(Run *run)
+static bool choose_mount(Run *run, GError **error)
 {
     g_autofree char *why = NULL;
     TbShape *shape = &run->start.shape;
     run->auto_mount = shape->mount == TB_MOUNT_AUTO;
     if (!run->auto_mount) {
         run->task->mount = g_strdup(tb_mount_type_name(shape->mount));
-        return;
+        return tb_mounting_fits(shape->mount, run->project, error);
     }
     shape->mount = tb_mounting_choose(run->image, run->project, &why);
     say_mount(run, why);
+    return true;
 }
 
 static bool start_box(Run *run, GError **error)
@@ -243,8 +244,8 @@ static bool start_box(Run *run, GError **error)
         return false;
     start->shape.uid = tb_project_uid(run->project);
     start->shape.gid = tb_project_gid(run->project);
-    choose_mount(run);
-    return set_limits(run, error) && admit(run, error) && run_launch(run, error);
+    return choose_mount(run, error) && set_limits(run, error) && admit(run, error) &&
+           run_launch(run, error);
 }
 
 /* The box was started with the image that was there; seldom the scan shows that another one is

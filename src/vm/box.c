@@ -29,10 +29,12 @@
 #include "vm/layout.h"
 #include "vm/share.h"
 
-#define MIN_MEMORY  (64ULL * 1024 * 1024)
-#define MAX_CPUS    255
-#define LIMIT_EXTRA (64ULL * 1024 * 1024)
-#define MAX_ID      40
+#define MIN_MEMORY (64ULL * 1024 * 1024)
+#define MAX_CPUS   255
+
+#define SHARE_RESERVE 64 /* descriptors that a file server needs itself */
+#define LIMIT_EXTRA   (64ULL * 1024 * 1024)
+#define MAX_ID        40
 
 static void bind_file(TbJailSpec *jail, const char *source, const char *target, bool writable)
 {
@@ -220,6 +222,12 @@ static bool start_jail(TbBox *box, const TbBoxSpec *spec, uint64_t limit, GError
 bool tb_box_can_share(GError **error)
 {
     return tb_share_program(error) != NULL;
+}
+
+uint64_t tb_box_share_files(void)
+{
+    uint64_t files = tb_jail_server_files();
+    return files > SHARE_RESERVE ? files - SHARE_RESERVE : 0;
 }
 
 /* It listens already when QEMU looks for it. That the socket can be waited for without end is the

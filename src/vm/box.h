@@ -60,6 +60,9 @@ typedef struct TbBox TbBox;
 /* Whether this machine has what `share_dir` needs. TB_ERROR_DEPENDENCY that says what to install.
  */
 bool tb_box_can_share(GError **error);
+/* How many files and directories a project may have that is shared by `share_dir`: its server keeps
+ * a descriptor of each that the guest remembers, and has none to give when they are used up. */
+uint64_t tb_box_share_files(void);
 
 /* Starts the VM in its jail and returns without waiting for the guest. */
 TbBox *tb_box_start(const TbBoxSpec *spec, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -195,8 +195,7 @@ static int join_group(TbJail *jail, const TbJailSpec *spec)
     return jail->group ? tb_cgroup_fd(jail->group) : -1;
 }
 
-/* A file server keeps a descriptor for each file that the guest remembers: as many as can be. */
-static rlim_t server_files(void)
+uint64_t tb_jail_server_files(void)
 {
     struct rlimit files = {.rlim_max = MAX_FILES};
     getrlimit(RLIMIT_NOFILE, &files);
@@ -232,7 +231,7 @@ static bool start_child(TbJail *jail, const TbJailPlan *plan, const TbJailUser *
     tb_command_set_rlimit(command, RLIMIT_CORE, 0);
     if (plan->spec->file_server) {
         tb_command_pass_fd(command, plan->spec->listener, TB_JAIL_LISTEN_FD);
-        tb_command_set_rlimit(command, RLIMIT_NOFILE, server_files());
+        tb_command_set_rlimit(command, RLIMIT_NOFILE, tb_jail_server_files());
     } else {
         tb_command_set_rlimit(command, RLIMIT_NOFILE, MAX_FILES);
     }

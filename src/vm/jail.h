@@ -41,6 +41,9 @@ typedef struct {
 
 typedef struct TbJail TbJail;
 
+/* How many descriptors a file server may have: as many as we may (RLIMIT_NOFILE, the hard one). */
+uint64_t tb_jail_server_files(void);
+
 /* Starts it. The writable files must belong to tb_jail_user () already. */
 TbJail *tb_jail_start(const TbJailSpec *spec, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Kills every process in it and returns when they are gone; also when it ended by itself. */

@@ -97,6 +97,14 @@ printf 'ignored.big\n' >"$T/large/.taskboxignore"
 expect 0 tb run --mount auto -C "$T/large" -- stat -c 'seen %s' ignored.big
 holds "$T/err" '^taskbox: mount: image, since virtiofs cannot hide ignored\.big' "what auto says of what is masked"
 holds "$T/out" '^seen 0$' "what the box sees of what is masked"
+make_project "$T/many"
+mkdir "$T/many/files"
+(cd "$T/many/files" && seq 1500 | xargs touch)
+(
+    ulimit -n 1024
+    expect 125 tb run --mount virtiofs -C "$T/many" -- true
+    one_error_line "it has more than 960 files, and virtiofsd may keep no more open"
+)
 printf 'TOKEN=very-secret\n' >"$project/.env"
 expect 125 tb run --mount virtiofs -C "$project" -- cat .env
 one_error_line "shares the project by virtiofs would see what must be hidden: \\.env: "
