@@ -98,7 +98,8 @@ TbCommand *tb_jail_command(const TbJailPlan *plan)
         tb_command_add(command, plan->data[i].target, NULL);
     }
     if (spec->file_server)
-        tb_command_add(command, "--ro-bind", plan->sources[0], TB_JAIL_PROJECT_DIR, NULL);
+        tb_command_add(command, tb_hole("share-open") ? "--bind" : "--ro-bind", plan->sources[0],
+                       TB_JAIL_PROJECT_DIR, NULL);
     else
         tb_command_add(command, "--bind", plan->sources[0], TB_JAIL_DIR, NULL);
     tb_command_add(command, "--ro-bind", plan->sources[1], TB_JAIL_VMM, NULL);

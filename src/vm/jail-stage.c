@@ -34,6 +34,7 @@
 
 #include "util/auto.h"
 #include "util/error.h"
+#include "util/hole.h"
 
 #define MAX_OLD_FILES 65536 /* where close_range(2) is not there */
 
@@ -66,7 +67,7 @@ static bool add_item(TbStage *stage, const TbJailUser *user, const char *source,
     snprintf(stage->items[i].target, sizeof stage->items[i].target, "/tmp/%u", i);
     stage->n++;
     /* A shared tree has files of any mode in it. */
-    if (writable || (readable_by(&st, user) && !tree))
+    if (!tree && (writable || readable_by(&st, user)))
         return true;
     stage->items[i].map = tb_user_namespace_of(st.st_uid, st.st_gid, user);
     if (stage->items[i].map < 0)
@@ -127,7 +128,8 @@ bool tb_stage_prepare(TbStage *stage, const TbJailUser *user, const TbJailPlan *
         stage->kvm_group = kvm.st_gid;
         stage->has_kvm_group = true;
     }
-    if (!add_item(stage, user, spec->dir, !spec->file_server, spec->file_server, error) ||
+    if (!add_item(stage, user, spec->dir, !spec->file_server || tb_hole("share-open"),
+                  spec->file_server, error) ||
         !add_item(stage, user, plan->vmm, false, false, error))
         return false;
     for (unsigned i = 0; i < spec->n_binds; i++) {

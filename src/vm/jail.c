@@ -330,10 +330,18 @@ static char *last_errors(TbJail *jail)
     ssize_t got = read(jail->errors, text, sizeof text);
     if (got <= 0)
         return g_strdup("");
-    size_t skip = got > STDERR_TAIL ? (size_t)got - STDERR_TAIL : 0;
     while (got > 0 && (text[got - 1] == '\n' || text[got - 1] == ' '))
         got--;
-    return tb_escape_terminal(text + skip, (size_t)MAX(got - (ssize_t)skip, 0), false);
+    const char *start = text, *end = text + got;
+    if (got > STDERR_TAIL) { /* whole lines, if there are any */
+        start = end - STDERR_TAIL;
+        const char *newline = memchr(start, '\n', STDERR_TAIL);
+        start = newline ? newline + 1 : start;
+    }
+    for (char *at = text; at < end; at++)
+        if (*at == '\n')
+            *at = ' ';
+    return tb_escape_terminal(start, (size_t)(end - start), false);
 }
 
 TbJailNext tb_jail_next(TbJail *jail, char **word, char **rest)

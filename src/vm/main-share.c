@@ -9,12 +9,14 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "util/hole.h"
 #include "util/landlock.h"
 #include "vm/layout.h"
 
@@ -40,7 +42,8 @@ static int await_qemu(void)
 
 int main(int argc, char **argv)
 {
-    static const char *const writable[] = {"/dev", NULL};
+    const char *const writable[] = {"/dev", tb_hole("share-open") ? TB_JAIL_PROJECT_DIR : NULL,
+                                    NULL};
     if (argc < 3)
         return fail("start", "wrong arguments (it is started by taskbox only)");
     struct rlimit tasks = {.rlim_cur = MAX_TASKS, .rlim_max = MAX_TASKS};
