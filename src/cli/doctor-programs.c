@@ -9,7 +9,9 @@
 #include "cli/doctor.h"
 #include "util/command.h"
 #include "util/error.h"
+#include "vm/box.h"
 #include "vm/layout.h"
+#include "vm/share.h"
 
 #define VERSION_TIMEOUT 10
 #define GIT_LEAST       "2.30"
@@ -188,6 +190,21 @@ static void check_id_ranges(GPtrArray *checks)
                      NULL);
 }
 
+/* For shared projects alone. */
+static void check_virtiofsd(GPtrArray *checks)
+{
+    const char *program = tb_share_program(NULL);
+    if (program)
+        tb_check_add(checks, "virtiofsd", TB_CHECK_OK,
+                     g_strdup_printf("%s, for projects of up to %" G_GUINT64_FORMAT
+                                     " files (ulimit -Hn)",
+                                     program, tb_box_share_files()),
+                     NULL);
+    else
+        tb_check_add(checks, "virtiofsd", TB_CHECK_WARN, g_strdup("not installed"),
+                     "apt install virtiofsd (needed for --mount virtiofs)");
+}
+
 void tb_doctor_programs(GPtrArray *checks)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(programs); i++)
@@ -195,4 +212,5 @@ void tb_doctor_programs(GPtrArray *checks)
     check_libvirt_driver(checks);
     check_kernel(checks);
     check_id_ranges(checks);
+    check_virtiofsd(checks);
 }
