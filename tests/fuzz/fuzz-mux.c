@@ -215,7 +215,10 @@ static bool step_one(Run *run, TbMux *mux)
     if (run->failed || !mux)
         return false;
     tb_mux_poll(mux, fds);
-    int ready = poll(fds, TB_MUX_FDS, 0);
+    int ready;
+    do /* libFuzzer has an alarm */
+        ready = poll(fds, TB_MUX_FDS, 0);
+    while (ready < 0 && errno == EINTR);
     must(ready >= 0);
     if (!tb_mux_step(mux, fds)) {
         must(run->must_fail || run->may_fail);
