@@ -347,7 +347,10 @@ static void peer_breaks(Run *run, uint8_t how, const uint8_t *rest, size_t left)
         say(run, how & 16 ? TB_MUX_DATA : TB_MUX_CREDIT, id, payload, how & 16 ? 0 : how % 4 + 5);
         return;
     case 4: /* a second OPEN, or one of 0, or any to the guest */
-        say(run, TB_MUX_OPEN, run->kind == GUEST || (model && how & 16) ? id : 0, NULL, 0);
+        /* When all was said from here, the last words may be on their way, and the number free. */
+        if (run->kind == HOST && (!model || !(how & 16) || (model->sent_close && model->sent_done)))
+            id = 0;
+        say(run, TB_MUX_OPEN, id, NULL, 0);
         return;
     case 5: /* more credit than a window at once */
         put_credit(run, id, TB_MUX_WINDOW + 1 + how);
