@@ -468,7 +468,7 @@ int main(int argc, char **argv)
     lead_out();
     change();
     say("asked\n");
-    sleep(2); /* until that is out: what follows may end the server, and the box with it */
+    sleep(5); /* until that is out: what follows may end the server, and the box with it */
     talk_nonsense();
     lie_about_memory();
     say("done\n");
