@@ -243,10 +243,13 @@ static void set_boot_id(const TbGuestConfig *config)
     if (fd < 0 || !tb_write_full(fd, id, strlen(id)) ||
         mount(path, kernels, NULL, MS_BIND, NULL) < 0)
         return;
-    /* In a directory that is closed to the task, so that what walks /run does not walk it, too. */
+    /* Beneath an empty directory: what walks /run must not walk it, too. */
     snprintf(path, sizeof path, "%s/run/taskbox/whole/proc", config->root);
-    if (tb_make_dirs(path, 0700))
-        mount("proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+    if (!tb_make_dirs(path, 0700) ||
+        mount("proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+        return;
+    *strrchr(path, '/') = '\0';
+    mount("tmpfs", path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k");
 }
 
 bool tb_setup_common(const TbGuestConfig *config, uint32_t uid, uint32_t gid, bool grow_partition,
