@@ -15,9 +15,6 @@ typedef enum {
     TB_MOUNT_AUTO
 } TbMountType;
 
-/* Their names, from TB_MOUNT_IMAGE on; NULL-terminated. */
-extern const char *const tb_mount_type_words[];
-
 /* Where a kernel comes from that has what they need, in words. */
 #define TB_MOUNT_KERNELS "Debian's package 'linux-image-amd64' has both 9p and virtiofs"
 

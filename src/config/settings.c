@@ -103,15 +103,6 @@ static bool read_yes_no(TbYaml *yaml, const yaml_node_t *node, void *field, GErr
     return true;
 }
 
-static bool read_mount(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
-{
-    unsigned index = 0;
-    if (!tb_yaml_word(yaml, node, tb_mount_type_words, &index, error))
-        return false;
-    *(TbMountType *)field = (TbMountType)(TB_MOUNT_IMAGE + index);
-    return true;
-}
-
 static const TbYamlKey settings_keys[] = {
     {"image", YAML_SCALAR_NODE, tb_yaml_string, offsetof(TbSettings, image)},
     {"cpus", YAML_SCALAR_NODE, tb_yaml_count, offsetof(TbSettings, cpus)},
@@ -125,7 +116,7 @@ static const TbYamlKey settings_keys[] = {
     {"exclude", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbSettings, exclude)},
     {"include", YAML_SEQUENCE_NODE, tb_yaml_string_list, offsetof(TbSettings, include)},
     {"history", YAML_SCALAR_NODE, read_history, 0},
-    {"mount", YAML_SCALAR_NODE, read_mount, offsetof(TbSettings, mount)},
+    {"mount", YAML_SCALAR_NODE, tb_yaml_mount, offsetof(TbSettings, mount)},
     {"limits", YAML_MAPPING_NODE, read_limits, offsetof(TbSettings, limits)},
     {"capacity", YAML_MAPPING_NODE, read_capacity, offsetof(TbSettings, capacity)},
     {"require_kvm", YAML_SCALAR_NODE, read_yes_no, offsetof(TbSettings, require_kvm)},

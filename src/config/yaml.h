@@ -58,6 +58,8 @@ bool tb_yaml_string(TbYaml *yaml, const yaml_node_t *node, void *field, GError *
 bool tb_yaml_count(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error);
 bool tb_yaml_size(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error);
 bool tb_yaml_duration(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error);
+/* A word of config/mount.h's; field: TbMountType. */
+bool tb_yaml_mount(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error);
 /* A sequence of non-empty strings; field: char ** (a GStrv). */
 bool tb_yaml_string_list(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error);
 /* A mapping of environment variables; field: char ** (a GStrv of "NAME=VALUE"). */

@@ -90,11 +90,7 @@ static bool read_mount_type(TbYaml *yaml, const yaml_node_t *node, void *field, 
                              "mountType '%s' is not supported by taskbox (use 'image', 'virtiofs' "
                              "or '9p')",
                              text);
-    unsigned index = 0;
-    if (!tb_yaml_word(yaml, node, tb_mount_type_words, &index, error))
-        return false;
-    *(TbMountType *)field = (TbMountType)(TB_MOUNT_IMAGE + index);
-    return true;
+    return tb_yaml_mount(yaml, node, field, error);
 }
 
 static const TbYamlKey image_keys[] = {

@@ -182,26 +182,34 @@ static bool set_limits(Run *run, GError **error)
     return tb_limits_check_space(run->task, limits, error);
 }
 
+/* What the box is to have of the project, by the mount of its shape. */
+static bool open_project_image(Run *run, GError **error)
+{
+    TbMountType mount = run->start.shape.mount;
+    TbBoxSpec *spec = &run->start.spec;
+    run->project_image = mount == TB_MOUNT_IMAGE
+                             ? tb_project_image_open(run->project, run->image->filesystems, error)
+                             : tb_project_image_live(run->project, tb_mount_type_name(mount));
+    if (!run->project_image)
+        return false;
+    spec->project_disk = tb_project_image_path(run->project_image);
+    spec->project_dir = mount == TB_MOUNT_9P ? tb_project_root(run->project) : NULL;
+    spec->share_dir = mount == TB_MOUNT_VIRTIOFS ? tb_project_root(run->project) : NULL;
+    return true;
+}
+
 bool run_launch(Run *run, GError **error)
 {
     TbStart *start = &run->start;
-    TbMountType mount = start->shape.mount;
-    bool shared = mount != TB_MOUNT_IMAGE;
     if (!tb_start_prepare(start, error))
         return false;
     if (start->made)
         run_phase_end(run, "template");
-    run->project_image = shared
-                             ? tb_project_image_live(run->project, tb_mount_type_name(mount))
-                             : tb_project_image_open(run->project, run->image->filesystems, error);
-    if (!run->project_image)
+    if (!open_project_image(run, error))
         return false;
     run->box_dir = tb_task_path(run->task, "box");
     start->spec.id = run->task->id;
     start->spec.dir = run->box_dir;
-    start->spec.project_disk = tb_project_image_path(run->project_image);
-    start->spec.project_dir = mount == TB_MOUNT_9P ? tb_project_root(run->project) : NULL;
-    start->spec.share_dir = mount == TB_MOUNT_VIRTIOFS ? tb_project_root(run->project) : NULL;
     start->spec.owner_uid = start->shape.uid ? start->shape.uid : AGENT;
     start->spec.owner_gid = start->shape.gid ? start->shape.gid : AGENT;
     start->spec.network = tb_hole("network");
@@ -296,13 +304,8 @@ static bool change_mount(Run *run, GError **error)
     g_clear_pointer(&run->box, tb_box_free);
     g_clear_pointer(&run->project_image, tb_project_image_free);
     tb_start_clear(&run->start);
-    if (!tb_start_prepare(&run->start, error))
+    if (!tb_start_prepare(&run->start, error) || !open_project_image(run, error))
         return false;
-    run->project_image = tb_project_image_open(run->project, run->image->filesystems, error);
-    if (!run->project_image)
-        return false;
-    run->start.spec.project_dir = run->start.spec.share_dir = NULL;
-    run->start.spec.project_disk = tb_project_image_path(run->project_image);
     run->box = tb_start_box(&run->start, error);
     return run->box != NULL;
 }

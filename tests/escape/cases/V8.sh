@@ -25,7 +25,7 @@ await written
 look=$(printf '%s\n' "$blocks" | while read -r _ at length; do
     printf 'sudo dd if=%s bs=512 skip=%s count=%s iflag=direct 2>/dev/null; ' "$disk" "$((at / 512))" "$((length / 512))"
 done)
-# Not below a mount in /run: one of them is a proc. The mark itself must not get in with the script: it is put together in the box.
+# The mark itself must not get in with the script: it is put together in the box.
 box "$P" "s=MARK-; s=\${s}$(printf %s "$half" | cut -c1-12); t=$(printf %s "$half" | cut -c13-)
 find_it() { grep -a -c -F \"\$s\$t\" 2>/dev/null; }
 echo blocks \$({ $look } | find_it)
