@@ -3,12 +3,17 @@
  * Base64 of a text depends on how many bytes stand before it: at each of three places other
  * letters come of it, and those at its ends depend on its neighbours. What is looked for are the
  * letters in between, which depend on the text alone; for `instead` the same letters are taken.
+ *
+ * Who can have texts of his choice sent must not learn how far one of them is right: so what is
+ * held back of a piece never depends on what is looked for, but for its length.
  */
 #include "net/needle.h"
 
 #include <string.h>
 
 #define ALIGNMENTS 3
+#define RUN_MIN    12 /* shorter ones are met by chance */
+#define GROWS      3  /* times, at most, in an encoding: "%2F" */
 
 typedef struct {
     char *text, *instead;
@@ -18,6 +23,7 @@ typedef struct {
 
 struct TbNeedles {
     GPtrArray *list; /* of Needle */
+    size_t longest;  /* no needle is longer */
 };
 
 static void wipe(char *text, size_t length)
@@ -128,6 +134,27 @@ static char *as_json(const char *text, bool slash)
     return g_string_free(out, FALSE);
 }
 
+/* Encodings agree on these; on what else they leave as it is, no two do. */
+static bool is_plain(char byte)
+{
+    return g_ascii_isalnum(byte) || (byte && strchr("-._~", byte));
+}
+
+static void add_runs(TbNeedles *needles, const char *text, const char *instead, const void *data)
+{
+    for (size_t at = 0; text[at]; at++) {
+        size_t length = 0;
+        while (is_plain(text[at + length]))
+            length++;
+        g_autofree char *other = instead ? g_strndup(instead + at, length) : NULL;
+        if (length >= RUN_MIN)
+            add(needles, g_strndup(text + at, length), other, data);
+        at += length;
+        if (!text[at])
+            break;
+    }
+}
+
 void tb_needles_add(TbNeedles *needles, const char *text, const char *instead, const void *data)
 {
     static const char low[] = "0123456789abcdef", high[] = "0123456789ABCDEF";
@@ -147,21 +174,25 @@ void tb_needles_add(TbNeedles *needles, const char *text, const char *instead, c
     add(needles, as_url(text, low), instead, data);
     add(needles, as_json(text, false), instead, data);
     add(needles, as_json(text, true), instead, data);
+    add_runs(needles, text, instead, data);
+    needles->longest = MAX(needles->longest, GROWS * strlen(text));
 }
 
 /* ---- looking */
 
-/* The first of any; *at its place. */
+/* The first of any, and the longest there; *at its place. */
 static const Needle *find(const TbNeedles *needles, const void *bytes, size_t length, size_t *at)
 {
     const Needle *first = NULL;
     for (guint i = 0; i < needles->list->len; i++) {
         const Needle *needle = needles->list->pdata[i];
         const char *found = length ? memmem(bytes, length, needle->text, needle->length) : NULL;
-        if (found && (!first || (size_t)(found - (const char *)bytes) < *at)) {
-            first = needle;
-            *at = (size_t)(found - (const char *)bytes);
-        }
+        size_t place = found ? (size_t)(found - (const char *)bytes) : 0;
+        if (!found || (first && place > *at) ||
+            (first && place == *at && needle->length <= first->length))
+            continue;
+        first = needle;
+        *at = place;
     }
     return first;
 }
@@ -173,34 +204,34 @@ const void *tb_needles_find(const TbNeedles *needles, const void *bytes, size_t 
     return needle ? needle->data : NULL;
 }
 
-const void *tb_needles_replace(const TbNeedles *needles, void *bytes, size_t length)
+/* Those that begin before `end`. */
+static const void *replace(const TbNeedles *needles, char *bytes, size_t length, size_t end)
 {
     const void *seen = NULL;
-    for (guint i = 0; i < needles->list->len; i++) {
-        const Needle *needle = needles->list->pdata[i];
-        char *at = bytes;
-        size_t left = length;
-        for (char *found; left && (found = memmem(at, left, needle->text, needle->length));) {
-            memcpy(found, needle->instead, needle->length);
-            seen = needle->data;
-            left -= (size_t)(found - at) + needle->length;
-            at = found + needle->length;
-        }
+    const Needle *needle;
+    size_t from = 0, at = 0;
+    while (from < end && (needle = find(needles, bytes + from, length - from, &at))) {
+        if (from + at >= end)
+            break;
+        memcpy(bytes + from + at, needle->instead, needle->length);
+        seen = needle->data;
+        from += at + needle->length;
     }
     return seen;
 }
 
-/* How many bytes at the end may be the beginning of one. */
+const void *tb_needles_replace(const TbNeedles *needles, void *bytes, size_t length)
+{
+    return replace(needles, bytes, length, length);
+}
+
+/* How many bytes at the end may be the beginning of one: there is no blank in any. */
 static size_t open_end(const TbNeedles *needles, const guint8 *bytes, size_t length)
 {
-    size_t most = 0;
-    for (guint i = 0; i < needles->list->len; i++) {
-        const Needle *needle = needles->list->pdata[i];
-        for (size_t n = MIN(needle->length - 1, length); n > most; n--)
-            if (memcmp(bytes + length - n, needle->text, n) == 0)
-                most = n;
-    }
-    return most;
+    size_t count = 0, most = needles->longest ? MIN(needles->longest - 1, length) : 0;
+    while (count < most && g_ascii_isgraph(bytes[length - count - 1]))
+        count++;
+    return count;
 }
 
 void tb_stream_init(TbStream *stream, const TbNeedles *needles)
@@ -219,15 +250,16 @@ void tb_stream_clear(TbStream *stream)
 }
 
 const void *tb_stream_push(TbStream *stream, const void *bytes, size_t length, bool last,
-                           bool replace, GByteArray *out)
+                           bool replaces, GByteArray *out)
 {
     GByteArray *held = stream->held;
     const void *seen = NULL;
     size_t at = 0;
     if (length)
         g_byte_array_append(held, bytes, (guint)length);
-    if (replace) {
-        seen = tb_needles_replace(stream->needles, held->data, held->len);
+    size_t go = held->len - (last ? 0 : open_end(stream->needles, held->data, held->len));
+    if (replaces) {
+        seen = replace(stream->needles, (char *)held->data, held->len, go);
     } else {
         const Needle *needle = find(stream->needles, held->data, held->len, &at);
         if (needle) {
@@ -236,8 +268,6 @@ const void *tb_stream_push(TbStream *stream, const void *bytes, size_t length, b
             return needle->data;
         }
     }
-    size_t keep = last ? 0 : open_end(stream->needles, held->data, held->len);
-    size_t go = held->len - keep;
     if (go > 0) {
         g_byte_array_append(out, held->data, (guint)go);
         g_byte_array_remove_range(held, 0, (guint)go);

@@ -164,24 +164,73 @@ START_TEST(over_borders)
 }
 END_TEST
 
-/* At once, when nothing of a value can be at its end: an event must not wait for the next. */
+/* How much of `first` goes on before anything follows it. */
+static guint gone(const TbNeedles *needles, const char *first)
+{
+    TbStream stream;
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    tb_stream_init(&stream, needles);
+    tb_stream_push(&stream, first, strlen(first), false, true, out);
+    guint length = out->len;
+    tb_stream_push(&stream, NULL, 0, true, true, out);
+    ck_assert_uint_eq(out->len, strlen(first));
+    tb_stream_clear(&stream);
+    return length;
+}
+
+/* At once what ends with a blank: an event must not wait for the next. */
 START_TEST(held_back)
 {
     g_autoptr(TbNeedles) needles = tb_needles_new();
-    TbStream stream;
-    g_autoptr(GByteArray) out = g_byte_array_new();
     tb_needles_add(needles, VALUE, VALUE, "data");
-    tb_stream_init(&stream, needles);
-    tb_stream_push(&stream, "data: x\n\n", 9, false, true, out);
-    ck_assert_uint_eq(out->len, 9);
-    tb_stream_push(&stream, "sk-R3", 5, false, true, out);
-    ck_assert_uint_eq(out->len, 9);
-    tb_stream_push(&stream, "!", 1, false, true, out);
-    ck_assert_uint_eq(out->len, 15);
-    tb_stream_push(&stream, "sk-", 3, false, true, out);
-    tb_stream_push(&stream, NULL, 0, true, true, out);
-    ck_assert_uint_eq(out->len, 18);
-    tb_stream_clear(&stream);
+    ck_assert_uint_eq(gone(needles, "data: x\n\n"), 9);
+    ck_assert_uint_eq(gone(needles, "data: \"sk-R3\"}\n\n"), 16);
+    ck_assert_uint_eq(gone(needles, "x sk-R3"), 2);
+    ck_assert_uint_eq(gone(needles, "\xc3\xa4sk-"), 2);
+    g_autofree char *much = g_strnfill(10000, 'x');
+    guint went = gone(needles, much);
+    ck_assert_uint_ge(went, 10000 - 3 * strlen(VALUE));
+    ck_assert_uint_lt(went, 10000 - strlen(VALUE));
+}
+END_TEST
+
+/* Whoever has a server send texts of his own choice, and sees how much of each comes at once, must
+ * not find out how far one is right. */
+START_TEST(no_guessing)
+{
+    g_autoptr(TbNeedles) needles = tb_needles_new();
+    g_autofree char *coded = g_base64_encode((const guchar *)VALUE, strlen(VALUE));
+    const char *const forms[] = {VALUE, coded};
+    tb_needles_add(needles, VALUE, "sk-pppppppppppppppppppppppppppp", "data");
+    for (size_t i = 0; i < G_N_ELEMENTS(forms); i++)
+        for (size_t right = 1; right < strlen(forms[i]) - 8; right++) {
+            g_autofree char *begun = g_strndup(forms[i], right);
+            g_autofree char *wrong = g_strdup(begun);
+            wrong[right - 1] ^= 1;
+            g_autofree char *guess = g_strconcat("my text ", begun, NULL);
+            g_autofree char *other = g_strconcat("my text ", wrong, NULL);
+            ck_assert_msg(gone(needles, guess) == gone(needles, other), "'%s'", guess);
+        }
+}
+END_TEST
+
+/* One value begins with another: nothing of the longer one stays. */
+START_TEST(values_in_values)
+{
+    for (int turn = 0; turn < 2; turn++) {
+        g_autoptr(TbNeedles) needles = tb_needles_new();
+        const void *seen = NULL;
+        if (turn)
+            tb_needles_add(needles, "abcdefghijkl", "pppppppppppp", "short");
+        tb_needles_add(needles, "abcdefghijklmnopqrst", "qqqqqqqqqqqqqqqqqqqq", "long");
+        if (!turn)
+            tb_needles_add(needles, "abcdefghijkl", "pppppppppppp", "short");
+        for (size_t size = 1; size < 30; size++) {
+            g_autofree char *got =
+                push_all(needles, "<abcdefghijklmnopqrst><abcdefghijklm>", size, true, &seen);
+            ck_assert_str_eq(got, "<qqqqqqqqqqqqqqqqqqqq><ppppppppppppm>");
+        }
+    }
 }
 END_TEST
 
@@ -197,9 +246,12 @@ START_TEST(encodings)
             *at = *at == '+' ? '-' : *at == '/' ? '_' : *at;
         ck_assert_str_eq(tb_needles_find(needles, coded, strlen(coded)), "data");
     }
-    static const char *const others[] = {"x sk-R3alV%2Falue%2BofAtLeast30Bytes0",
-                                         "sk-R3alV%2falue%2bofAtLeast30Bytes0",
-                                         "{\"sk-R3alV\\/alue+ofAtLeast30Bytes0\"}"};
+    static const char *const others[] = {
+        "x sk-R3alV%2Falue%2BofAtLeast30Bytes0", "sk-R3alV%2falue%2bofAtLeast30Bytes0",
+        "{\"sk-R3alV\\/alue+ofAtLeast30Bytes0\"}",
+        /* Python's quote, .NET's and Gson's JSON, HTML */
+        "sk-R3alV/alue%2BofAtLeast30Bytes0", "sk-R3alV/alue\\u002BofAtLeast30Bytes0",
+        "sk-R3alV&#x2F;alue&#43;ofAtLeast30Bytes0"};
     for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
         ck_assert_msg(tb_needles_find(needles, others[i], strlen(others[i])) != NULL, "%s",
                       others[i]);
@@ -469,6 +521,8 @@ int main(void)
     tcase_add_test(tests, there_and_back);
     tcase_add_test(tests, over_borders);
     tcase_add_test(tests, held_back);
+    tcase_add_test(tests, no_guessing);
+    tcase_add_test(tests, values_in_values);
     tcase_add_test(tests, encodings);
     tcase_add_checked_fixture(heads, open_vault, close_vault);
     tcase_add_test(heads, values_go_to_their_host);

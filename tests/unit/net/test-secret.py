@@ -107,6 +107,13 @@ def answer(connection):
         connection.sendall(b"d\r\ndata: first\n\n\r\n")
         gate.wait(20)
         connection.sendall(b"e\r\ndata: second\n\n\r\n0\r\n\r\n")
+    elif path == "/gson":
+        connection.sendall(reply(b'{"key":"' + value.replace(b"+", b"\\u002b").replace(b"/", b"\\u002f") + b'"}'))
+    elif path.startswith("/guess/"):
+        guess = b"my text " + path[7:].replace("!", "/").encode()
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(guess), guess))
+        time.sleep(0.4)
+        connection.sendall(b"1\r\n.\r\n0\r\n\r\n")
     elif path == "/until-close":
         connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + value)
     elif path == "/big":
@@ -340,6 +347,24 @@ check("hexadecimal", VALUE.encode().hex().encode() not in got)
 check("as JSON", VALUE.encode().replace(b"/", b"\\/") not in got)
 check("as a URL", b"R3alV" not in got)
 told("allowed")
+got = ask(get("/gson"))
+check(f"as other JSON {got[-80:]!r}", VALUE.rpartition("+")[2].encode() not in got)
+told("allowed")
+# A server that sends what the box chooses: how much comes at once must not tell whether it is right.
+for right in (4, 7, len(VALUE) - 1):
+    comes = []
+    for guess in (VALUE[:right], VALUE[:right - 1] + "~"):
+        tls = Tls(egress)
+        told("allowed")
+        tls.send(get("/guess/" + guess.replace("/", "!")))
+        data = b""
+        while b"my text " not in data and (piece := tls.read()):
+            data += piece
+        comes.append(len(data.rpartition(b"my text ")[2]))
+        while not data.endswith(b"0\r\n\r\n") and (piece := tls.read()):
+            data += piece
+        told("allowed")
+    check(f"a right guess of {right} looks like a wrong one: {comes}", comes[0] == comes[1])
 got = ask(get("/gzip"))
 check("a compressed answer is refused", b" 502 " in got and b"compressed" in got)
 told("failed", "good.test", "compressed")
