@@ -14,13 +14,17 @@
 
 #define DECODE_ROUNDS 3
 #define KEY_LENGTH    16 /* shorter ones are other things that are called so */
+#define BESIDE_MAX    64 /* bytes in a header of a key that are not the key */
+#define KEY_LETTERS   G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "-_.+/="
 
 /* Where keys stand. */
 static const char *const key_headers[] = {
     "Authorization", "X-Api-Key", "X-Goog-Api-Key", "Api-Key", "X-Auth-Token",
     "Private-Token", NULL};
-/* Credentials of somebody else's, and pieces of an answer, in which no value could be seen. */
-static const char *const dropped[] = {"Cookie", "Range", "If-Range", "Accept-Encoding", NULL};
+/* Credentials of somebody else's, and what asks for pieces of an answer, a difference of two or
+ * other bytes for its letters, in which no value could be seen. */
+static const char *const dropped[] = {"Cookie",          "Range", "Request-Range",  "If-Range",
+                                      "Accept-Encoding", "A-IM",  "Accept-Charset", NULL};
 
 TbVault *tb_vault_new(GPtrArray *secrets, GError **error)
 {
@@ -58,10 +62,19 @@ char *tb_vault_reason(const TbSecret *secret, const char *where)
     return g_strdup_printf(TB_NET_PLACEHOLDER "%s %s", secret->name, where);
 }
 
+/* Whatever is behind CGI takes '_' for '-'. */
+static bool is_same_name(const char *a, const char *b)
+{
+    for (; *a && *b; a++, b++)
+        if (g_ascii_tolower(*a == '_' ? '-' : *a) != g_ascii_tolower(*b == '_' ? '-' : *b))
+            return false;
+    return *a == *b;
+}
+
 static bool is_one_of(const char *name, const char *const *names)
 {
     for (; *names; names++)
-        if (g_ascii_strcasecmp(name, *names) == 0)
+        if (is_same_name(name, *names))
             return true;
     return false;
 }
@@ -94,6 +107,28 @@ static char *swap(const TbVault *vault, const char *host, uint16_t port, const c
         out = next;
     }
     return out;
+}
+
+/* The text with blanks for the placeholders of the host's. */
+static char *blank_own(const TbVault *vault, const char *host, uint16_t port, const char *text)
+{
+    char *out = g_strdup(text);
+    for (guint i = 0; i < vault->secrets->len; i++) {
+        const TbSecret *secret = vault->secrets->pdata[i];
+        if (!tb_secret_binds(secret, host, port))
+            continue;
+        for (char *found; (found = strstr(out, secret->placeholder));)
+            memset(found, ' ', strlen(secret->placeholder));
+    }
+    return out;
+}
+
+static bool looks_like_key(const char *text)
+{
+    size_t length = 0;
+    for (; *text && length < KEY_LENGTH; text++)
+        length = strchr(KEY_LETTERS, *text) ? length + 1 : 0;
+    return length >= KEY_LENGTH;
 }
 
 /* "Basic" hides it in base64. */
@@ -137,10 +172,9 @@ static bool undo_percent(GString *text)
  * program could give data away through a host that is allowed. However the name is escaped. */
 static bool is_key_parameter(const char *pair)
 {
-    static const char *const names[] = {"key",         "api_key",      "api-key",
-                                        "apikey",      "access_token", "private_token",
-                                        "oauth_token", "auth_token",   NULL};
-    static const char letters[] = G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "-_.+/=";
+    static const char *const names[] = {
+        "key",           "api_key",     "apikey",     "access_token",
+        "private_token", "oauth_token", "auth_token", NULL};
     g_autoptr(GString) text = g_string_new(pair);
     for (int round = 0; round <= DECODE_ROUNDS && undo_percent(text); round++)
         continue;
@@ -149,7 +183,8 @@ static bool is_key_parameter(const char *pair)
         const char *equals = strchr(*part, '=');
         size_t length = equals ? strlen(equals + 1) : 0;
         g_autofree char *name = g_strndup(*part, equals ? (gsize)(equals - *part) : 0);
-        if (is_one_of(name, names) && length >= KEY_LENGTH && strspn(equals + 1, letters) == length)
+        if (is_one_of(name, names) && length >= KEY_LENGTH &&
+            strspn(equals + 1, KEY_LETTERS) == length)
             return true;
     }
     return false;
@@ -174,6 +209,9 @@ static char *swap_query(const TbVault *vault, const char *host, uint16_t port, c
         const TbSecret *other = tb_needles_find(vault->placeholders, value, strlen(value));
         if (other)
             g_string_append_printf(seen, "%s\n", other->placeholder);
+        g_autofree char *rest = blank_own(vault, host, port, *pair + 4);
+        if (!foreign && looks_like_key(rest))
+            foreign = g_strdup(TB_NET_FOREIGN "a parameter of the address");
         char *coded = g_uri_escape_string(value, NULL, FALSE);
         tb_secret_wipe(*pair);
         *pair = g_strconcat("key=", coded, NULL);
@@ -228,19 +266,45 @@ typedef struct {
     GString *seen, *joined; /* what was not swapped: a line each, and without anything between */
 } Sending;
 
+static void see(Sending *sending, const char *name, const char *value)
+{
+    g_string_append_printf(sending->seen, "%s\n%s\n", name, value);
+    g_string_append(sending->joined, value);
+}
+
+/* Whether another key stands beside the host's: of two in one header a server may take either. The
+ * name before a password may be long, and is no key where the password counts. */
+static bool has_another(Sending *sending, const char *value)
+{
+    bool basic = g_ascii_strncasecmp(value, "Basic ", 6) == 0;
+    gsize length = 0;
+    g_autofree guchar *plain = basic ? g_base64_decode(value + 6, &length) : NULL;
+    g_autofree char *text = basic ? g_strndup((const char *)plain, length) : g_strdup(value);
+    g_autofree char *rest = blank_own(sending->vault, sending->host, sending->port, text);
+    const char *colon = basic ? strchr(text, ':') : NULL;
+    size_t name = colon ? (size_t)(colon - text) : 0;
+    bool in_name = strncmp(text, rest, name) != 0;
+    size_t beside = 0;
+    for (const char *at = basic ? "" : text; *at; at++)
+        beside += rest[at - text] == *at;
+    return beside > BESIDE_MAX || looks_like_key(in_name || !colon ? rest : rest + name);
+}
+
 /* The reason, when the key is not the host's. */
 static char *send_key(Sending *sending, const char *name, const char *value, SoupMessageHeaders *to)
 {
     char *swapped = swap_header(sending->vault, sending->host, sending->port, value);
-    if (!swapped)
+    if (!swapped) {
+        see(sending, name, value);
         return g_strdup_printf(TB_NET_FOREIGN "'%s'", name);
+    }
     /* Beside the host's own there may be another's. */
     const TbSecret *other = tb_needles_find(sending->vault->placeholders, swapped, strlen(swapped));
     if (other)
         g_string_append(sending->seen, other->placeholder);
     soup_message_headers_append(to, name, swapped);
     tb_secret_wipe(swapped);
-    return NULL;
+    return has_another(sending, value) ? g_strdup_printf(TB_NET_FOREIGN "'%s'", name) : NULL;
 }
 
 static char *send_header(Sending *sending, const char *name, const char *value, bool stays,
@@ -248,10 +312,8 @@ static char *send_header(Sending *sending, const char *name, const char *value, 
 {
     bool key = sending->bound && !stays && is_one_of(name, key_headers);
     char *why = key ? send_key(sending, name, value, to) : NULL;
-    if (!key || why) {
-        g_string_append_printf(sending->seen, "%s\n%s\n", name, value);
-        g_string_append(sending->joined, value);
-    }
+    if (!key)
+        see(sending, name, value);
     if (!key && !stays && !(sending->bound && is_one_of(name, dropped)))
         soup_message_headers_append(to, name, value);
     return why;

@@ -318,11 +318,14 @@ static Head give(const char *host, uint16_t port, const char *line, const char *
 
 START_TEST(values_go_to_their_host)
 {
-    static const char *const lines[][2] = {{"Authorization: Bearer @", "Bearer " VALUE},
-                                           {"authorization: token @", "token " VALUE},
-                                           {"X-API-Key: @", VALUE},
-                                           {"x-goog-api-key: @", VALUE},
-                                           {"Private-Token: @", VALUE}};
+    static const char *const lines[][2] = {
+        {"Authorization: Bearer @", "Bearer " VALUE},
+        {"authorization: token @", "token " VALUE},
+        {"X-API-Key: @", VALUE},
+        {"x-goog-api-key: @", VALUE},
+        {"Authorization: Token token=\"@\"", "Token token=\"" VALUE "\""},
+        {"X_Api_Key: @", VALUE},
+        {"Private-Token: @", VALUE}};
     for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
         g_auto(Head) head = give(HOST, 443, lines[i][0], NULL);
         g_autofree char *name = g_strndup(lines[i][0], strcspn(lines[i][0], ":"));
@@ -371,7 +374,8 @@ START_TEST(placeholders_go_nowhere)
         ck_assert_ptr_null(strstr(head.query ? head.query : "", VALUE));
     }
     static const char *const foreign[] = {"Authorization: Bearer mine", "X-Api-Key: mine",
-                                          "Authorization: Basic bWluZTptaW5l", "Authorization: "};
+                                          "Authorization: Basic bWluZTptaW5l",
+                                          "Authorization: ", "X_Api_Key: mine"};
     for (size_t i = 0; i < G_N_ELEMENTS(foreign); i++) {
         g_auto(Head) head = give(HOST, 443, foreign[i], NULL);
         ck_assert_msg(head.why && g_str_has_prefix(head.why, TB_NET_FOREIGN), "%s", foreign[i]);
@@ -390,6 +394,8 @@ START_TEST(placeholders_go_nowhere)
         {"a=1;private_token=glpat-mine0123456789", true},
         {"a=1%26key=AIzaMine-0123456789", true},
         {"key=@&key=AIzaMine-0123456789", true},
+        {"key=AIzaMine-0123456789,@", true},
+        {"api-key=AIzaMine-0123456789", true},
         {"key=short", false},
         {"key=words of a search that are long", false},
         {"monkey=AIzaMine-0123456789", false},
@@ -415,6 +421,58 @@ START_TEST(placeholders_go_nowhere)
     ck_assert(g_str_has_prefix(coded.why, TB_NET_PLACEHOLDER "OTHER "));
     g_auto(Head) fine = give(HOST, 443, "Accept: */*", "q=sk-");
     ck_assert_ptr_null(fine.why);
+}
+END_TEST
+
+/* Of two keys in one header a server may take the first. */
+START_TEST(keys_beside)
+{
+    static const char *const refused[] = {
+        "Authorization: Bearer sk-of-the-attacker @",
+        "Authorization: Bearer @ sk-of-the-attacker",
+        "X-Api-Key: sk-of-the-attacker, @",
+        "X-Api-Key: @sk-of-the-attacker",
+        "Authorization: Digest username=\"a\", response=\"0123456789abcdef\", opaque=\"@\"",
+        "Authorization: Bearer . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . . @"};
+    static const struct {
+        const char *before, *after;
+        bool refused;
+    } basics[] = {{"user:", "", false},
+                  {"AC0123456789abcdef0123456789abcdef:", "", false},
+                  {"", ":x-oauth-basic", false},
+                  {"", ":", false},
+                  {"", ":sk-of-the-attacker", true},
+                  {"user:sk-of-the-attacker", "", true}};
+    for (size_t i = 0; i < G_N_ELEMENTS(refused); i++) {
+        g_auto(Head) head = give(HOST, 443, refused[i], NULL);
+        ck_assert_msg(head.why && g_str_has_prefix(head.why, TB_NET_FOREIGN), "%s: %s", refused[i],
+                      head.why);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(basics); i++) {
+        g_autofree char *plain =
+            g_strconcat(basics[i].before, secret->placeholder, basics[i].after, NULL);
+        g_autofree char *coded = g_base64_encode((const guchar *)plain, strlen(plain));
+        g_autofree char *line = g_strconcat("Authorization: Basic ", coded, NULL);
+        g_auto(Head) head = give(HOST, 443, line, NULL);
+        ck_assert_msg((head.why != NULL) == basics[i].refused, "%s: %s", plain, head.why);
+    }
+}
+END_TEST
+
+/* In pieces, differences and other letters no value can be seen. */
+START_TEST(no_pieces)
+{
+    static const char *const names[] = {"Range", "Request-Range",  "If-Range",
+                                        "A-IM",  "Accept-Charset", "Cookie"};
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *line = g_strconcat(names[i], ": x", NULL);
+        g_auto(Head) head = give(HOST, 443, line, NULL);
+        ck_assert_ptr_null(head.why);
+        ck_assert_msg(!soup_message_headers_get_one(head.to, names[i]), "%s", names[i]);
+        g_auto(Head) other_host = give("", 80, line, NULL);
+        ck_assert_msg(soup_message_headers_get_one(other_host.to, names[i]) != NULL, "%s",
+                      names[i]);
+    }
 }
 END_TEST
 
@@ -527,6 +585,8 @@ int main(void)
     tcase_add_checked_fixture(heads, open_vault, close_vault);
     tcase_add_test(heads, values_go_to_their_host);
     tcase_add_test(heads, placeholders_go_nowhere);
+    tcase_add_test(heads, keys_beside);
+    tcase_add_test(heads, no_pieces);
     tcase_add_test(heads, answers);
     tcase_add_test(heads, certificates);
     suite_add_tcase(suite, tests);
