@@ -22,6 +22,7 @@
 #define CHUNK           65536
 #define CONNECT_SECONDS 30
 #define DECODE_ROUNDS   4
+#define PUSH            "git-receive-pack"
 
 typedef struct {
     TbAsked *asked; /* NULL once it was told */
@@ -77,15 +78,13 @@ bool tb_header_stays(const char *name, const char *connection)
 
 static bool names_push(const char *text)
 {
-    g_autofree char *now = g_ascii_strdown(text ? text : "", -1);
+    g_autoptr(GString) now = g_string_new(text);
     for (int round = 0; round < DECODE_ROUNDS; round++) {
-        if (strstr(now, "git-receive-pack"))
+        g_string_ascii_down(now);
+        if (memmem(now->str, now->len, PUSH, strlen(PUSH)))
             return true;
-        g_autofree char *next = g_uri_unescape_string(now, NULL);
-        if (!next || strcmp(next, now) == 0)
-            return !next && strchr(now, '%') && strstr(now, "receive");
-        g_free(now);
-        now = g_ascii_strdown(next, -1);
+        if (!tb_undo_percent(now))
+            return false;
     }
     return true; /* nobody in good faith escapes so often */
 }

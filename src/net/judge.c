@@ -26,6 +26,29 @@ static bool host_is(const char *text, const char *host, int port, int default_po
     return name && strcmp(name, host) == 0 && named == port;
 }
 
+static bool is_token(const char *text)
+{
+    static const char letters[] = G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "!#$%&'*+-.^_`|~";
+    return *text && text[strspn(text, letters)] == '\0';
+}
+
+const char *tb_head_refused(const char *method, SoupMessageHeaders *headers)
+{
+    SoupMessageHeadersIter iter;
+    const char *name, *value;
+    if (!is_token(method))
+        return "its method holds a byte that none has";
+    soup_message_headers_iter_init(&iter, headers);
+    while (soup_message_headers_iter_next(&iter, &name, &value)) {
+        if (!is_token(name))
+            return "the name of a header holds a byte that none has";
+        for (; *value; value++)
+            if (g_ascii_iscntrl(*value) && *value != '\t')
+                return "a header holds a byte that none has";
+    }
+    return NULL;
+}
+
 static const char *bad_body(SoupServerMessage *message, GUri *uri)
 {
     SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
@@ -153,6 +176,9 @@ char *tb_judge(TbAsked *asked, SoupServerMessage *message)
         if (host && !tunnel)
             why = bad_plain(asked, message, uri);
     }
+    const char *head = tb_head_refused(soup_server_message_get_method(message),
+                                       soup_server_message_get_request_headers(message));
+    why = head ? head : why;
     g_autofree char *leak = make_request(asked, vault, message, uri, path, !why && !tunnel);
     if (leak)
         return g_steal_pointer(&leak);

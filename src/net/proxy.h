@@ -66,6 +66,9 @@ void tb_proxy_answer(SoupServerMessage *message, guint status, const char *text)
 /* judge.c: why a request is refused (g_free); NULL when it is allowed: what it is for is in *asked
  * then. */
 char *tb_judge(TbAsked *asked, SoupServerMessage *message);
+/* Why a head is refused as it stands (static), NULL: it is not. libsoup takes any byte but a blank
+ * in a method, a line's end too, and writes it again: others would read another request there. */
+const char *tb_head_refused(const char *method, SoupMessageHeaders *headers);
 /* tunnel.c: `message` is a CONNECT that was allowed. */
 void tb_tunnel_start(TbAsked *asked, SoupServerMessage *message);
 /* ended.c: the same to a host that a secret is bound to. */

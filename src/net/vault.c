@@ -149,8 +149,7 @@ static char *swap_header(const TbVault *vault, const char *host, uint16_t port, 
     return out;
 }
 
-/* %XX undone, whatever it makes; in place. False: there was none. */
-static bool undo_percent(GString *text)
+bool tb_undo_percent(GString *text)
 {
     gsize to = 0;
     bool undone = false;
@@ -176,7 +175,7 @@ static bool is_key_parameter(const char *pair)
         "key",           "api_key",     "apikey",     "access_token",
         "private_token", "oauth_token", "auth_token", NULL};
     g_autoptr(GString) text = g_string_new(pair);
-    for (int round = 0; round <= DECODE_ROUNDS && undo_percent(text); round++)
+    for (int round = 0; round <= DECODE_ROUNDS && tb_undo_percent(text); round++)
         continue;
     g_auto(GStrv) parts = g_strsplit_set(text->str, "&;", -1); /* what servers split at */
     for (char **part = parts; *part; part++) {
@@ -250,7 +249,7 @@ static const TbSecret *find_in(const TbVault *vault, GString *text)
         found = tb_needles_find(vault->placeholders, text->str, text->len);
         if (!found)
             found = find_any_case(vault, text);
-        if (!found && !undo_percent(text))
+        if (!found && !tb_undo_percent(text))
             break;
     }
     return found;

@@ -46,3 +46,6 @@ char *tb_vault_send(const TbVault *vault, const char *host, uint16_t port, const
 void tb_vault_receive(const TbVault *vault, SoupMessageHeaders *from, SoupMessageHeaders *to);
 /* Why an answer's body cannot be looked through (static); NULL: it can. */
 const char *tb_vault_opaque(SoupMessageHeaders *headers);
+
+/* %XX undone, whatever it makes; in place. What is none stays. False: there was none. */
+bool tb_undo_percent(GString *text);

@@ -321,6 +321,14 @@ check("two lengths", stream.head()[9:12] in ("400", "403"))
 for target in ("ftp://good.test/", "https://good.test/", "http://user:pw@good.test/"):
     stream, head = get(egress, target, host="good.test")
     check(f"{target}: {head[:30]!r}", head[9:12] in ("400", "403"))
+seen = len(requests)
+for method in ("POST\x0b/p.git/git-receive-pack\x0bHTTP/1.1\nX:", "GET\nHost:other.test\nX:", "GE\rT", "GE\x01T"):
+    stream = ask(egress, f"{method} http://good.test/ HTTP/1.1\r\nHost: good.test\r\n\r\n")
+    check(f"method {method!r}", stream.head()[9:12] in ("400", "403"))
+for line in ("X-Mine\x0b: a", "X-Mine: a\x0bb"):
+    stream, head = get(egress, "http://good.test/", more=line + "\r\n")
+    check(f"header {line!r}", head[9:12] in ("400", "403"))
+check(f"none of these was carried: {requests[seen:]}", len(requests) == seen)
 for target in ("http://good.test/p.git/git-receive-pack", "http://good.test/p.git/info/refs?service=git-receive-pack",
                "http://good.test/p.git/info/refs?service=git%2dreceive-pack", "http://good.test/p.git/git%252Dreceive-pack",
                "http://good.test/p.git/GIT-receive-pack"):

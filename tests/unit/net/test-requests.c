@@ -40,6 +40,11 @@ START_TEST(pushes)
         {"/a.git/git%2dreceive%2Dpack", NULL},
         {"/a.git/git%252dreceive-pack", NULL},
         {"/a.git/%67it-receive-pack", NULL},
+        /* What cannot be undone whole hides nothing. */
+        {"/a.git/info/refs", "service=git-%72eceive-pack&x=%00"},
+        {"/a.git/info/refs", "service=git-%72eceive-pack&x=%zz"},
+        {"/a.git/info/refs", "service=git%252d%72eceive-pack&x=%"},
+        {"/%00/git-%2572eceive-pack", NULL},
     };
     static const char *const no[][2] = {{"/a.git/git-upload-pack", NULL},
                                         {"/a.git/info/refs", "service=git-upload-pack"},
@@ -50,6 +55,30 @@ START_TEST(pushes)
         ck_assert_msg(tb_is_push(yes[i][0], yes[i][1]), "%s ? %s", yes[i][0], yes[i][1]);
     for (size_t i = 0; i < G_N_ELEMENTS(no); i++)
         ck_assert_msg(!tb_is_push(no[i][0], no[i][1]), "%s ? %s", no[i][0], no[i][1]);
+}
+END_TEST
+
+START_TEST(heads)
+{
+    static const char *const methods[] = {
+        "",        "GE\rT", "GET\nHost:evil", "GET\x0b/\x0bHTTP/1.1\nX:",
+        "GE\x01T", "GET:",  "GE T",           "GET\x85"};
+    static const char *const lines[][2] = {
+        {"X-Mine\x0b", "a"}, {"X\x01", "a"}, {"X-Mine", "a\x0b"}, {"X-Mine", "\x7f"}};
+    for (size_t i = 0; i < G_N_ELEMENTS(methods); i++) {
+        SoupMessageHeaders *head = soup_message_headers_new(SOUP_MESSAGE_HEADERS_REQUEST);
+        ck_assert_msg(tb_head_refused(methods[i], head) != NULL, "%zu", i);
+        ck_assert_ptr_null(tb_head_refused("M-SEARCH", head));
+        soup_message_headers_unref(head);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+        SoupMessageHeaders *head = soup_message_headers_new(SOUP_MESSAGE_HEADERS_REQUEST);
+        soup_message_headers_append(head, "X-Fine_1", "a\tb \xc3\xa4\xff");
+        ck_assert_ptr_null(tb_head_refused("GET", head));
+        soup_message_headers_append(head, lines[i][0], lines[i][1]);
+        ck_assert_msg(tb_head_refused("GET", head) != NULL, "%zu", i);
+        soup_message_headers_unref(head);
+    }
 }
 END_TEST
 
@@ -182,6 +211,7 @@ int main(void)
     TCase *tests = tcase_create("requests");
     tcase_add_test(tests, headers);
     tcase_add_test(tests, pushes);
+    tcase_add_test(tests, heads);
     tcase_add_test(tests, hello);
     tcase_add_test(tests, hello_in_small_records);
     tcase_add_test(tests, no_hello);
