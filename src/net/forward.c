@@ -31,6 +31,7 @@ typedef struct {
     SoupMessage *request;
     GInputStream *answer;
     GOutputStream *upload; /* a pipe to the request's body */
+    GCancellable *stop;    /* of what is being written to it */
     const TbVault *vault;  /* NULL: no secrets */
     bool secure;           /* the answer may hold a value */
     TbStream up, down;     /* what is looked through */
@@ -38,6 +39,7 @@ typedef struct {
     bool answered;         /* its head was given to the client */
     bool finished;         /* the client's side is over */
     unsigned calls;        /* under way */
+    guint watch;           /* a timer */
 } Forward;
 
 /* ---- what goes on */
@@ -108,11 +110,13 @@ static void release(Forward *forward)
     if (--forward->calls > 0)
         return;
     tell(forward, TB_NET_FAILED, "the client has hung up");
+    g_source_remove(forward->watch);
     g_signal_handlers_disconnect_by_data(forward->message, forward);
     if (forward->session)
         soup_session_abort(forward->session);
     g_clear_object(&forward->answer);
     g_clear_object(&forward->upload);
+    g_clear_object(&forward->stop);
     g_clear_object(&forward->request);
     g_clear_object(&forward->session);
     g_clear_object(&forward->message);
@@ -122,10 +126,18 @@ static void release(Forward *forward)
     g_free(forward);
 }
 
+/* Nobody takes the body any more. */
+static void drop_upload(Forward *forward)
+{
+    g_cancellable_cancel(forward->stop);
+    g_clear_object(&forward->upload);
+}
+
 /* Before its head an answer of ours takes its place; after it only an end that nobody can take for
  * a good one is left. */
 static void fail(Forward *forward, TbVerdict verdict, const char *reason)
 {
+    drop_upload(forward);
     if (!forward->finished && !forward->answered) {
         g_autofree char *text = g_strdup_printf(
             "%s: %s", verdict == TB_NET_REFUSED ? "refused" : "cannot connect", reason);
@@ -147,8 +159,17 @@ static void on_finished(SoupServerMessage *message, gpointer data)
     forward->finished = true;
     if (forward->session)
         soup_session_abort(forward->session);
-    g_clear_object(&forward->upload);
+    drop_upload(forward);
     release(forward);
+}
+
+static gboolean on_watch(gpointer data)
+{
+    Forward *forward = data;
+    if (!forward->finished && forward->asked &&
+        tb_asked_left(forward->asked, tb_proxy_socket(forward->message)))
+        fail(forward, TB_NET_FAILED, "the client has hung up");
+    return G_SOURCE_CONTINUE;
 }
 
 /* ---- the answer */
@@ -285,7 +306,6 @@ static void stop_upload(Forward *forward, const char *why)
 {
     fail(forward, TB_NET_REFUSED, why);
     soup_session_abort(forward->session);
-    g_clear_object(&forward->upload);
 }
 
 static void on_uploaded(GObject *source, GAsyncResult *result, gpointer data)
@@ -310,8 +330,8 @@ static void send_piece(Forward *forward, GBytes *bytes)
     g_object_set_data_full(G_OBJECT(forward->message), "taskbox-chunk", g_bytes_ref(bytes),
                            (GDestroyNotify)g_bytes_unref);
     g_output_stream_write_all_async(forward->upload, g_bytes_get_data(bytes, NULL),
-                                    g_bytes_get_size(bytes), G_PRIORITY_DEFAULT, NULL, on_uploaded,
-                                    forward);
+                                    g_bytes_get_size(bytes), G_PRIORITY_DEFAULT, forward->stop,
+                                    on_uploaded, forward);
 }
 
 /* A placeholder in a body is never replaced. To its own host it may go, since whoever shows his
@@ -363,7 +383,7 @@ static void on_body(SoupServerMessage *message, gpointer data)
     if (looks && look_through(forward, NULL, 0, true) && forward->seen->len > 0) {
         forward->calls++;
         g_output_stream_write_all_async(forward->upload, forward->seen->data, forward->seen->len,
-                                        G_PRIORITY_DEFAULT, NULL, on_last, forward);
+                                        G_PRIORITY_DEFAULT, forward->stop, on_last, forward);
         return;
     }
     g_clear_object(&forward->upload);
@@ -459,6 +479,8 @@ void tb_forward_start(TbAsked *asked, SoupServerMessage *message)
     forward->vault = tb_proxy_vault(asked->proxy);
     forward->secure = asked->secure;
     forward->seen = g_byte_array_new();
+    forward->stop = g_cancellable_new();
+    forward->watch = g_timeout_add_seconds(TB_LEFT_SECONDS, on_watch, forward);
     if (forward->vault) {
         tb_stream_init(&forward->up, forward->vault->placeholders);
         tb_stream_init(&forward->down, forward->vault->values);

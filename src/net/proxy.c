@@ -2,6 +2,7 @@
 /* Connections come in, requests out of them, and what becomes of each is told. */
 #include "net/proxy.h"
 
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -67,6 +68,16 @@ const char *tb_asked_count(TbAsked *asked, bool sent, uint64_t bytes)
     if (!proxy->over && proxy->policy->bytes && proxy->bytes > proxy->policy->bytes)
         proxy->over = TB_NET_BUDGET "of bytes is used up (limit 'net-bytes')";
     return proxy->over;
+}
+
+bool tb_asked_left(TbAsked *asked, GSocket *client)
+{
+    struct pollfd end = {.fd = g_socket_get_fd(client), .events = POLLRDHUP};
+    uint64_t moved = 1 + asked->event.sent + asked->event.received;
+    bool gone = poll(&end, 1, 0) > 0;
+    bool left = gone && asked->moved == moved;
+    asked->moved = gone ? moved : 0;
+    return left;
 }
 
 /* ---- the verdict */

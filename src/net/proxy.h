@@ -48,6 +48,7 @@ typedef struct {
     bool secure;                 /* over HTTPS, to a host that a secret is bound to */
     GUri *uri;                   /* of the request to the far end; NULL with CONNECT */
     SoupMessageHeaders *headers; /* its headers */
+    uint64_t moved;              /* bytes, when its client was last seen to be gone */
 } TbAsked;
 
 TbAsked *tb_asked_new(TbProxy *proxy, const char *what, const char *host, int port);
@@ -55,6 +56,11 @@ TbAsked *tb_asked_new(TbProxy *proxy, const char *what, const char *host, int po
 void tb_asked_end(TbAsked *asked, TbVerdict verdict, const char *reason);
 /* Counts bytes that went. Why no more may go (static): the task's budget is used up; else NULL. */
 const char *tb_asked_count(TbAsked *asked, bool sent, uint64_t bytes);
+
+/* To be called every TB_LEFT_SECONDS: whether the client sends no more (whoever closes a connection
+ * cannot say more of it than that), and nothing has moved since the last time that was so. */
+#define TB_LEFT_SECONDS 10
+bool tb_asked_left(TbAsked *asked, GSocket *client);
 
 /* The socket that a message came from; not yours. */
 GSocket *tb_proxy_socket(SoupServerMessage *message);

@@ -37,11 +37,14 @@ struct Tunnel {
     GSocketConnection *server;
     GByteArray *hello;
     Direction up, down;
+    guint watch; /* a timer, once bytes go both ways */
 };
 
 static void tunnel_free(Tunnel *tunnel)
 {
     g_clear_object(&tunnel->message);
+    if (tunnel->watch)
+        g_source_remove(tunnel->watch);
     if (tunnel->client)
         g_io_stream_close(tunnel->client, NULL, NULL);
     if (tunnel->client_socket)
@@ -75,6 +78,21 @@ static void direction_over(Direction *direction)
             tunnel->over ? tunnel->over : "");
 }
 
+/* Both directions hear of it. */
+static void cut(Tunnel *tunnel)
+{
+    g_socket_shutdown(tunnel->client_socket, TRUE, TRUE, NULL);
+    g_socket_shutdown(g_socket_connection_get_socket(tunnel->server), TRUE, TRUE, NULL);
+}
+
+static gboolean on_watch(gpointer data)
+{
+    Tunnel *tunnel = data;
+    if (tb_asked_left(tunnel->asked, tunnel->client_socket))
+        cut(tunnel);
+    return G_SOURCE_CONTINUE;
+}
+
 static void on_written(GObject *source, GAsyncResult *result, gpointer data)
 {
     Direction *direction = data;
@@ -88,8 +106,7 @@ static void on_written(GObject *source, GAsyncResult *result, gpointer data)
     }
     if (over && !tunnel->over) {
         tunnel->over = over;
-        g_socket_shutdown(tunnel->client_socket, TRUE, TRUE, NULL);
-        g_socket_shutdown(g_socket_connection_get_socket(tunnel->server), TRUE, TRUE, NULL);
+        cut(tunnel);
     }
     /* Nobody takes it: the one who sends it hears of that by the other direction's end. */
     Direction *other = direction == &tunnel->up ? &tunnel->down : &tunnel->up;
@@ -127,6 +144,7 @@ static void on_hello_written(GObject *source, GAsyncResult *result, gpointer dat
         return;
     }
     tb_asked_count(tunnel->asked, true, written);
+    tunnel->watch = g_timeout_add_seconds(TB_LEFT_SECONDS, on_watch, tunnel);
     read_more(&tunnel->up);
     read_more(&tunnel->down);
 }

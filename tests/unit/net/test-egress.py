@@ -108,6 +108,7 @@ web = world.serve(place.THERE, 80, answer)
 secure = world.serve(place.THERE, 443, echo, tls=True)
 pourer = world.serve(place.THERE, 8443, pour)
 odd = world.serve(place.THERE, 8000, answer)
+silent = world.serve(place.THERE, 8001, lambda connection: time.sleep(100))
 
 
 # --- clients --------------------------------------------------------------------------------------
@@ -187,6 +188,23 @@ def with_ech(hello):
 
 
 # --- what is allowed ------------------------------------------------------------------------------
+
+# Who hangs up while a server says nothing leaves nothing behind: looked at in the end.
+left = Egress(PROGRAM, policy("good.test:8001", "good.test:8002"))
+
+
+def files(egress):
+    return len(os.listdir(f"/proc/{egress.process.pid}/fd"))
+
+
+files_before = files(left)
+stream, head = connect(left, "good.test:8001")
+stream.send(hello_for("good.test")[0])
+stream.end()
+ask(left, "GET http://good.test:8001/ HTTP/1.1\r\nHost: good.test:8001\r\n\r\n").end()
+stream = ask(left, "POST http://good.test:8001/ HTTP/1.1\r\nHost: good.test:8001\r\nContent-Length: 99999999\r\n\r\n")
+stream.send(bytes(200000))
+stream.end()
 
 egress = Egress(PROGRAM, policy("good.test", "*.below.test", "good.test:8443", "mixed.test", "trap.test:8080",
                                 "meta.test", "own.test:8081", "six.test:8080", "mapped.test:8080",
@@ -440,6 +458,15 @@ for name in ("trap.test:8080", "meta.test", "own.test:8081", "private.test", "12
     stream, head = get(free, f"http://{name}/")
     check(f"open: not {name}", " 403 " in head)
 check("nor did the trap see it", (len(trap_plain), len(trap_own)) == (before[0], before[1]))
+stream = ask(left, "POST http://good.test:8002/ HTTP/1.1\r\nHost: good.test:8002\r\nContent-Length: 1000000\r\n\r\n")
+stream.send(bytes(1000000))
+check("no server for a long body", " 502 " in stream.head())
+stream.end()
+left.wait(lambda: len(left.told) >= 4, 30)
+time.sleep(0.3)
+check(f"nothing is left of who has gone: {left.told}", all(line[4] in ("failed", "allowed") for line in left.told))
+check(f"nor a descriptor: {files(left)} {files_before}", files(left) <= files_before + 1)
+left.close()
 for kind, number, payload in ((DATA, 999, b"x"), (0x7F, 1, b""), (CLOSE, 555, b""), (OPEN, 0, b"")):
     lying = Egress(PROGRAM, policy("good.test"))
     lying.send(kind, number, payload)
