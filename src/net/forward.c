@@ -17,12 +17,9 @@
 
 #include "net/connect.h"
 #include "util/error.h"
-#include "util/hole.h"
 
 #define CHUNK           65536
 #define CONNECT_SECONDS 30
-#define DECODE_ROUNDS   4
-#define PUSH            "git-receive-pack"
 
 typedef struct {
     TbAsked *asked; /* NULL once it was told */
@@ -38,6 +35,7 @@ typedef struct {
     GByteArray *seen;      /* what may go on of a piece */
     bool answered;         /* its head was given to the client */
     bool finished;         /* the client's side is over */
+    uint64_t came;         /* of the answer's body */
     unsigned calls;        /* under way */
     guint watch;           /* a timer */
 } Forward;
@@ -76,24 +74,6 @@ bool tb_header_stays(const char *name, const char *connection)
         if (g_ascii_strcasecmp(name, *known) == 0)
             return true;
     return connection && is_listed(name, connection);
-}
-
-static bool names_push(const char *text)
-{
-    g_autoptr(GString) now = g_string_new(text);
-    for (int round = 0; round < DECODE_ROUNDS; round++) {
-        g_string_ascii_down(now);
-        if (memmem(now->str, now->len, PUSH, strlen(PUSH)))
-            return true;
-        if (!tb_undo_percent(now))
-            return false;
-    }
-    return true; /* nobody in good faith escapes so often */
-}
-
-bool tb_is_push(const char *path, const char *query)
-{
-    return !tb_hole("git-push") && (names_push(path) || names_push(query));
 }
 
 /* ---- the end */
@@ -183,8 +163,7 @@ static bool is_cut(const Forward *forward)
         strcmp(soup_message_get_method(forward->request), SOUP_METHOD_HEAD) == 0 ||
         soup_message_get_status(forward->request) == SOUP_STATUS_NOT_MODIFIED)
         return false;
-    return forward->asked->event.received <
-           (uint64_t)soup_message_headers_get_content_length(headers);
+    return forward->came < (uint64_t)soup_message_headers_get_content_length(headers);
 }
 
 static void read_answer(Forward *forward);
@@ -212,6 +191,7 @@ static void take_piece(Forward *forward, GBytes *bytes)
 {
     gsize size = g_bytes_get_size(bytes);
     const char *over = forward->asked ? tb_asked_count(forward->asked, false, size) : NULL;
+    forward->came += size;
     bool cut = size == 0 && is_cut(forward);
     if (over || cut) {
         fail(forward, over ? TB_NET_REFUSED : TB_NET_FAILED, over ? over : "the host has hung up");
@@ -283,6 +263,13 @@ static void give_head(Forward *forward)
     soup_server_message_unpause(forward->message);
 }
 
+static const char *count_head(Forward *forward)
+{
+    SoupMessageHeaders *headers = soup_message_get_response_headers(forward->request);
+    return tb_asked_count(forward->asked, false,
+                          strlen("HTTP/1.1 200 \r\n\r\n") + tb_headers_size(headers));
+}
+
 static void on_head(GObject *source, GAsyncResult *result, gpointer data)
 {
     Forward *forward = data;
@@ -291,10 +278,13 @@ static void on_head(GObject *source, GAsyncResult *result, gpointer data)
     const char *opaque = forward->answer && forward->secure
                              ? tb_vault_opaque(soup_message_get_response_headers(forward->request))
                              : NULL;
-    bool over = forward->finished || !forward->asked;
-    if (!over && (!forward->answer || opaque))
+    bool gone = forward->finished || !forward->asked;
+    const char *over = gone || !forward->answer ? NULL : count_head(forward);
+    if (!gone && over)
+        fail(forward, TB_NET_REFUSED, over);
+    else if (!gone && (!forward->answer || opaque))
         fail(forward, TB_NET_FAILED, opaque ? opaque : why->message);
-    else if (!over)
+    else if (!gone)
         give_head(forward);
     release(forward);
 }

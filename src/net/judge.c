@@ -16,6 +16,9 @@
 #define HTTPS 443
 #define HTTP  80
 
+#define DECODE_ROUNDS 4
+#define PUSH          "git-receive-pack"
+
 /* "name" or "name:port" is the target's. */
 static bool host_is(const char *text, const char *host, int port, int default_port)
 {
@@ -47,6 +50,24 @@ const char *tb_head_refused(const char *method, SoupMessageHeaders *headers)
                 return "a header holds a byte that none has";
     }
     return NULL;
+}
+
+static bool names_push(const char *text)
+{
+    g_autoptr(GString) now = g_string_new(text);
+    for (int round = 0; round < DECODE_ROUNDS; round++) {
+        g_string_ascii_down(now);
+        if (memmem(now->str, now->len, PUSH, strlen(PUSH)))
+            return true;
+        if (!tb_undo_percent(now))
+            return false;
+    }
+    return true; /* nobody in good faith escapes so often */
+}
+
+bool tb_is_push(const char *path, const char *query)
+{
+    return !tb_hole("git-push") && (names_push(path) || names_push(query));
 }
 
 static const char *bad_body(SoupServerMessage *message, GUri *uri)

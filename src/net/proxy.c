@@ -70,6 +70,17 @@ const char *tb_asked_count(TbAsked *asked, bool sent, uint64_t bytes)
     return proxy->over;
 }
 
+uint64_t tb_headers_size(SoupMessageHeaders *headers)
+{
+    SoupMessageHeadersIter iter;
+    const char *name, *value;
+    uint64_t size = 0;
+    soup_message_headers_iter_init(&iter, headers);
+    while (soup_message_headers_iter_next(&iter, &name, &value))
+        size += strlen(name) + strlen(value) + strlen(": \r\n");
+    return size;
+}
+
 bool tb_asked_left(TbAsked *asked, GSocket *client)
 {
     struct pollfd end = {.fd = g_socket_get_fd(client), .events = POLLRDHUP};
@@ -111,6 +122,17 @@ static const char *count_request(TbProxy *proxy)
     return proxy->over;
 }
 
+/* Of a request that is made again. By the box's own words: how a value is escaped is not told. */
+static const char *count_head(TbAsked *asked, SoupServerMessage *message)
+{
+    GUri *uri = soup_server_message_get_uri(message);
+    const char *query = g_uri_get_query(uri);
+    return tb_asked_count(asked, true,
+                          strlen(soup_server_message_get_method(message)) +
+                              strlen(g_uri_get_path(uri)) + (query ? strlen(query) + 1 : 0) +
+                              strlen("  HTTP/1.1\r\n\r\n") + tb_headers_size(asked->headers));
+}
+
 /* When the head of a request has come. With a status set here nothing else is called. */
 static void on_head(SoupServer *server, SoupServerMessage *message, const char *path,
                     GHashTable *query, gpointer data)
@@ -125,6 +147,8 @@ static void on_head(SoupServer *server, SoupServerMessage *message, const char *
     bool ends =
         !why && tunnel && tb_vault_binds(proxy->vault, asked->event.host, asked->event.port);
     const char *over = !why && !ends ? count_request(proxy) : NULL;
+    if (!why && !over && !tunnel)
+        over = count_head(asked, message);
     if (why || over)
         refuse(asked, message, why ? why : over);
     else if (ends)

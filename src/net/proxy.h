@@ -57,6 +57,8 @@ void tb_asked_end(TbAsked *asked, TbVerdict verdict, const char *reason);
 /* Counts bytes that went. Why no more may go (static): the task's budget is used up; else NULL. */
 const char *tb_asked_count(TbAsked *asked, bool sent, uint64_t bytes);
 
+/* How long headers are as they are sent; heads count, too. */
+uint64_t tb_headers_size(SoupMessageHeaders *headers);
 /* To be called every TB_LEFT_SECONDS: whether the client sends no more (whoever closes a connection
  * cannot say more of it than that), and nothing has moved since the last time that was so. */
 #define TB_LEFT_SECONDS 10
@@ -72,6 +74,8 @@ void tb_proxy_answer(SoupServerMessage *message, guint status, const char *text)
 /* judge.c: why a request is refused (g_free); NULL when it is allowed: what it is for is in *asked
  * then. */
 char *tb_judge(TbAsked *asked, SoupServerMessage *message);
+/* Whether a request is a push by git. Percent signs are looked through. */
+bool tb_is_push(const char *path, const char *query);
 /* Why a head is refused as it stands (static), NULL: it is not. libsoup takes any byte but a blank
  * in a method, a line's end too, and writes it again: others would read another request there. */
 const char *tb_head_refused(const char *method, SoupMessageHeaders *headers);
@@ -84,5 +88,3 @@ void tb_forward_start(TbAsked *asked, SoupServerMessage *message);
 /* Whether a header is for one hop only, or for proxies. `connection` is the message's header
  * Connection, may be NULL. */
 bool tb_header_stays(const char *name, const char *connection);
-/* Whether a request is a push by git. Percent signs are looked through. */
-bool tb_is_push(const char *path, const char *query);

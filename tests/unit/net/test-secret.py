@@ -107,6 +107,8 @@ def answer(connection):
         connection.sendall(b"d\r\ndata: first\n\n\r\n")
         gate.wait(20)
         connection.sendall(b"e\r\ndata: second\n\n\r\n0\r\n\r\n")
+    elif path == "/heavy":
+        connection.sendall(reply(b"ok", b"X-Much: " + b"x" * 3000 + b"\r\n"))
     elif path == "/gson":
         connection.sendall(reply(b'{"key":"' + value.replace(b"+", b"\\u002b").replace(b"/", b"\\u002f") + b'"}'))
     elif path.startswith("/guess/"):
@@ -576,6 +578,13 @@ check(f"told so: {egress.told}", "budget of bytes" in egress.last(1)[5])
 stream, head = plain("GET http://good.test/ HTTP/1.1\r\nHost: good.test\r\n\r\n")
 check("and nothing after that", " 403 " in head)
 egress.close()
+for what, path, more in (("an address", "/" + "x" * 3000, ""), ("a header", "/", "X-Much: " + "x" * 3000 + "\r\n"),
+                         ("a query", "/?" + "x" * 3000, ""), ("a header of the answer", "/heavy", "")):
+    egress = Egress(PROGRAM, policy("good.test", more=("bytes 10000",)), hidden=HIDDEN)
+    served = len(heads)
+    said = [plain(f"GET http://good.test{path} HTTP/1.1\r\nHost: good.test\r\n{more}\r\n")[1][9:12] for _ in range(5)]
+    check(f"much in {what}: {said}", said == ["200"] * 3 + ["403"] * 2)
+    egress.close()
 for what, text in (("cut", HIDDEN[:-4]), ("empty", ""), ("newer", HIDDEN.replace("secrets 1", "secrets 2")),
                    ("of a host that is none", HIDDEN.replace("good.test", "127.0.0.1")),
                    ("of another length", HIDDEN.replace(PLACEHOLDER, PLACEHOLDER + "x"))):
