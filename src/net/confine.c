@@ -5,7 +5,8 @@
  * work with: the calls below are refused, and no other process is there.
  *
  * It shares the host's network, and with it the sockets that have no path (an X server's, a message
- * bus's): landlock closes those where the kernel has it, and says once more that no file changes.
+ * bus's): so it gets no Unix socket but a connected pair, and takes no connection from anybody.
+ * Landlock says both once more where the kernel has it, and that no file changes.
  *
  * Calls whose arguments lie in memory cannot be judged; they are answered with "not there", and
  * the C library takes the older call.
@@ -14,9 +15,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "util/error.h"
@@ -24,7 +28,8 @@
 #include "util/hole.h"
 #include "util/landlock.h"
 
-#define MAX_FILES 1024
+#define MAX_FILES  1024
+#define SOCK_TYPES 0xf /* the rest are flags */
 
 /* Besides what no jail needs (util/filter.h). */
 static const int refused[] = {
@@ -37,10 +42,32 @@ static const int refused[] = {
     SCMP_SYS(fchmodat), SCMP_SYS(chown),     SCMP_SYS(fchown),     SCMP_SYS(lchown),
     SCMP_SYS(fchownat), SCMP_SYS(setuid),    SCMP_SYS(setgid),     SCMP_SYS(setreuid),
     SCMP_SYS(setregid), SCMP_SYS(setresuid), SCMP_SYS(setresgid),  SCMP_SYS(setgroups),
-    SCMP_SYS(capset),
+    SCMP_SYS(capset),   SCMP_SYS(listen),    SCMP_SYS(accept),     SCMP_SYS(accept4),
 };
 
 static const int absent[] = {SCMP_SYS(clone3), SCMP_SYS(openat2)};
+
+/* Of the families that are left (util/filter.h): TCP, UDP and what tells addresses. Of a pair of
+ * datagram sockets each end could be connected anew. */
+static void refuse_sockets(scmp_filter_ctx context, int *result)
+{
+    static const int pairs[] = {SOCK_DGRAM, SOCK_RAW};
+    static const int internet[] = {AF_INET, AF_INET6};
+    const uint32_t no = SCMP_ACT_ERRNO(EAFNOSUPPORT);
+    tb_filter_note(
+        result, seccomp_rule_add(context, no, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX)));
+    tb_filter_note(result, seccomp_rule_add(context, no, SCMP_SYS(socket), 2,
+                                            SCMP_A0(SCMP_CMP_EQ, AF_NETLINK),
+                                            SCMP_A2(SCMP_CMP_NE, NETLINK_ROUTE)));
+    for (size_t i = 0; i < G_N_ELEMENTS(internet); i++)
+        tb_filter_note(result, seccomp_rule_add(context, no, SCMP_SYS(socket), 2,
+                                                SCMP_A0(SCMP_CMP_EQ, (unsigned)internet[i]),
+                                                SCMP_A2(SCMP_CMP_GT, IPPROTO_UDP)));
+    for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++)
+        tb_filter_note(
+            result, seccomp_rule_add(context, no, SCMP_SYS(socketpair), 1,
+                                     SCMP_A1(SCMP_CMP_MASKED_EQ, SOCK_TYPES, (unsigned)pairs[i])));
+}
 
 static int add_rules(scmp_filter_ctx context)
 {
@@ -48,6 +75,7 @@ static int add_rules(scmp_filter_ctx context)
     const uint32_t no = SCMP_ACT_ERRNO(EPERM);
     int result = 0;
     tb_filter_refuse_families(context, true, &result);
+    refuse_sockets(context, &result);
     tb_filter_refuse_common(context, false, &result);
     tb_filter_refuse(context, refused, G_N_ELEMENTS(refused), EPERM, &result);
     tb_filter_refuse(context, absent, G_N_ELEMENTS(absent), ENOSYS, &result);

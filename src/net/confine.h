@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 /* From here on: no program is started, no process made (threads are), nobody else looked into or
- * signalled, no other kind of socket than Unix, IPv4, IPv6 and netlink, no file opened for writing;
- * no core dump, no trace. False with error set: do not go on. */
+ * signalled, no other kind of socket than TCP, UDP, a route socket of netlink and connected Unix
+ * pairs, none that listens, no file opened for writing; no core dump, no trace. False with error
+ * set: do not go on. */
 bool tb_confine(GError **error);

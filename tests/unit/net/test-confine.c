@@ -3,6 +3,8 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -38,7 +40,7 @@ static int try_all(const char *file)
     struct iovec iov = {0};
     struct rlimit limit = {1, 1};
     pthread_t thread;
-    int step = 0;
+    int step = 0, pair[2];
 #define MUST(condition)                                                                            \
     do {                                                                                           \
         step++;                                                                                    \
@@ -64,11 +66,23 @@ static int try_all(const char *file)
     MUST(refused(socket(AF_VSOCK, SOCK_STREAM, 0)));
     MUST(refused(socket(AF_PACKET, SOCK_RAW, 0)));
     MUST(refused(socket(200, SOCK_STREAM, 0)));
+    MUST(refused(socket(AF_UNIX, SOCK_STREAM, 0)));
+    MUST(refused(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)));
+    MUST(refused(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair)));
+    MUST(refused(socketpair(AF_UNIX, SOCK_RAW, 0, pair)));
+    MUST(refused(socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER)));
+    MUST(refused(socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP)));
+    MUST(refused(socket(AF_INET6, SOCK_STREAM, IPPROTO_SCTP)));
+    MUST((pair[0] = socket(AF_INET, SOCK_STREAM, 0)) >= 0 && refused(listen(pair[0], 1)));
+    MUST(refused(accept(pair[0], NULL, NULL)) && refused(accept4(pair[0], NULL, NULL, 0)));
     MUST(refused(setresuid(0, 0, 0)));
     MUST(refused(syscall(SYS_io_uring_setup, 1, &iov)));
     MUST(prctl(PR_GET_DUMPABLE) == 0);
     MUST(getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0);
     /* And what it needs. */
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    MUST(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE) >= 0);
+    MUST(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, IPPROTO_UDP) >= 0);
     MUST(socket(AF_INET, SOCK_STREAM, 0) >= 0);
     MUST(socket(AF_INET6, SOCK_STREAM, 0) >= 0 || errno == EAFNOSUPPORT);
     MUST(open(file, O_RDONLY) >= 0);
