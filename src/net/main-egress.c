@@ -193,6 +193,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     g_setenv("SOUP_FORCE_HTTP1", "1", TRUE); /* what is looked through is HTTP/1.1 */
+    g_setenv("LOCALDOMAIN", ".", TRUE); /* a name is asked for as it was judged, no longer one */
     /* Not where a sanitizer maps terabytes. */
 #ifndef __SANITIZE_ADDRESS__
     const struct rlimit memory = {MEMORY, MEMORY};

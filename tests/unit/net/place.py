@@ -80,6 +80,32 @@ class Place:
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(f"{self.dir}/cert", f"{self.dir}/key")
 
+    def resolve(self, options, answers):
+        """Is the resolver of this machine from now on: name -> address. Returns the names that were asked for."""
+        with open(f"{self.dir}/resolv", "w", encoding="ascii") as file:
+            file.write(f"nameserver {HERE}\n{options}\n")
+        run("mount", "--bind", f"{self.dir}/resolv", "/etc/resolv.conf")
+        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        server.bind((HERE, 53))
+        asked = []
+
+        def loop():
+            while True:
+                query, client = server.recvfrom(2000)
+                at, labels = 12, []
+                while query[at]:
+                    labels.append(query[at + 1:at + 1 + query[at]].decode())
+                    at += 1 + query[at]
+                name, kind = ".".join(labels), query[at + 1:at + 3]
+                asked.append(name)
+                found = answers.get(name) if kind == b"\0\1" else None
+                head = query[:2] + (b"\x81\x80" if name in answers else b"\x81\x83") + b"\0\1\0" + bytes([bool(found)]) + bytes(4)
+                record = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + socket.inet_aton(found) if found else b""
+                server.sendto(head + query[12:at + 5] + record, client)
+
+        threading.Thread(target=loop, daemon=True).start()
+        return asked
+
     def far_run(self, *argv):
         return run("nsenter", "-t", str(self.far.pid), "-n", *argv)
 
@@ -132,4 +158,6 @@ class Place:
         self.far.kill()
         self.far.wait()
         subprocess.run(["umount", "/etc/hosts"], check=False)
+        if os.path.exists(f"{self.dir}/resolv"):
+            subprocess.run(["umount", "/etc/resolv.conf"], check=False)
         shutil.rmtree(self.dir)

@@ -436,6 +436,18 @@ check("what is open at the end is told", len(egress.told) == told_before + 1 and
 check("it ends well", egress.process.returncode == 0)
 egress.close()
 
+# --- a name is what was judged, and no longer one -------------------------------------------------
+
+if os.path.exists("/etc/resolv.conf"):
+    asked = world.resolve("search corp.test\noptions ndots:3 timeout:1 attempts:1",
+                          {"wiki.open.test.corp.test": place.THERE, "real.open.test": place.THERE})
+    free = Egress(PROGRAM, policy(is_open=True))
+    stream, head = get(free, "http://real.open.test/")
+    check(f"a resolver's name: {head[:20]!r} {asked}", " 200 " in head and "real.open.test" in asked)
+    stream, head = get(free, "http://wiki.open.test/")
+    check(f"a name with the search list's end: {head[:20]!r} {asked}", " 502 " in head and "wiki.open.test.corp.test" not in asked)
+    free.close()
+
 # --- it fails closed ------------------------------------------------------------------------------
 
 for text, why in (("", "empty"), ("taskbox-policy 1\nallow good.test\n", "cut"), ("taskbox-policy 2\nend\n", "newer"),
