@@ -106,9 +106,11 @@ static void release(Forward *forward)
     g_free(forward);
 }
 
-/* Nobody takes the body any more. */
+/* Nobody takes the body any more; the far end must not take what it has for the whole. */
 static void drop_upload(Forward *forward)
 {
+    if (forward->upload && forward->session)
+        soup_session_abort(forward->session);
     g_cancellable_cancel(forward->stop);
     g_clear_object(&forward->upload);
 }
@@ -291,13 +293,6 @@ static void on_head(GObject *source, GAsyncResult *result, gpointer data)
 
 /* ---- the request's body */
 
-/* The far end must not take what it has for the whole. */
-static void stop_upload(Forward *forward, const char *why)
-{
-    fail(forward, TB_NET_REFUSED, why);
-    soup_session_abort(forward->session);
-}
-
 static void on_uploaded(GObject *source, GAsyncResult *result, gpointer data)
 {
     Forward *forward = data;
@@ -307,7 +302,7 @@ static void on_uploaded(GObject *source, GAsyncResult *result, gpointer data)
     if (!ok)
         g_clear_object(&forward->upload);
     if (over && !forward->finished)
-        stop_upload(forward, over);
+        fail(forward, TB_NET_REFUSED, over);
     else if (!forward->finished)
         soup_server_message_unpause(forward->message);
     release(forward);
@@ -333,7 +328,7 @@ static bool look_through(Forward *forward, const void *data, gsize size, bool la
     if (!found)
         return true;
     g_autofree char *why = tb_vault_reason(found, "goes where it is not bound to, in a body");
-    stop_upload(forward, why);
+    fail(forward, TB_NET_REFUSED, why);
     return false;
 }
 
