@@ -32,6 +32,7 @@ ask name "CONNECT $KEY.other.invalid.test:443 HTTP/1.1\r\nHost: x\r\n\r\n"
 ask gateway "GET /other.invalid.test/ HTTP/1.1\r\nHost: 127.0.0.1:3128\r\nX-Api-Key: $KEY\r\n\r\n"
 ask place "GET /api.invalid.test/$KEY HTTP/1.1\r\nHost: 127.0.0.1:3128\r\n\r\n"
 ask foreign "GET /api.invalid.test/ HTTP/1.1\r\nHost: 127.0.0.1:3128\r\nX-Api-Key: sk-of-somebody-else\r\n\r\n"
+ask beside "GET /api.invalid.test/ HTTP/1.1\r\nHost: 127.0.0.1:3128\r\nX-Api-Key: sk-of-somebody-else, $KEY\r\n\r\n"
 echo "shape ${#KEY} ${KEY:0:3}"
 echo more >>text
 echo done
@@ -40,7 +41,7 @@ KEY=$value box "$P" './ignored.bash ./try' --secret KEY@api.invalid.test --allow
 grep -q '^done$' "$out" || broken "the box did not run ($code)"
 open=$(grep -vE '^(done|shape .*|[a-z0-9-]+ 403)$' "$out" || :)
 [ -z "$open" ] || broken "not refused: $(printf %s "$open" | tr '\n' ';')"
-[ "$(grep -c ' 403$' "$out")" -eq 10 ] || broken "only $(grep -c ' 403$' "$out") of 10 were refused"
+[ "$(grep -c ' 403$' "$out")" -eq 11 ] || broken "only $(grep -c ' 403$' "$out") of 11 were refused"
 grep -q '^shape 51 sk-$' "$out" || broken "the placeholder is not shaped like the key: $(grep '^shape' "$out")"
 kept=$(grep -rlaszF -- "$value" "$XDG_STATE_HOME" "$XDG_CACHE_HOME" "$XDG_RUNTIME_DIR" "$out" "$err" || :)
 [ -z "$kept" ] || broken "the key was kept on the host: $kept"
