@@ -574,6 +574,8 @@ _Noreturn void __wrap_tb_child_run(const TbChild *child)
     static char bytes[20000];
     const char *what = child->exec->argv[0];
     running = false;
+    for (int number = 1; number < NSIG; number++) /* libFuzzer's; a program has none of them */
+        signal(number, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setsid();
     if (what[0] == 'h') {
