@@ -130,6 +130,8 @@ static void fail(Forward *forward, TbVerdict verdict, const char *reason)
         soup_server_message_unpause(forward->message);
     } else if (!forward->finished) {
         g_socket_shutdown(tb_proxy_socket(forward->message), TRUE, TRUE, NULL);
+        /* Nothing of it goes out; libsoup would wait for more of a body that has no end. */
+        soup_message_body_complete(soup_server_message_get_response_body(forward->message));
         soup_server_message_unpause(forward->message);
     }
     tell(forward, verdict, reason);
