@@ -33,6 +33,7 @@ typedef struct {
     TbAdmission *admission; /* the box's */
     TbNetwork network;
     TbProjectImage *project_image;
+    char **unshared; /* what a share must not show (the box's spec); NULL: no share */
     char *box_dir;
     TbBox *box;
     TbSession *session; /* the box's */

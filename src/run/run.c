@@ -54,6 +54,7 @@ void run_clear(Run *run)
         run->task->masked_paths = NULL; /* the scan's */
     g_clear_pointer(&run->scan, tb_scan_free);
     g_clear_pointer(&run->project_image, tb_project_image_free);
+    g_clear_pointer(&run->unshared, g_strfreev);
     g_clear_pointer(&run->argv, g_strfreev);
     g_clear_pointer(&run->image, tb_image_free);
     g_clear_pointer(&run->project, tb_project_free);
@@ -182,26 +183,92 @@ static bool set_limits(Run *run, GError **error)
     return tb_limits_check_space(run->task, limits, error);
 }
 
+static bool mask(Run *run, GError **error)
+{
+    TbTask *task = run->task;
+    if (!tb_project_image_mask(run->project_image, run->scan, run->git, error))
+        return false;
+    const GPtrArray *masked = tb_scan_masked(run->scan);
+    for (guint i = 0; i < masked->len && i < MASKED_NAMED; i++)
+        g_ptr_array_add(task->masked, g_strdup(masked->pdata[i]));
+    if (masked->len > MASKED_NAMED)
+        g_ptr_array_add(task->masked, g_strdup_printf("and %u more", masked->len - MASKED_NAMED));
+    if (masked->len > 0 && !run->trial)
+        tb_info("masked: %u %s empty in the box (taskbox show %s)", masked->len,
+                masked->len == 1 ? "file is" : "files or directories are", task->id);
+    task->masked_paths = tb_scan_masked_paths(run->scan);
+    add_notes(run, tb_scan_shown(run->scan),
+              "looks secret, and the box sees it, since git tracks it (--exclude hides it): ");
+    return true;
+}
+
+/* Word of a choice that nobody made by hand. */
+static void say_mount(Run *run, const char *why)
+{
+    g_free(run->task->mount);
+    run->task->mount =
+        g_strdup_printf("%s, since %s", tb_mount_type_name(run->start.shape.mount), why);
+    tb_info("mount: %s", run->task->mount);
+}
+
+static bool scan_project(Run *run, GError **error)
+{
+    run->scan = tb_scan_new(run->project, error);
+    return run->scan && mask(run, error);
+}
+
+/* A choice that was made before anybody knew of what is to be hidden is made again. */
+static bool take_image_instead(Run *run, GError **why, GError **error)
+{
+    const GPtrArray *masked = tb_scan_masked(run->scan);
+    if (!run->auto_mount) {
+        g_propagate_error(error, g_steal_pointer(why));
+        return false;
+    }
+    const char *was = tb_mount_type_name(run->start.shape.mount);
+    g_autofree char *text = g_strdup_printf(
+        "%s cannot hide %s", was, masked->len ? (const char *)masked->pdata[0] : "all there is");
+    run->start.shape.mount = TB_MOUNT_IMAGE;
+    say_mount(run, text);
+    g_clear_pointer(&run->project_image, tb_project_image_free);
+    return true;
+}
+
+/* What a share shows can be read by the box's root whatever its guest lays over it, and from its
+ * first moment on: so nothing is shared before all is known that must not be. */
+static bool look_before_sharing(Run *run, GError **error)
+{
+    const char *name = tb_mount_type_name(run->start.shape.mount);
+    run->project_image = tb_project_image_live(run->project, name);
+    if (!open_git(run, error) || !scan_project(run, error))
+        return false;
+    run_phase_end(run, "scan");
+    g_autoptr(GError) why = NULL;
+    run->unshared = tb_project_unshared(run->project_image, run->scan, TB_BOX_MAX_UNSHARED, &why);
+    return run->unshared || take_image_instead(run, &why, error);
+}
+
 /* What the box is to have of the project, by the mount of its shape. */
 static bool open_project_image(Run *run, GError **error)
 {
     TbMountType mount = run->start.shape.mount;
     TbBoxSpec *spec = &run->start.spec;
-    run->project_image = mount == TB_MOUNT_IMAGE
-                             ? tb_project_image_open(run->project, run->image->filesystems, error)
-                             : tb_project_image_live(run->project, tb_mount_type_name(mount));
+    if (!run->project_image)
+        run->project_image = tb_project_image_open(run->project, run->image->filesystems, error);
     if (!run->project_image)
         return false;
     spec->project_disk = tb_project_image_path(run->project_image);
     spec->project_dir = mount == TB_MOUNT_9P ? tb_project_root(run->project) : NULL;
     spec->share_dir = mount == TB_MOUNT_VIRTIOFS ? tb_project_root(run->project) : NULL;
+    spec->unshared = (const char *const *)run->unshared;
     return true;
 }
 
 bool run_launch(Run *run, GError **error)
 {
     TbStart *start = &run->start;
-    if (!tb_start_prepare(start, error))
+    bool shares = start->shape.mount != TB_MOUNT_IMAGE;
+    if ((shares && !look_before_sharing(run, error)) || !tb_start_prepare(start, error))
         return false;
     if (start->made)
         run_phase_end(run, "template");
@@ -215,19 +282,10 @@ bool run_launch(Run *run, GError **error)
     start->spec.network = tb_hole("network");
     run->box = tb_start_box(start, error);
     if (!run->box || !tb_network_start(&run->network, &run->limits, run->task, error) ||
-        !open_git(run, error))
+        (!run->git && !open_git(run, error)))
         return false;
     run_phase_end(run, "start");
     return true;
-}
-
-/* Word of a choice that nobody made by hand. */
-static void say_mount(Run *run, const char *why)
-{
-    g_free(run->task->mount);
-    run->task->mount =
-        g_strdup_printf("%s, since %s", tb_mount_type_name(run->start.shape.mount), why);
-    tb_info("mount: %s", run->task->mount);
 }
 
 static bool choose_mount(Run *run, GError **error)
@@ -270,54 +328,15 @@ static bool renew_image(Run *run, GError **error)
     return run->box != NULL;
 }
 
-static bool mask(Run *run, GError **error)
-{
-    TbTask *task = run->task;
-    if (!tb_project_image_mask(run->project_image, run->scan, run->git, error))
-        return false;
-    const GPtrArray *masked = tb_scan_masked(run->scan);
-    for (guint i = 0; i < masked->len && i < MASKED_NAMED; i++)
-        g_ptr_array_add(task->masked, g_strdup(masked->pdata[i]));
-    if (masked->len > MASKED_NAMED)
-        g_ptr_array_add(task->masked, g_strdup_printf("and %u more", masked->len - MASKED_NAMED));
-    if (masked->len > 0 && !run->trial)
-        tb_info("masked: %u %s empty in the box (taskbox show %s)", masked->len,
-                masked->len == 1 ? "file is" : "files or directories are", task->id);
-    task->masked_paths = tb_scan_masked_paths(run->scan);
-    add_notes(run, tb_scan_shown(run->scan),
-              "looks secret, and the box sees it, since git tracks it (--exclude hides it): ");
-    return true;
-}
-
-/* A choice that was made before anybody knew of what is to be hidden is made again: the box begins
- * once more, with an image. */
-static bool change_mount(Run *run, GError **error)
-{
-    if (!run->auto_mount || run->start.shape.mount == TB_MOUNT_IMAGE ||
-        tb_scan_masked(run->scan)->len == 0)
-        return true;
-    const char *was = tb_mount_type_name(run->start.shape.mount);
-    g_autofree char *why = g_strdup_printf("%s cannot hide %s", was,
-                                           (const char *)tb_scan_masked(run->scan)->pdata[0]);
-    run->start.shape.mount = TB_MOUNT_IMAGE;
-    say_mount(run, why);
-    g_clear_pointer(&run->box, tb_box_free);
-    g_clear_pointer(&run->project_image, tb_project_image_free);
-    tb_start_clear(&run->start);
-    if (!tb_start_prepare(&run->start, error) || !open_project_image(run, error))
-        return false;
-    run->box = tb_start_box(&run->start, error);
-    return run->box != NULL;
-}
-
 /* Base tree, project image and delta. */
 bool run_read_project(Run *run, GError **error)
 {
-    run->scan = tb_scan_new(run->project, error);
-    if (!run->scan || !mask(run, error) || !change_mount(run, error) || !renew_image(run, error))
+    bool looked = run->scan;
+    if ((!looked && !scan_project(run, error)) || !renew_image(run, error))
         return false;
     add_notes(run, tb_scan_left_out(run->scan), "not in the box: ");
-    run_phase_end(run, "scan");
+    if (!looked)
+        run_phase_end(run, "scan");
     run->task->base_commit = tb_project_head(run->project, tb_git_oid_length(run->git));
     g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func(g_free);
     run->now_tree =

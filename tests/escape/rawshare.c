@@ -143,6 +143,20 @@ static void lead_out(void)
         try_read(far[i], "a wild number");
 }
 
+/* Of .git the box gets a copy without credentials; what is shared has none at all. */
+static void read_git(void)
+{
+    static const char *const files[] = {"config", "HEAD", "hooks", "logs"};
+    uint64_t git = look_up(FUSE_ROOT_ID, ".git");
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        uint64_t node = look_up(git, files[i]);
+        if (node == 0)
+            continue;
+        device_say("READ: .git/%s is there\n", files[i]);
+        try_read(node, files[i]);
+    }
+}
+
 static void expect_refusal(int error, const char *what)
 {
     if (error == 0)
@@ -237,6 +251,7 @@ int main(int argc, char **argv)
         device_die("find the project's file");
     device_say("found\n");
     lead_out();
+    read_git();
     change();
     device_say("asked\n");
     sleep(5); /* until that is out: what follows may end the server, and the box with it */
