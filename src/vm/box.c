@@ -209,7 +209,7 @@ static bool start_jail(TbBox *box, const TbBoxSpec *spec, uint64_t limit, GError
         bind_file(&jail, spec->fork->disk, TB_JAIL_DIR "/" TB_BOX_OVERLAY, true);
     }
     bind_file(&jail, spec->project_disk, TB_JAIL_PROJECT_DISK, tb_hole("project-disk"));
-    bind_file(&jail, spec->project_dir, TB_JAIL_PROJECT_DIR, false);
+    bind_file(&jail, spec->project_dir, TB_JAIL_PROJECT_DIR, tb_hole("share-9p"));
     if (spec->fork) {
         bind_file(&jail, spec->fork->memory, TB_JAIL_MEMORY, false);
         bind_file(&jail, spec->fork->state, TB_JAIL_STATE, false);
