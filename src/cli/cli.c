@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "builder/build.h"
 #include "cli/command.h"
 #include "cli/exit.h"
 #include "cli/output.h"
@@ -80,6 +81,7 @@ static bool open_store(TbCli *cli, GError **error)
     if (cli->command->no_store)
         return true;
     tb_image_clean();
+    tb_builder_clean(true, NULL);
     cli->store = tb_store_open(error);
     return cli->store && tb_store_reconcile(cli->store, error);
 }

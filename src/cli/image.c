@@ -5,7 +5,7 @@
 
 #include "cli/command.h"
 #include "cli/output.h"
-#include "image/build.h"
+#include "builder/build.h"
 #include "image/share.h"
 #include "image/store.h"
 #include "util/error.h"

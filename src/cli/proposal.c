@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "image/recipe.h"
+#include "config/recipe.h"
 #include "util/escape.h"
 
 #define CONTEXT 2

@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 #include "image/archive.h"
-#include "image/build-private.h"
+#include "image/manifest.h"
+#include "image/qcow2.h"
 #include "image/share.h"
 #include "util/auto.h"
 #include "util/command.h"

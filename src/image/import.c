@@ -15,7 +15,8 @@
 
 #include "config/yaml.h"
 #include "image/archive.h"
-#include "image/build-private.h"
+#include "image/manifest.h"
+#include "image/qcow2.h"
 #include "image/share.h"
 #include "image/staging.h"
 #include "image/store-private.h"

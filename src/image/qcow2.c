@@ -4,9 +4,10 @@
  * every tool then reads as part of the disk: with a file from elsewhere that is a way to read this
  * machine's files into the image. So the header is looked at before any tool opens the file.
  */
+#include <json-glib/json-glib.h>
 #include <fcntl.h>
 #include <string.h>
-#include "image/build-private.h"
+#include "image/qcow2.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/hole.h"
@@ -110,4 +111,34 @@ bool tb_qcow2_check_import(const char *path, uint64_t size, GError **error)
            tb_error_set(error, TB_ERROR_IMAGE,
                         "cannot use '%s': its size is not what the manifest says, or it is damaged",
                         path);
+}
+
+/* What QEMU is to open, whatever the headers name: this file and nothing behind it, or these. */
+static void describe_disk(JsonBuilder *json, const char *disk, const char *const *bases)
+{
+    json_builder_begin_object(json);
+    json_builder_set_member_name(json, "driver");
+    json_builder_add_string_value(json, "qcow2");
+    json_builder_set_member_name(json, "file");
+    json_builder_begin_object(json);
+    json_builder_set_member_name(json, "driver");
+    json_builder_add_string_value(json, "file");
+    json_builder_set_member_name(json, "filename");
+    json_builder_add_string_value(json, disk);
+    json_builder_end_object(json);
+    json_builder_set_member_name(json, "backing");
+    if (bases && *bases)
+        describe_disk(json, *bases, bases + 1);
+    else
+        json_builder_add_null_value(json);
+    json_builder_end_object(json);
+}
+
+char *tb_disk_description(const char *disk, const char *const *bases)
+{
+    g_autoptr(JsonBuilder) json = json_builder_new();
+    describe_disk(json, disk, bases);
+    g_autoptr(JsonNode) root = json_builder_get_root(json);
+    g_autofree char *text = json_to_string(root, FALSE);
+    return g_strconcat("json:", text, NULL);
 }

@@ -122,7 +122,6 @@ GPtrArray *tb_image_gc(bool apply, GHashTable *keep, GError **error)
     }
     if (!gc_images(unwanted, apply, found, error))
         return NULL;
-    tb_bootstrap_clean(apply, found);
     return g_steal_pointer(&found);
 }
 
@@ -141,5 +140,4 @@ void tb_image_clean(void)
         if (!gc_leftover(images, g_ptr_array_index(list, i), true, found, &taken, &error))
             tb_warn("cannot clean up after an image build: %s", error->message);
     }
-    tb_bootstrap_clean(true, NULL);
 }

@@ -44,6 +44,3 @@ bool tb_store_open_bases(TbImage *image, unsigned depth, GError **error);
 /* Opens the image of a digest, which is `shown` in messages and lies under `depth` layers. */
 TbImage *tb_image_open_digest(const char *digest, const char *shown, unsigned depth,
                               GError **error);
-/* bootstrap.c: old root file systems in the cache and what killed builds left of theirs; with
- * `apply` removes them. What they are goes to `found` (may be NULL). */
-void tb_bootstrap_clean(bool apply, GPtrArray *found);

@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "image/hosts.h"
-#include "image/recipe.h"
+#include "config/recipe.h"
 
 /* How many images one may lie on. */
 #define TB_LAYERS_MAX 4

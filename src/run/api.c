@@ -6,7 +6,7 @@
 #include <taskbox/taskbox.h>
 
 #include "config/layers.h"
-#include "image/build.h"
+#include "builder/build.h"
 #include "image/store.h"
 #include "task/finish.h"
 #include "run/run.h"

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "builder/build.h"
 #include "image/store.h"
 #include "image/template.h"
 #include "project/project.h"
@@ -117,6 +118,8 @@ static bool collect_images(uint64_t max_age, bool apply, GHashTable *keep, GPtrA
     g_autoptr(GPtrArray) images = tb_image_gc(apply, keep, error);
     if (images && !tb_template_gc(max_age, apply, images, error))
         return false;
+    if (images)
+        tb_builder_clean(apply, images);
     for (guint i = 0; images && i < images->len; i++)
         add_item(items, g_strdup(images->pdata[i]), 0);
     return images != NULL;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "image/build-private.h"
+#include "image/qcow2.h"
 #include "image/hosts.h"
 #include "project/private.h"
 #include "util/error.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "config/settings.h"
-#include "image/recipe.h"
+#include "config/recipe.h"
 #include "util/error.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "image/build-private.h"
+#include "image/qcow2.h"
 #include "util/error.h"
 
 static void make_header(uint8_t header[104])
