@@ -8,15 +8,8 @@
 . "$(dirname "$0")/../lib.sh"
 
 P=$PLACE/project
-mark=OUTSIDE-$RANDOM$RANDOM$RANDOM
-project "$P"
-mkdir "$P/dir" "$P/empty"
-echo inner >"$P/dir/inner"
-echo "$mark" >"$PLACE/outside"
-ln -s ../outside "$P/out"
-ln -s "$PLACE/outside" "$P/absolute"
+shared_project "$P"
 mkfifo "$P/ignored.pipe"
-git -C "$P" config remote.origin.url "https://user:$mark@example.org/project"
 cp "$lib/rawshare" "$P/ignored.raw"
 before=$(tree_hash "$P")
 box "$P" "cp ignored.raw /tmp/raw; cd /; sudo /tmp/raw $mark" --mount virtiofs --timeout 120s

@@ -14,7 +14,8 @@ debian=$("$TASKBOX" image show debian 2>/dev/null) || cannot "there is no golden
 digest=$(printf '%s' "$debian" | sed -n 's/^ *"digest" *: *"\([0-9a-f]*\)".*/\1/p' | head -n 1)
 kernel=$XDG_DATA_HOME/taskbox/images/$digest/kernel
 [ -r "$kernel" ] || cannot "the golden image has no kernel that can be read"
-mark=OUTSIDE-$RANDOM$RANDOM$RANDOM
+P=$PLACE/project
+shared_project "$P"
 
 # An initramfs of one file (cpio, "newc"), and an empty disk.
 entry() { # NAME MODE SIZE, then the bytes
@@ -44,22 +45,13 @@ mkdir "$XDG_DATA_HOME"
 try "$TASKBOX" image import "$PLACE/raw.image"
 [ "$code" -eq 0 ] || cannot "the image is not taken: $(tail -n 1 "$err")"
 
-P=$PLACE/project
-project "$P"
-mkdir "$P/dir" "$P/empty"
-echo inner >"$P/dir/inner"
-echo "$mark" >"$PLACE/outside"
-ln -s ../outside "$P/out"
-ln -s "$PLACE/outside" "$P/absolute"
 ln -s .. "$P/up"
 ln -s /image "$P/jail"
 ln -s /etc/passwd "$P/passwd"
 ln -s /proc/self/root "$P/self"
 ln -s dir "$P/inward"
 git init -q "$P/nested"
-for repository in "$P" "$P/nested"; do
-    git -C "$repository" config remote.origin.url "https://user:$mark@example.org/project"
-done
+git -C "$P/nested" config remote.origin.url "https://user:$mark@example.org/nested"
 printf '#!/bin/sh\n' >"$P/.git/hooks/post-commit"
 before=$(tree_hash "$P")
 # What it says is on its console; it never takes a command, so no run of it goes well.
