@@ -378,6 +378,18 @@ START_TEST(live_directory)
 }
 END_TEST
 
+/* A verification scans the project once more, by the same descriptors. */
+START_TEST(scanned_again)
+{
+    run("mkdir -p twice/a; echo x >twice/a/f; echo y >twice/g; git init -q twice");
+    g_autoptr(TbProject) project = open_project("twice");
+    g_autoptr(TbScan) first = scan_project(project);
+    g_autoptr(TbScan) second = scan_project(project);
+    ck_assert_uint_gt(first->items->len, 5);
+    ck_assert_uint_eq(first->items->len, second->items->len);
+}
+END_TEST
+
 /* A share must not show: all git directories, wherever they are, and what is mounted. */
 START_TEST(unshared)
 {
@@ -505,6 +517,7 @@ int main(void)
         no_image_everything_by_delta,
         live_directory,
         unshared,
+        scanned_again,
         how_large_it_is,
         runs_beside_each_other,
         damaged_manifests_are_not_believed,
