@@ -21,6 +21,9 @@ const char *tb_accel_name(TbAccel accel); /* "tcg", "kvm" */
  * boot of the host in the cache directory. *why (g_free, may be NULL) says it in words. */
 TbAccel tb_accel_probe(char **why);
 
+/* How many directories of a shared project can be shown empty. */
+#define TB_BOX_MAX_UNSHARED 256
+
 /* How many images a box's own may lie on. */
 #define TB_BOX_MAX_BASES 4
 
@@ -42,6 +45,8 @@ typedef struct {
     const char *project_disk; /* raw project image, attached read-only; NULL: none */
     const char *project_dir;  /* 9p: shared read-only; NULL: none */
     const char *share_dir;    /* virtiofs: likewise, by a server in a jail of its own; NULL: none */
+    const char *const *unshared; /* directories below either, by relative paths without links, that
+                                    are empty in it; NULL at the end; NULL: none */
     uint32_t owner_uid, owner_gid; /* who the owner of either is to be in the box, as far as that
                                       can be chosen (by root); 0: whoever it is */
     bool share_port; /* has a place for that server's device, also where there is none */
