@@ -341,10 +341,7 @@ bool tb_project_image_fill(TbProjectImage *image, TbScan *scan, GError **error)
     if (!scan->masks_done)
         return tb_error_set(error, TB_ERROR_INTERNAL, "an image of a scan that is not masked");
     if (image->live && scan->masked->len > 0)
-        return tb_error_set(error, TB_ERROR_UNSUPPORTED,
-                            "a box that shares the project by %s would see what must be hidden: %s "
-                            "(use --mount image, or --include it)",
-                            image->filesystem, (char *)scan->masked->pdata[0]);
+        return tb_error_set(error, TB_ERROR_INTERNAL, "a share of what must be hidden");
     if (image->live && !image->manifest)
         image->manifest = manifest_of_live(scan);
     if (!image->fresh || image->filled)

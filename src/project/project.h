@@ -139,6 +139,13 @@ const char *tb_project_image_path(const TbProjectImage *image);
 const char *tb_project_image_filesystem(const TbProjectImage *image); /* "erofs", ... or "none" */
 /* tb_scan_mask, which need not ask what the kept image knows. */
 bool tb_project_image_mask(TbProjectImage *image, TbScan *scan, TbGit *git, GError **error);
+/* Of a live one, after tb_project_image_mask: the directories, relative to the project's root and
+ * without links on the way, that a share must show empty: all git directories, since the box gets
+ * a copy of each that is safe to show, and what is mounted in the project. NULL-terminated,
+ * g_strfreev. NULL with TB_ERROR_UNSUPPORTED when a share cannot hide what must be hidden: there
+ * are masked files, or more than `most` such directories. */
+char **tb_project_unshared(const TbProjectImage *image, const TbScan *scan, unsigned most,
+                           GError **error);
 /* True when the kept image holds what is masked now, or so much changed since it was made that
  * sending it would take longer than making a new one. After tb_project_image_mask. The box is to be
  * started again, with what tb_project_image_renew puts in its place (another path, to be filled).

@@ -314,6 +314,7 @@ static GPtrArray *names_in(int fd, GError **error)
         return NULL;
     }
     GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    rewinddir(dir); /* an earlier scan has read it to its end, and the place is the descriptor's */
     for (struct dirent *entry; (entry = readdir(dir));)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             g_ptr_array_add(names, g_strdup(entry->d_name));

@@ -33,6 +33,7 @@ typedef struct {
     TbAdmission *admission; /* the box's */
     TbNetwork network;
     TbProjectImage *project_image;
+    char **unshared; /* what a share must not show (the box's spec); NULL: no share */
     char *box_dir;
     TbBox *box;
     TbSession *session; /* the box's */
@@ -83,6 +84,15 @@ bool run_launch(Run *run, GError **error);
 bool run_read_project(Run *run, GError **error);
 bool run_enter(Run *run, GError **error);
 void run_clear(Run *run);
+
+/* look.c: the mount that was asked for, or one that fits; the project scanned, and masked by what
+ * is hidden from the box; for a share that before the box begins, and `unshared`: with a mount that
+ * was chosen another one can come of it. git must be open. */
+bool run_choose_mount(Run *run, GError **error);
+bool run_scan_project(Run *run, GError **error);
+bool run_look_before_sharing(Run *run, GError **error);
+/* Lines for the record, each with the prefix; of very many the first ones. */
+void run_add_notes(Run *run, const GPtrArray *lines, const char *prefix);
 
 /* begin.c: the directories of objects that git is to borrow from (g_strfreev); once now_tree is
  * known, what the box begins with and what the patch will be against; then the delta for it. */

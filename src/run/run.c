@@ -18,7 +18,6 @@
 #include "run/limit.h"
 #include "run/masking.h"
 #include "task/repository.h"
-#include "run/mounting.h"
 #include "run/run-private.h"
 #include "util/error.h"
 #include "util/hole.h"
@@ -30,8 +29,6 @@ _Static_assert(TB_PROJECT_IMAGE_SIZE == TB_BOX_PROJECT_DISK_SIZE,
 #define AGENT          1000 /* the user of a box whose project belongs to root */
 #define COPY_DEADLINE  (1800 * SECOND)
 #define MOUNT_DEADLINE (120 * SECOND)
-#define NOTES_SHOWN    200
-#define MASKED_NAMED   1000
 
 void run_clear(Run *run)
 {
@@ -54,6 +51,7 @@ void run_clear(Run *run)
         run->task->masked_paths = NULL; /* the scan's */
     g_clear_pointer(&run->scan, tb_scan_free);
     g_clear_pointer(&run->project_image, tb_project_image_free);
+    g_clear_pointer(&run->unshared, g_strfreev);
     g_clear_pointer(&run->argv, g_strfreev);
     g_clear_pointer(&run->image, tb_image_free);
     g_clear_pointer(&run->project, tb_project_free);
@@ -63,19 +61,6 @@ void run_clear(Run *run)
     g_clear_pointer(&run->box_dir, g_free);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Run, run_clear)
-
-static void add_notes(Run *run, const GPtrArray *lines, const char *prefix)
-{
-    for (guint i = 0; lines && i < lines->len; i++) {
-        if (i == NOTES_SHOWN) {
-            g_autofree char *more = g_strdup_printf("%s%u more", prefix, lines->len - i);
-            tb_task_note(run->task, more);
-            return;
-        }
-        g_autofree char *note = g_strconcat(prefix, (const char *)lines->pdata[i], NULL);
-        tb_task_note(run->task, note);
-    }
-}
 
 /* Emulation is slow, and QEMU's developers promise no boundary by it: then the jail is the one. */
 static bool choose_accel(Run *run, GError **error)
@@ -187,21 +172,23 @@ static bool open_project_image(Run *run, GError **error)
 {
     TbMountType mount = run->start.shape.mount;
     TbBoxSpec *spec = &run->start.spec;
-    run->project_image = mount == TB_MOUNT_IMAGE
-                             ? tb_project_image_open(run->project, run->image->filesystems, error)
-                             : tb_project_image_live(run->project, tb_mount_type_name(mount));
+    if (!run->project_image)
+        run->project_image = tb_project_image_open(run->project, run->image->filesystems, error);
     if (!run->project_image)
         return false;
     spec->project_disk = tb_project_image_path(run->project_image);
     spec->project_dir = mount == TB_MOUNT_9P ? tb_project_root(run->project) : NULL;
     spec->share_dir = mount == TB_MOUNT_VIRTIOFS ? tb_project_root(run->project) : NULL;
+    spec->unshared = (const char *const *)run->unshared;
     return true;
 }
 
 bool run_launch(Run *run, GError **error)
 {
     TbStart *start = &run->start;
-    if (!tb_start_prepare(start, error))
+    bool shares = start->shape.mount != TB_MOUNT_IMAGE;
+    if ((shares && (!open_git(run, error) || !run_look_before_sharing(run, error))) ||
+        !tb_start_prepare(start, error))
         return false;
     if (start->made)
         run_phase_end(run, "template");
@@ -215,32 +202,9 @@ bool run_launch(Run *run, GError **error)
     start->spec.network = tb_hole("network");
     run->box = tb_start_box(start, error);
     if (!run->box || !tb_network_start(&run->network, &run->limits, run->task, error) ||
-        !open_git(run, error))
+        (!run->git && !open_git(run, error)))
         return false;
     run_phase_end(run, "start");
-    return true;
-}
-
-/* Word of a choice that nobody made by hand. */
-static void say_mount(Run *run, const char *why)
-{
-    g_free(run->task->mount);
-    run->task->mount =
-        g_strdup_printf("%s, since %s", tb_mount_type_name(run->start.shape.mount), why);
-    tb_info("mount: %s", run->task->mount);
-}
-
-static bool choose_mount(Run *run, GError **error)
-{
-    g_autofree char *why = NULL;
-    TbShape *shape = &run->start.shape;
-    run->auto_mount = shape->mount == TB_MOUNT_AUTO;
-    if (!run->auto_mount) {
-        run->task->mount = g_strdup(tb_mount_type_name(shape->mount));
-        return tb_mounting_fits(shape->mount, run->project, error);
-    }
-    shape->mount = tb_mounting_choose(run->image, run->project, &why);
-    say_mount(run, why);
     return true;
 }
 
@@ -252,7 +216,7 @@ static bool start_box(Run *run, GError **error)
         return false;
     start->shape.uid = tb_project_uid(run->project);
     start->shape.gid = tb_project_gid(run->project);
-    return choose_mount(run, error) && set_limits(run, error) && admit(run, error) &&
+    return run_choose_mount(run, error) && set_limits(run, error) && admit(run, error) &&
            run_launch(run, error);
 }
 
@@ -270,61 +234,22 @@ static bool renew_image(Run *run, GError **error)
     return run->box != NULL;
 }
 
-static bool mask(Run *run, GError **error)
-{
-    TbTask *task = run->task;
-    if (!tb_project_image_mask(run->project_image, run->scan, run->git, error))
-        return false;
-    const GPtrArray *masked = tb_scan_masked(run->scan);
-    for (guint i = 0; i < masked->len && i < MASKED_NAMED; i++)
-        g_ptr_array_add(task->masked, g_strdup(masked->pdata[i]));
-    if (masked->len > MASKED_NAMED)
-        g_ptr_array_add(task->masked, g_strdup_printf("and %u more", masked->len - MASKED_NAMED));
-    if (masked->len > 0 && !run->trial)
-        tb_info("masked: %u %s empty in the box (taskbox show %s)", masked->len,
-                masked->len == 1 ? "file is" : "files or directories are", task->id);
-    task->masked_paths = tb_scan_masked_paths(run->scan);
-    add_notes(run, tb_scan_shown(run->scan),
-              "looks secret, and the box sees it, since git tracks it (--exclude hides it): ");
-    return true;
-}
-
-/* A choice that was made before anybody knew of what is to be hidden is made again: the box begins
- * once more, with an image. */
-static bool change_mount(Run *run, GError **error)
-{
-    if (!run->auto_mount || run->start.shape.mount == TB_MOUNT_IMAGE ||
-        tb_scan_masked(run->scan)->len == 0)
-        return true;
-    const char *was = tb_mount_type_name(run->start.shape.mount);
-    g_autofree char *why = g_strdup_printf("%s cannot hide %s", was,
-                                           (const char *)tb_scan_masked(run->scan)->pdata[0]);
-    run->start.shape.mount = TB_MOUNT_IMAGE;
-    say_mount(run, why);
-    g_clear_pointer(&run->box, tb_box_free);
-    g_clear_pointer(&run->project_image, tb_project_image_free);
-    tb_start_clear(&run->start);
-    if (!tb_start_prepare(&run->start, error) || !open_project_image(run, error))
-        return false;
-    run->box = tb_start_box(&run->start, error);
-    return run->box != NULL;
-}
-
 /* Base tree, project image and delta. */
 bool run_read_project(Run *run, GError **error)
 {
-    run->scan = tb_scan_new(run->project, error);
-    if (!run->scan || !mask(run, error) || !change_mount(run, error) || !renew_image(run, error))
+    bool looked = run->scan;
+    if ((!looked && !run_scan_project(run, error)) || !renew_image(run, error))
         return false;
-    add_notes(run, tb_scan_left_out(run->scan), "not in the box: ");
-    run_phase_end(run, "scan");
+    run_add_notes(run, tb_scan_left_out(run->scan), "not in the box: ");
+    if (!looked)
+        run_phase_end(run, "scan");
     run->task->base_commit = tb_project_head(run->project, tb_git_oid_length(run->git));
     g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func(g_free);
     run->now_tree =
         tb_project_base(run->project_image, run->scan, run->git, run->base_index, notes, error);
     if (!run->now_tree)
         return false;
-    add_notes(run, notes, "not in the base tree: ");
+    run_add_notes(run, notes, "not in the base tree: ");
     if (!tb_scan_make_history(run->scan, run->git, run->base_index, run->task->base_commit,
                               &run->task->box_commit, &run->task->history, error) ||
         !run_begin(run, error))
@@ -428,7 +353,7 @@ static bool export_changes(Run *run, GError **error)
         return false;
     task->result_tree = tb_changes_result_tree(run->changes, error);
     bool done = task->result_tree && note_converted(run, error);
-    add_notes(run, tb_changes_notes(run->changes), "");
+    run_add_notes(run, tb_changes_notes(run->changes), "");
     run_phase_end(run, "export");
     return done;
 }

@@ -41,10 +41,12 @@ static void fail(TbBox *box, TbErrorCode code, const char *what, const char *det
 
 static void note_stop(TbBox *box, const char *rest)
 {
-    if (g_str_has_prefix(rest, "shutdown"))
+    if (g_str_has_prefix(rest, "shutdown")) {
         box->state = BOX_OFF;
-    else
-        fail(box, TB_ERROR_VM, "the VM died", rest);
+        return;
+    }
+    box->died = box->state == BOX_RUNNING;
+    fail(box, TB_ERROR_VM, "the VM died", rest);
 }
 
 /* It has nothing to say but its last words: whatever else comes is as good as its end. */
@@ -333,11 +335,12 @@ TbSession *tb_box_wait_boot(TbBox **box, const TbBoxSpec *spec, TbGuestInfo *inf
         tb_box_wait_hello(*box, tb_session_deadline(FIRST_BOOT_SECONDS), info, &why);
     if (session)
         return session;
-    if (!g_error_matches(why, TB_ERROR, TB_ERROR_TIMEOUT)) {
+    if (!g_error_matches(why, TB_ERROR, TB_ERROR_TIMEOUT) && !(*box)->died) {
         g_propagate_error(error, g_steal_pointer(&why));
         return NULL;
     }
-    /* An emulated boot was seen to stand still; the next one of the same image went through. */
+    /* An emulated boot was seen to stand still, and QEMU 10.0 to fail an assertion of its own; the
+     * next boot of the same image went through. */
     tb_warn("%s; booting it once more", why->message);
     tb_box_free(*box);
     *box = tb_box_start(spec, error);

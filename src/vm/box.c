@@ -187,6 +187,7 @@ static bool start_jail(TbBox *box, const TbBoxSpec *spec, uint64_t limit, GError
         .dir = spec->dir,
         .kvm = spec->accel == TB_ACCEL_KVM,
         .own_memory = spec->share_dir,
+        .unshared = spec->project_dir ? spec->unshared : NULL,
         .uid = spec->project_dir ? spec->owner_uid : 0,
         .gid = spec->owner_gid,
         .network = spec->network,
@@ -208,7 +209,7 @@ static bool start_jail(TbBox *box, const TbBoxSpec *spec, uint64_t limit, GError
         bind_file(&jail, spec->fork->disk, TB_JAIL_DIR "/" TB_BOX_OVERLAY, true);
     }
     bind_file(&jail, spec->project_disk, TB_JAIL_PROJECT_DISK, tb_hole("project-disk"));
-    bind_file(&jail, spec->project_dir, TB_JAIL_PROJECT_DIR, false);
+    bind_file(&jail, spec->project_dir, TB_JAIL_PROJECT_DIR, tb_hole("share-9p"));
     if (spec->fork) {
         bind_file(&jail, spec->fork->memory, TB_JAIL_MEMORY, false);
         bind_file(&jail, spec->fork->state, TB_JAIL_STATE, false);
@@ -246,6 +247,7 @@ static bool start_share(TbBox *box, const TbBoxSpec *spec, GError **error)
         return cannot_give(TB_BOX_SHARE, error);
     const TbShareSpec share = {.id = spec->id,
                                .dir = spec->share_dir,
+                               .unshared = spec->unshared,
                                .uid = spec->owner_uid,
                                .gid = spec->owner_gid,
                                .memory = spec->memory,

@@ -21,6 +21,9 @@ const char *tb_accel_name(TbAccel accel); /* "tcg", "kvm" */
  * boot of the host in the cache directory. *why (g_free, may be NULL) says it in words. */
 TbAccel tb_accel_probe(char **why);
 
+/* How many directories of a shared project can be shown empty. */
+#define TB_BOX_MAX_UNSHARED 256
+
 /* How many images a box's own may lie on. */
 #define TB_BOX_MAX_BASES 4
 
@@ -42,6 +45,8 @@ typedef struct {
     const char *project_disk; /* raw project image, attached read-only; NULL: none */
     const char *project_dir;  /* 9p: shared read-only; NULL: none */
     const char *share_dir;    /* virtiofs: likewise, by a server in a jail of its own; NULL: none */
+    const char *const *unshared; /* directories below either, by relative paths without links, that
+                                    are empty in it; NULL at the end; NULL: none */
     uint32_t owner_uid, owner_gid; /* who the owner of either is to be in the box, as far as that
                                       can be chosen (by root); 0: whoever it is */
     bool share_port; /* has a place for that server's device, also where there is none */
@@ -70,8 +75,8 @@ TbBox *tb_box_start(const TbBoxSpec *spec, GError **error) G_GNUC_WARN_UNUSED_RE
  * last console line when it never comes; TB_ERROR_VM when QEMU or libvirt failed. */
 TbSession *tb_box_wait_hello(TbBox *box, int64_t deadline, TbGuestInfo *info, GError **error);
 /* The same for a box that boots from an overlay, with a time of its own: a boot that does not
- * answer in two minutes is ended and `spec`, which the box was started by, booted once more. *box
- * is NULL when that cannot be started. */
+ * answer in two minutes is ended, and one that QEMU dies of is over: `spec`, which the box was
+ * started by, is booted once more. *box is NULL when that cannot be started. */
 TbSession *tb_box_wait_boot(TbBox **box, const TbBoxSpec *spec, TbGuestInfo *info, GError **error);
 /* The host's end of the port taskbox.egress.0, once the guest has said hello; the caller closes it.
  * Given once. Nobody listens to a box whose end was not asked for. -1 with error set. */

@@ -212,8 +212,10 @@ static void write_project_dir(xmlTextWriter *w, const TbDomainSpec *spec)
                "virtio-non-transitional", "multidevs", "remap", NULL);
     empty(w, "source", "dir", spec->project_dir, NULL);
     empty(w, "target", "dir", PROJECT_TAG, NULL);
-    begin(w, "readonly");
-    end(w);
+    if (!tb_hole("share-9p")) {
+        begin(w, "readonly");
+        end(w);
+    }
     pci_address(w, SLOT_PROJECT_DIR);
     end(w);
 }

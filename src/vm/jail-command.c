@@ -10,6 +10,7 @@
 #include "util/hole.h"
 
 #define TMPFS_SIZE "67108864"
+#define COVER_SIZE "4096"
 
 static const char *const namespaces[] = {
     "--unshare-user",
@@ -59,6 +60,16 @@ static void add_all(TbCommand *command, const char *option, const char *const *p
         tb_command_add(command, option, *path, *path, NULL);
 }
 
+/* A directory of its own lies on each; what the project has there cannot be reached, whatever the
+ * program that shares it does. */
+static void cover_unshared(TbCommand *command, const char *const *paths)
+{
+    for (; paths && *paths && !tb_hole("share-git"); paths++) {
+        g_autofree char *path = g_build_filename(TB_JAIL_PROJECT_DIR, *paths, NULL);
+        tb_command_add(command, "--size", COVER_SIZE, "--tmpfs", path, "--remount-ro", path, NULL);
+    }
+}
+
 TbCommand *tb_jail_command(const TbJailPlan *plan)
 {
     const TbJailSpec *spec = plan->spec;
@@ -106,6 +117,7 @@ TbCommand *tb_jail_command(const TbJailPlan *plan)
     for (unsigned i = 0; i < spec->n_binds; i++)
         tb_command_add(command, spec->binds[i].writable ? "--bind" : "--ro-bind",
                        plan->sources[i + 2], spec->binds[i].target, NULL);
+    cover_unshared(command, spec->unshared);
     tb_command_add(command, "--remount-ro", "/", "--chdir", spec->file_server ? "/" : TB_JAIL_DIR,
                    "--seccomp", NULL);
     tb_command_add_format(command, "%d", FD_FILTER);

@@ -26,6 +26,8 @@ typedef struct {
     const char *dir;     /* bound writable at /vm; of a file server, read-only at /project */
     TbJailBind binds[TB_JAIL_MAX_BINDS];
     unsigned n_binds;
+    const char *const *unshared; /* directories below TB_JAIL_PROJECT_DIR that are shown empty; NULL
+                                    at the end; NULL: none */
     bool kvm, network;
     bool file_server;  /* another jail than that of taskbox-vmm: see vm/share.h */
     bool changes_root; /* and it calls chroot */

@@ -331,6 +331,8 @@ static bool limit_files(void)
         paths[G_N_ELEMENTS(paths) - 2] = TB_JAIL_IMAGE;
     if (tb_hole("project-disk"))
         paths[G_N_ELEMENTS(paths) - 2] = TB_JAIL_PROJECT_DISK;
+    if (tb_hole("share-9p"))
+        paths[G_N_ELEMENTS(paths) - 2] = TB_JAIL_PROJECT_DIR;
     int refused = tb_hole("jail-landlock") ? 0 : tb_landlock_enter(tb_landlock_version(), paths);
     return refused == 0 || tb_vmm_fail("cannot set landlock's rules", strerror(refused));
 }

@@ -77,6 +77,7 @@ TbJail *tb_share_start(const TbShareSpec *spec, GError **error)
         .id = id,
         .program = wrapper,
         .dir = spec->dir,
+        .unshared = spec->unshared,
         .file_server = true,
         .changes_root = program->changes_root,
         .uid = spec->uid,

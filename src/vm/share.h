@@ -11,10 +11,11 @@
 #include "vm/jail.h"
 
 typedef struct {
-    const char *id;    /* of the box */
-    const char *dir;   /* the project */
-    uint32_t uid, gid; /* TbJailSpec's */
-    uint64_t memory;   /* bytes of the guest's, which the server maps */
+    const char *id;              /* of the box */
+    const char *dir;             /* the project */
+    const char *const *unshared; /* TbJailSpec's */
+    uint32_t uid, gid;           /* TbJailSpec's */
+    uint64_t memory;             /* bytes of the guest's, which the server maps */
     int listener; /* a listening unix socket that QEMU will connect to, blocking; the caller's */
 } TbShareSpec;
 

@@ -43,6 +43,20 @@ project() {
     git -C "$1" commit -q -m First
 }
 
+# shared_project DIR: one for a share, with links that lead out of it; $mark is beside it, in $PLACE/outside, and in
+# its .git/config, as a password.
+# shellcheck disable=SC2034 # cases use it
+shared_project() {
+    mark=OUTSIDE-$RANDOM$RANDOM$RANDOM
+    project "$1"
+    mkdir "$1/dir" "$1/empty"
+    echo inner >"$1/dir/inner"
+    echo "$mark" >"$PLACE/outside"
+    ln -s ../outside "$1/out"
+    ln -s "$PLACE/outside" "$1/absolute"
+    git -C "$1" config remote.origin.url "https://user:$mark@example.org/project"
+}
+
 # The flags that boxes are started with in all cases (taskbox redteam --cold).
 start_flags=()
 [ -z "${COLD:-}" ] || start_flags=(--cold)

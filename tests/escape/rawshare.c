@@ -1,240 +1,35 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * rawshare MARK: the box's root speaks FUSE to the server of a shared project itself. It takes the
- * device from the kernel, which would never say such things, and drives it from here (virtio 1.1,
- * sections 2.6 and 4.1; linux/fuse.h).
+ * rawshare MARK: the box's root speaks FUSE (linux/fuse.h) to the server of a shared project
+ * itself.
  *
  * Lines of the answer: "spoke" when the server answered the first request; "READ: WHAT" when MARK,
  * which lies outside of the project, came back; "WROTE: WHAT" when a change was acknowledged;
  * "done" at the end. That the server is gone by then is fine.
  */
-#include <dirent.h>
-#include <errno.h>
+#include "device.h"
+
 #include <fcntl.h>
 #include <linux/fuse.h>
-#include <linux/pci_regs.h>
-#include <linux/virtio_config.h>
-#include <linux/virtio_pci.h>
-#include <linux/virtio_ring.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE       4096
-#define FS_DEVICE  "0x105a" /* 0x1040 and VIRTIO_ID_FS */
-#define QUEUE_SIZE 16
-#define REQUESTS   1 /* the queue; 0 is for what is urgent */
-#define NOWHERE    UINT64_C(0xffffffff000)
+#define FS_DEVICE "0x105a" /* 0x1040 and VIRTIO_ID_FS */
+#define QUEUES    2
+#define REQUESTS  1 /* the queue; 0 is for what is urgent */
 
 static const char *mark;
-static volatile struct virtio_pci_common_cfg *common;
-static volatile uint8_t *notify;
-static uint32_t notify_step;
-
-static _Noreturn void die(const char *what)
-{
-    printf("cannot: %s: %s\n", what, strerror(errno));
-    exit(2);
-}
-
-static void say(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vprintf(format, arguments);
-    va_end(arguments);
-    fflush(stdout);
-}
-
-/* ---- memory that the device can be told of */
-
-static uint64_t physical(const void *page)
-{
-    static int map = -1;
-    uint64_t entry = 0;
-    if (map < 0)
-        map = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    off_t at = (off_t)((uintptr_t)page / PAGE * sizeof entry);
-    if (pread(map, &entry, sizeof entry, at) != sizeof entry || (entry << 9) == 0)
-        die("see where memory lies");
-    return (entry & ((UINT64_C(1) << 55) - 1)) * PAGE;
-}
-
-static void *new_page(void)
-{
-    void *page =
-        mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0);
-    if (page == MAP_FAILED)
-        die("get memory");
-    memset(page, 0, PAGE);
-    return page;
-}
-
-/* ---- the device */
-
-static void write_to(const char *folder, const char *file, const char *text)
-{
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", folder, file);
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || write(fd, text, strlen(text)) < 0)
-        die(path);
-    close(fd);
-}
-
-static bool find_device(char *folder, size_t size, char *name, size_t name_size)
-{
-    static const char devices[] = "/sys/bus/pci/devices";
-    DIR *dir = opendir(devices);
-    for (struct dirent *entry; dir && (entry = readdir(dir));) {
-        char path[512], text[16] = "";
-        snprintf(path, sizeof path, "%s/%s/device", devices, entry->d_name);
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-            continue;
-        ssize_t got = read(fd, text, sizeof text - 1);
-        close(fd);
-        if (got <= 0 || strncmp(text, FS_DEVICE, strlen(FS_DEVICE)) != 0)
-            continue;
-        snprintf(folder, size, "%s/%s", devices, entry->d_name);
-        snprintf(name, name_size, "%s", entry->d_name);
-        return true;
-    }
-    return false;
-}
-
-static volatile uint8_t *map_region(const char *folder, const struct virtio_pci_cap *cap)
-{
-    char path[512];
-    struct stat st;
-    snprintf(path, sizeof path, "%s/resource%u", folder, cap->bar);
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0)
-        die(path);
-    uint8_t *map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    if (map == MAP_FAILED)
-        die(path);
-    return map + cap->offset;
-}
-
-static void take_device(void)
-{
-    char folder[300], name[256], path[512];
-    uint8_t config[256];
-    if (!find_device(folder, sizeof folder, name, sizeof name)) {
-        errno = ENODEV;
-        die("find the share's device");
-    }
-    write_to(folder, "driver/unbind", name);
-    write_to(folder, "enable", "1");
-    snprintf(path, sizeof path, "%s/config", folder);
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0 || pread(fd, config, sizeof config, 0) != sizeof config)
-        die(path);
-    uint8_t command = config[PCI_COMMAND] | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
-    if (pwrite(fd, &command, 1, PCI_COMMAND) != 1)
-        die(path);
-    close(fd);
-    for (uint8_t at = config[PCI_CAPABILITY_LIST]; at != 0 && at < 240; at = config[at + 1]) {
-        struct virtio_pci_cap cap;
-        memcpy(&cap, config + at, sizeof cap);
-        if (cap.cap_vndr != PCI_CAP_ID_VNDR)
-            continue;
-        if (cap.cfg_type == VIRTIO_PCI_CAP_COMMON_CFG)
-            common = (volatile void *)map_region(folder, &cap);
-        if (cap.cfg_type == VIRTIO_PCI_CAP_NOTIFY_CFG) {
-            notify = map_region(folder, &cap);
-            memcpy(&notify_step, config + at + sizeof cap, sizeof notify_step);
-        }
-    }
-    if (!common || !notify)
-        die("find the device's registers");
-}
-
-/* ---- its queues */
-
-typedef struct {
-    struct vring_desc *desc;
-    struct vring_avail *avail;
-    volatile struct vring_used *used;
-    uint16_t seen;
-    volatile uint16_t *bell;
-} Queue;
-static Queue queues[2];
-
-static void split(uint64_t address, volatile uint32_t *low, volatile uint32_t *high)
-{
-    *low = (uint32_t)address;
-    *high = (uint32_t)(address >> 32);
-}
-
-static void set_queue(uint16_t number)
-{
-    Queue *queue = &queues[number];
-    queue->desc = new_page();
-    queue->avail = new_page();
-    queue->used = new_page();
-    queue->seen = 0;
-    common->queue_select = number;
-    common->queue_size = QUEUE_SIZE;
-    split(physical(queue->desc), &common->queue_desc_lo, &common->queue_desc_hi);
-    split(physical(queue->avail), &common->queue_avail_lo, &common->queue_avail_hi);
-    split(physical((const void *)queue->used), &common->queue_used_lo, &common->queue_used_hi);
-    queue->bell = (volatile void *)(notify + common->queue_notify_off * notify_step);
-    common->queue_enable = 1;
-}
-
-static void start_device(void)
-{
-    common->device_status = 0;
-    while (common->device_status != 0)
-        usleep(1000);
-    common->device_status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
-    common->guest_feature_select = 0;
-    common->guest_feature = 0;
-    common->guest_feature_select = 1;
-    common->guest_feature = 1; /* version 1 */
-    common->device_status |= VIRTIO_CONFIG_S_FEATURES_OK;
-    set_queue(0);
-    set_queue(REQUESTS);
-    common->device_status |= VIRTIO_CONFIG_S_DRIVER_OK;
-}
-
-/* Hands descriptor 0 over, and waits for it to come back. */
-static bool ring(int milliseconds)
-{
-    Queue *queue = &queues[REQUESTS];
-    queue->avail->ring[queue->avail->idx % QUEUE_SIZE] = 0;
-    __sync_synchronize();
-    queue->avail->idx++;
-    __sync_synchronize();
-    *queue->bell = REQUESTS;
-    for (int i = 0; i < milliseconds; i++) {
-        if (queue->used->idx != queue->seen) {
-            queue->seen = queue->used->idx;
-            return true;
-        }
-        usleep(1000);
-    }
-    return false;
-}
-
-/* ---- requests */
 
 static uint8_t *request, *answer;
 #define NO_ANSWER 9999
 
 static bool has_mark(void)
 {
-    return memmem(answer, PAGE, mark, strlen(mark)) != NULL;
+    return memmem(answer, DEVICE_PAGE, mark, strlen(mark)) != NULL;
 }
 
 /* The head with this length in it (0: the right one), then a payload. The error of the answer,
@@ -250,12 +45,8 @@ static int ask_lying(uint32_t opcode, uint64_t node, const void *payload, size_t
     memcpy(request, &head, sizeof head);
     if (size > 0)
         memcpy(request + sizeof head, payload, size);
-    memset(answer, 0, PAGE);
-    struct vring_desc *desc = queues[REQUESTS].desc;
-    desc[0] = (struct vring_desc){physical(request), (uint32_t)(sizeof head + size),
-                                  VRING_DESC_F_NEXT, 1};
-    desc[1] = (struct vring_desc){physical(answer), PAGE, VRING_DESC_F_WRITE, 0};
-    if (!ring(milliseconds))
+    memset(answer, 0, DEVICE_PAGE);
+    if (!device_ask(REQUESTS, request, sizeof head + size, answer, milliseconds))
         return NO_ANSWER;
     struct fuse_out_header out;
     memcpy(&out, answer, sizeof out);
@@ -271,7 +62,7 @@ static int ask(uint32_t opcode, uint64_t node, const void *payload, size_t size)
 static int ask_named(uint32_t opcode, uint64_t node, const void *head, size_t size,
                      const char *first, const char *second)
 {
-    static uint8_t payload[PAGE - 256];
+    static uint8_t payload[DEVICE_PAGE - 256];
     size_t used = size;
     if (size > 0)
         memcpy(payload, head, size);
@@ -311,11 +102,11 @@ static void try_read(uint64_t node, const char *what)
 {
     int error;
     if (ask(FUSE_READLINK, node, NULL, 0) == 0 && has_mark())
-        say("READ: %s, by readlink\n", what);
+        device_say("READ: %s, by readlink\n", what);
     uint64_t handle = open_node(node, O_RDONLY | O_NONBLOCK, &error);
     const struct fuse_read_in in = {.fh = handle, .size = 1024};
     if (error == 0 && ask(FUSE_READ, node, &in, sizeof in) == 0 && has_mark())
-        say("READ: %s\n", what);
+        device_say("READ: %s\n", what);
 }
 
 static void lead_out(void)
@@ -332,18 +123,18 @@ static void lead_out(void)
         try_read(node, names[i]);
         uint64_t below = look_up(node, "outside");
         if (below != 0)
-            say("READ: 'outside' is there below '%.40s'\n", names[i]);
+            device_say("READ: 'outside' is there below '%.40s'\n", names[i]);
     }
     uint64_t dir = look_up(FUSE_ROOT_ID, "dir");
     for (uint64_t up = look_up(dir, ".."), i = 0; up != 0 && i < 4; i++, up = look_up(up, ".."))
         if (look_up(up, "outside") != 0)
-            say("READ: 'outside' is there above 'dir'\n");
+            device_say("READ: 'outside' is there above 'dir'\n");
     static const char *const links[] = {"out", "absolute", "ignored.pipe"};
     for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
         uint64_t node = look_up(FUSE_ROOT_ID, links[i]);
         try_read(node, links[i]);
         if (look_up(node, "outside") != 0)
-            say("READ: 'outside' is there below '%s'\n", links[i]);
+            device_say("READ: 'outside' is there below '%s'\n", links[i]);
     }
     for (uint64_t node = 0; node < 40; node++)
         try_read(node, "a number");
@@ -352,10 +143,24 @@ static void lead_out(void)
         try_read(far[i], "a wild number");
 }
 
+/* Of .git the box gets a copy without credentials; what is shared has none at all. */
+static void read_git(void)
+{
+    static const char *const files[] = {"config", "HEAD", "hooks", "logs"};
+    uint64_t git = look_up(FUSE_ROOT_ID, ".git");
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        uint64_t node = look_up(git, files[i]);
+        if (node == 0)
+            continue;
+        device_say("READ: .git/%s is there\n", files[i]);
+        try_read(node, files[i]);
+    }
+}
+
 static void expect_refusal(int error, const char *what)
 {
     if (error == 0)
-        say("WROTE: %s\n", what);
+        device_say("WROTE: %s\n", what);
 }
 
 static void change(void)
@@ -422,27 +227,7 @@ static void talk_nonsense(void)
         ask_lying(i < 80 ? i : (uint32_t)random() % 60, (uint64_t)random() % 8, noise,
                   (size_t)random() % sizeof noise, 0, 50);
         if (has_mark())
-            say("READ: by noise\n");
-    }
-}
-
-/* Descriptors that lead nowhere, in circles, or are as long as can be said. */
-static void lie_about_memory(void)
-{
-    const uint16_t both = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE;
-    const struct vring_desc lies[][2] = {
-        {{physical(request), UINT32_MAX, VRING_DESC_F_NEXT, 1}, {physical(answer), PAGE, 2, 0}},
-        {{physical(request), 64, VRING_DESC_F_NEXT, 1}, {physical(answer), UINT32_MAX, 2, 0}},
-        {{physical(request), 64, VRING_DESC_F_NEXT, 0}, {0}},
-        {{physical(request), 0, VRING_DESC_F_NEXT, 1}, {physical(answer), 0, 2, 0}},
-        {{physical(answer), PAGE, both, 1}, {physical(request), 64, 0, 0}},
-        {{physical(request), 64, VRING_DESC_F_NEXT, 60000}, {0}},
-        {{NOWHERE, 64, VRING_DESC_F_NEXT, 1}, {NOWHERE, PAGE, VRING_DESC_F_WRITE, 0}},
-        {{NOWHERE, UINT32_MAX, VRING_DESC_F_INDIRECT, 0}, {0}},
-    };
-    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
-        memcpy(queues[REQUESTS].desc, lies[i], sizeof lies[i]);
-        ring(200);
+            device_say("READ: by noise\n");
     }
 }
 
@@ -455,22 +240,23 @@ int main(int argc, char **argv)
     if (argc != 2)
         return 2;
     mark = argv[1];
-    take_device();
-    request = new_page();
-    answer = new_page();
-    start_device();
+    device_take(FS_DEVICE);
+    request = device_page();
+    answer = device_page();
+    device_start(QUEUES);
     if (ask_lying(FUSE_INIT, 0, &init, 16, 0, 10000) != 0)
-        die("be understood by the server");
-    say("spoke\n");
+        device_die("be understood by the server");
+    device_say("spoke\n");
     if (look_up(FUSE_ROOT_ID, "text") == 0)
-        die("find the project's file");
-    say("found\n");
+        device_die("find the project's file");
+    device_say("found\n");
     lead_out();
+    read_git();
     change();
-    say("asked\n");
+    device_say("asked\n");
     sleep(5); /* until that is out: what follows may end the server, and the box with it */
     talk_nonsense();
-    lie_about_memory();
-    say("done\n");
+    device_lie(REQUESTS, request, answer, NULL);
+    device_say("done\n");
     return 0;
 }

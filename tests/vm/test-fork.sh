@@ -92,7 +92,7 @@ holds "$T/out" '"imageDigest"' "'template show'"
 expect 0 tb template rm "${key:0:12}"
 expect 1 tb template show "${key:0:12}"
 
-say "SIGKILL while it freezes; then two runs that both want the template"
+say "SIGKILL while it freezes; then two runs that both want the template, and QEMU dies of its boot"
 for delay in 1 0.3 0; do
     : >"$T/killed.said"
     "$TASKBOX" template build >"$T/killed" 2>"$T/killed.said" &
@@ -109,12 +109,14 @@ for name in one two; do
     tb run --json -C "$project" -- true >"$T/$name.json" 2>"$T/$name.said" &
     eval "pid_$name=$!"
 done
+wait_for "$boot_limit" pkill -ABRT -f "qemu.*guest=template-${key:0:12}" || fail "no template boots"
 for name in one two; do
     pid=pid_$name
     wait "${!pid}" || { cp "$T/$name.said" "$T/err" && fail "run $name failed after a killed freeze"; }
     equal fork "$(json "$T/$name.json" start)" "how box $name came to run"
 done
 equal 1 "$(cat "$T/one.said" "$T/two.said" | grep -c ': booting (once')" "times the template was made"
+equal 1 "$(cat "$T/one.said" "$T/two.said" | grep -c 'the VM died.*; booting it once more')" "boots that QEMU died of"
 [ -e "$templates/$key/manifest.json" ] || fail "the template has no manifest"
 
 say "a boot that stood still was ended, and done once more"

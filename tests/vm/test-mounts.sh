@@ -16,6 +16,10 @@ printf 'untracked\n' >"$project/new file"
 printf 'outside\n' >"$T/outside"
 ln -s ../outside "$project/out"
 ln -s /etc/hostname "$project/absolute"
+make_project "$project/inner"
+for repository in "$project" "$project/inner"; do
+    git -C "$repository" config remote.origin.url https://user:very-secret@example.org/it
+done
 before=$(tree_hash "$project")
 
 say "what this image's kernel has not is refused, with the way to it"
@@ -51,13 +55,21 @@ for c in "touch made" "mkdir dir" "sh -c \">text\"" "sh -c \"echo x>>text\"" "rm
 done
 for p in out ../outside ../../outside absolute; do
     case $(cat "$p" 2>/dev/null) in *outside*) echo "READ: $p";; esac
-done; echo tried'
+done
+for g in .git inner/.git; do [ -d $g ] && echo "there: $g"; find $g -mindepth 1 | sed "s/^/READ: /"; done; echo tried'
 expect 0 tb run --mount virtiofs -C "$project" -- sudo sh -c "$attempts"
 holds "$T/out" virtiofs "the kind of mount"
 holds "$T/out" '^tried$' "the end of the attempts"
 holds "$T/out" '^mounted$' "a mount of the box's own"
+holds "$T/out" '^there: inner/\.git$' "where a git directory was"
 holds_not "$T/out" 'WROTE|READ' "what the box could do"
 equal "$before" "$(tree_hash "$project")" "the project after the attempts"
+
+say "what is in the git directories comes to the box without credentials"
+expect 0 tb run --mount virtiofs -C "$project" -- sh -c 'git log --format=%s -n 1; git -C inner log --format=%s -n 1
+git status --short | wc -l; cat .git/config inner/.git/config'
+equal 2 "$(grep -c '^First$' "$T/out")" "repositories with their commits"
+holds_not "$T/out" very-secret "the configuration in the box"
 
 say "its file server has no rights, and the box ends when it does"
 "$TASKBOX" run --mount virtiofs -C "$project" -- sh -c 'echo here; sleep 300' >"$T/out" 2>"$T/err" &
@@ -106,6 +118,7 @@ mkdir "$T/many/files"
     one_error_line "it has more than 960 files, and virtiofsd may keep no more open"
 )
 printf 'TOKEN=very-secret\n' >"$project/.env"
-expect 125 tb run --mount virtiofs -C "$project" -- cat .env
+expect 125 tb run --keep always --mount virtiofs -C "$project" -- cat .env
+equal '' "$(find "$XDG_STATE_HOME/taskbox/tasks" -name console.log)" "boxes that were begun in spite of it"
 one_error_line "shares the project by virtiofs would see what must be hidden: \\.env: "
 holds_not "$T/out" very-secret "what the box said"

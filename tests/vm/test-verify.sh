@@ -14,6 +14,7 @@ echo one >"$project/old/file"
 echo gone >"$project/leaves"
 git -C "$project" add -A
 git -C "$project" commit -qm 'more'
+echo kept >"$project/ignored.mine"
 before=$(tree_hash "$project")
 verdict() { json "$T/out" verify verdict; }
 
@@ -22,6 +23,7 @@ say "--verify sees the patch, and neither the first box nor the network"
 expect 0 tb run --json --net open -C "$project" --verify '
     set -e; test "$(cat new)" = made; test ! -e leaves; test -f old; test -x "$PWD/run me"
     test ! -e /tmp/of-the-first; test ! -e ignored.first
+    test "$(cat ignored.mine)" = kept; git log --format=%s | grep -qx more
     if env | grep -i _proxy=; then exit 9; fi
     if bash -c "exec 3<>/dev/tcp/127.0.0.1/3128" 2>/dev/null; then exit 8; fi
     echo not in the patch >afterwards; echo "it holds"' \

@@ -3,17 +3,12 @@
 # attack: root in the box drives the device of a shared project itself: names that lead out, writes, nonsense
 # promise: P1
 # hole: share-open
+# hole: share-git
 # shellcheck source=tests/escape/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
 P=$PLACE/project
-mark=OUTSIDE-$RANDOM$RANDOM$RANDOM
-project "$P"
-mkdir "$P/dir" "$P/empty"
-echo inner >"$P/dir/inner"
-echo "$mark" >"$PLACE/outside"
-ln -s ../outside "$P/out"
-ln -s "$PLACE/outside" "$P/absolute"
+shared_project "$P"
 mkfifo "$P/ignored.pipe"
 cp "$lib/rawshare" "$P/ignored.raw"
 before=$(tree_hash "$P")
@@ -22,7 +17,7 @@ box "$P" "cp ignored.raw /tmp/raw; cd /; sudo /tmp/raw $mark" --mount virtiofs -
 if grep -q 'cannot share the project by virtiofs' "$err"; then held; fi
 grep -q '^spoke$' "$out" || cannot "the file server does not answer: $(tail -n 1 "$out")"
 grep -q '^found$' "$out" || cannot "the file server does not show the project"
-! grep '^READ' "$out" || broken "what lies outside of the project was read"
+! grep '^READ' "$out" || broken "what is not shared was read"
 ! grep '^WROTE' "$out" || broken "a change was acknowledged"
 grep -q '^asked$' "$out" || broken "the attack did not come to its end ($code)"
 [ "$before" = "$(tree_hash "$P")" ] || broken "the project is not what it was"

@@ -378,6 +378,45 @@ START_TEST(live_directory)
 }
 END_TEST
 
+/* A verification scans the project once more, by the same descriptors. */
+START_TEST(scanned_again)
+{
+    run("mkdir -p twice/a; echo x >twice/a/f; echo y >twice/g; git init -q twice");
+    g_autoptr(TbProject) project = open_project("twice");
+    g_autoptr(TbScan) first = scan_project(project);
+    g_autoptr(TbScan) second = scan_project(project);
+    ck_assert_uint_gt(first->items->len, 5);
+    ck_assert_uint_eq(first->items->len, second->items->len);
+}
+END_TEST
+
+/* A share must not show: all git directories, wherever they are, and what is mounted. */
+START_TEST(unshared)
+{
+    run("mkdir -p q/a/clone q/b 'q/a b'; git init -q q; git init -q q/a/clone; git init -q q/b;"
+        "git init -q 'q/a b'; mkdir -p q/.git/modules/m/.git q/no; ln -s ../.git q/no/.git;"
+        "mkdir -p w; git init -q --separate-git-dir w/inside w; echo x >w/f");
+    g_autoptr(GError) error = NULL;
+    Box box = {.project = open_project("q")};
+    box.image = tb_project_image_live(box.project, "9p");
+    box.scan = scan_project(box.project);
+    g_auto(GStrv) paths = tb_project_unshared(box.image, box.scan, 4, &error);
+    ck_assert_msg(paths != NULL, "%s", error ? error->message : "");
+    g_autofree char *text = g_strjoinv(" ", paths);
+    ck_assert_str_eq(text, ".git a/clone/.git a b/.git b/.git");
+    ck_assert_ptr_null(tb_project_unshared(box.image, box.scan, 3, &error));
+    ck_assert_ptr_nonnull(strstr(error->message, "4 git directories"));
+    box_free(&box);
+    box = (Box){.project = open_project("w")};
+    box.image = tb_project_image_live(box.project, "9p");
+    box.scan = scan_project(box.project);
+    g_auto(GStrv) other = tb_project_unshared(box.image, box.scan, 4, NULL);
+    g_autofree char *its = g_strjoinv(" ", other);
+    ck_assert_str_eq(its, "inside");
+    box_free(&box);
+}
+END_TEST
+
 /* Two runs at once, a new image while an old one is in use, and the collector. */
 START_TEST(runs_beside_each_other)
 {
@@ -477,6 +516,8 @@ int main(void)
         what_the_base_tree_holds_must_not_change,
         no_image_everything_by_delta,
         live_directory,
+        unshared,
+        scanned_again,
         how_large_it_is,
         runs_beside_each_other,
         damaged_manifests_are_not_believed,

@@ -67,7 +67,8 @@ START_TEST(box_with_own_memory)
 }
 END_TEST
 
-/* Of the host it sees the project, read-only; nothing is writable, and libvirt has no place. */
+/* Of the host it sees the project, read-only, with nothing of its git directories; nothing is
+ * writable, and libvirt has no place. */
 START_TEST(file_server)
 {
     TbJailSpec spec = spec_of_box();
@@ -76,6 +77,8 @@ START_TEST(file_server)
     spec.file_server = true;
     assert_command(&spec, "jail-share.txt");
     spec.changes_root = true;
+    static const char *const unshared[] = {".git", "deep/inner/.git", NULL};
+    spec.unshared = unshared;
     assert_command(&spec, "jail-share-root.txt");
 }
 END_TEST
