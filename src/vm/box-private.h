@@ -19,7 +19,7 @@ struct TbBox {
     int both;        /* an epoll of both jails; -1 */
     char *share_end; /* its last words; NULL while it runs */
     bool forked;
-    bool died; /* it ran, and QEMU ended by itself */
+    bool died;         /* it ran, and QEMU ended by itself */
     int template_disk; /* of a fork: what is behind its overlay; else -1 */
     BoxState state;
     bool keep;       /* the directory stays */

@@ -536,8 +536,17 @@ lines = len(egress.told)
 # --- the process ----------------------------------------------------------------------------------
 
 pid = egress.process.pid
-check("it holds no descriptor of the secrets", "secrets" not in " ".join(
-    os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")))
+
+
+def opened():
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            yield os.readlink(f"/proc/{pid}/fd/{fd}")
+        except FileNotFoundError:  # of a connection that has ended meanwhile
+            pass
+
+
+check("it holds no descriptor of the secrets", "secrets" not in " ".join(opened()))
 check("its environment and arguments are clean",
       all(VALUE.encode() not in open(f"/proc/{pid}/{name}", "rb").read() for name in ("environ", "cmdline")))
 with open(f"/proc/{pid}/limits", encoding="ascii") as file:
