@@ -123,7 +123,7 @@ PYTHON
 nothing_kept() {
     local kept
     kept=$(find "$XDG_STATE_HOME" "$XDG_RUNTIME_DIR" "$XDG_CACHE_HOME" "$XDG_DATA_HOME" "$TMPDIR" "$project" \
-        -type f -newer "$T/key" -exec grep -lasF -- "$value" {} + || :)
+        -type f -newer "$T/key" -exec grep -lazsF -- "$value" {} + || :)
     equal '' "$kept" "files of this machine that have the value"
 }
 

@@ -56,7 +56,11 @@ chmod 0711 "$T"
 mkdir "$T/u"
 mkdir "$T/u/home" "$T/u/data" "$T/u/run"
 chmod 0700 "$T/u/run"
-cp -a --reflink=auto --sparse=always "$XDG_DATA_HOME/." "$T/u/data/"
+# That image alone: other tests are at work in the store.
+store=$XDG_DATA_HOME/taskbox
+mkdir -m 0700 "$T/u/data/taskbox" "$T/u/data/taskbox/images" "$T/u/data/taskbox/names"
+cp -a --reflink=auto --sparse=always "$store/images/$(cat "$store/names/debian")" "$T/u/data/taskbox/images/"
+cp -a "$store/names/debian" "$T/u/data/taskbox/names/"
 make_project "$T/u/project"
 printf 'secret\n' >"$T/u/project/unreadable"
 chown -R "$uid:$gid" "$T/u"

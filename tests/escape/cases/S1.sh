@@ -31,6 +31,6 @@ grep -q '^done$' "$out" || broken "the box did not run ($code)"
 grep -E '^(env|argv|project|git|disk-[a-z/]*) [1-9]' "$out" >"$PLACE/hits" || :
 [ ! -s "$PLACE/hits" ] || broken "found in the box: $(tr '\n' ';' <"$PLACE/hits")"
 grep -q '^bound there$' "$out" || broken "there is no placeholder in the box"
-kept=$(grep -rlsF -- "$secret" "$XDG_STATE_HOME" "$XDG_CACHE_HOME" "$XDG_RUNTIME_DIR" || :)
+kept=$(grep -rlaszF -- "$secret" "$XDG_STATE_HOME" "$XDG_CACHE_HOME" "$XDG_RUNTIME_DIR" || :)
 [ -z "$kept" ] || broken "kept on the host: $kept"
 held

@@ -43,5 +43,5 @@ for ask in ls "show @last" "diff @last" "inspect @last" "logs @last" gc "discard
     "$TASKBOX" $ask >>"$PLACE/said" 2>&1 </dev/null || :
 done
 opened "$PLACE/secret" stop || broken "a program of the host opened the file that a header names"
-if grep -rqsa SECRET-OF-THE-HOST "$XDG_STATE_HOME" "$PLACE/said"; then broken "the content of the file came back"; fi
+if grep -rqsaz SECRET-OF-THE-HOST "$XDG_STATE_HOME" "$PLACE/said"; then broken "the content of the file came back"; fi
 held

@@ -73,7 +73,7 @@ drill() {
     if grep -q 'cannot look into\|cannot write into\|no calls are known' "$err"; then
         cannot "nobody may look into a process of his own here ($(cat "$err"))"
     fi
-    [ "$result" -eq 0 ] || broken "the drill in $program ended with $result"
+    [ "$result" -eq 0 ] || broken "the drill in $program ended with $result; the box: $(tail -n 1 "$err.live")"
     while read -r name wanted; do
         answer=$(sed -n "s/^$name //p" "$out")
         case " $wanted " in *" ${answer:-nothing} "*) ;; *) broken "$program: '$name' gave ${answer:-no answer}, not $wanted" ;; esac
