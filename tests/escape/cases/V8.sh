@@ -16,7 +16,7 @@ write="m=MARK-; m=\${m}$half; for i in \$(seq 2000); do echo \$m \$i; done >/tmp
 where='echo disk $(findmnt -no SOURCE / | head -n 1); sudo filefrag -v -b1 /var/tmp/mark | sed -n "s/^ *[0-9]*: *[0-9]*\.\. *[0-9]*: *\([0-9]*\)\.\. *[0-9]*: *\([0-9]*\):.*/block \1 \2/p"'
 box "$P" "$write; echo wrote \$(grep -c $mark /var/tmp/mark); $where"
 [ "$code" -eq 0 ] || broken "the first box ended with $code"
-grep -q '^wrote 2000$' "$out" || cannot "the first box has not written its mark"
+grep -q '^wrote 2000$' "$out" || cannot "the first box has not written its mark: $(tr '\n' ' ' <"$out")$(tail -n 1 "$err")"
 disk=$(sed -n 's/^disk //p' "$out")
 blocks=$(grep '^block ' "$out" || :)
 [ -n "$blocks" ] || cannot "the image cannot say where on its disk a file lies"
