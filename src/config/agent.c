@@ -25,12 +25,7 @@ void tb_agent_free(TbAgent *agent)
 
 static bool read_stdin(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
 {
-    static const char *const words[] = {"none", "prompt", NULL};
-    unsigned index = 0;
-    if (!tb_yaml_word(yaml, node, words, &index, error))
-        return false;
-    *(bool *)field = index == 1;
-    return true;
+    return tb_yaml_either(yaml, node, "none", "prompt", field, error);
 }
 
 static const TbYamlKey agent_keys[] = {

@@ -121,12 +121,7 @@ static bool read_mode(TbYaml *yaml, const yaml_node_t *node, void *field, GError
         return tb_yaml_error(yaml, node, error,
                              "mode '%s' is not supported by taskbox (use 'system' or 'user')",
                              scalar(node));
-    static const char *const words[] = {"system", "user", NULL};
-    unsigned index = 0;
-    if (!tb_yaml_word(yaml, node, words, &index, error))
-        return false;
-    *(bool *)field = index == 1;
-    return true;
+    return tb_yaml_either(yaml, node, "system", "user", field, error);
 }
 
 static const TbYamlKey provision_keys[] = {

@@ -95,12 +95,7 @@ static bool read_net(TbYaml *yaml, const yaml_node_t *node, void *field, GError 
 
 static bool read_yes_no(TbYaml *yaml, const yaml_node_t *node, void *field, GError **error)
 {
-    static const char *const words[] = {"false", "true", NULL};
-    unsigned index = 0;
-    if (!tb_yaml_word(yaml, node, words, &index, error))
-        return false;
-    *(bool *)field = index == 1;
-    return true;
+    return tb_yaml_either(yaml, node, "false", "true", field, error);
 }
 
 static const TbYamlKey settings_keys[] = {

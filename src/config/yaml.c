@@ -413,3 +413,14 @@ bool tb_yaml_word(TbYaml *yaml, const yaml_node_t *node, const char *const *word
     g_autofree char *quoted = shown(text);
     return tb_yaml_error(yaml, node, error, "bad value '%s' (must be one of: %s)", quoted, all);
 }
+
+bool tb_yaml_either(TbYaml *yaml, const yaml_node_t *node, const char *first, const char *second,
+                    bool *is_second, GError **error)
+{
+    const char *const words[] = {first, second, NULL};
+    unsigned index = 0;
+    if (!tb_yaml_word(yaml, node, words, &index, error))
+        return false;
+    *is_second = index == 1;
+    return true;
+}

@@ -69,3 +69,6 @@ bool tb_env_name_valid(const char *name);
 /* One word of the NULL-terminated list; *index is its place. For use inside handlers. */
 bool tb_yaml_word(TbYaml *yaml, const yaml_node_t *node, const char *const *words, unsigned *index,
                   GError **error);
+/* A scalar that is one of two words; *is_second says whether it is the second. */
+bool tb_yaml_either(TbYaml *yaml, const yaml_node_t *node, const char *first, const char *second,
+                    bool *is_second, GError **error);
