@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../suite.h"
 #include "builder/cpio.h"
 
 static GBytes *sample(void)
@@ -67,9 +68,5 @@ int main(void)
     tcase_add_test(tcase, every_entry_is_where_the_last_one_ends);
     tcase_add_test(tcase, the_same_content_gives_the_same_bytes);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

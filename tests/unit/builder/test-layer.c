@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../suite.h"
 #include "builder/build.h"
 #include "util/auto.h"
 #include "util/error.h"
@@ -88,9 +89,5 @@ int main(void)
     tcase_add_test(tcase, too_many);
     tcase_add_test(tcase, one_on_what_is_not_there);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../suite.h"
 #include "builder/modules.h"
 
 static const char dep[] =
@@ -84,9 +85,5 @@ int main(void)
     tcase_add_test(tcase, builtin_needs_nothing);
     tcase_add_test(tcase, what_is_not_there_or_broken_is_refused);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../suite.h"
 #include "builder/build.h"
 #include "config/recipe.h"
 
@@ -39,9 +40,5 @@ int main(void)
     TCase *tcase = tcase_create("all");
     tcase_add_test(tcase, the_shipped_recipes_are_good);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

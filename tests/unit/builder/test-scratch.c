@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "../suite.h"
 #include "builder/scratch.h"
 #include "util/auto.h"
 #include "util/error.h"
@@ -84,9 +85,5 @@ int main(void)
         tcase_add_test(tcase, what_a_killed_build_left_is_removed_by_the_next);
     tcase_add_test(tcase, nothing_but_such_a_directory_is_removed);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

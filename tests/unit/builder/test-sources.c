@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../suite.h"
 #include "builder/sources.h"
 
 static GPtrArray *new_list(void)
@@ -154,9 +155,5 @@ int main(void)
     tcase_add_test(tcase, the_same_source_twice_is_one);
     tcase_add_test(tcase, only_proxies_and_certificates_are_taken_over);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "../suite.h"
 #include "builder/sockets.h"
 #include "builder/worker.h"
 #include "util/auto.h"
@@ -214,9 +215,5 @@ int main(void)
     tcase_add_test(tcase, our_death_ends_all_it_started);
     tcase_add_test(tcase, sockets_that_were_left_are_removed);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../suite.h"
 #include "channel/frame.h"
 
 static TbFrameDecoder *decoder;
@@ -152,9 +153,5 @@ int main(void)
     tcase_add_test(tcase, padding_ends_half_frames);
     tcase_add_test(tcase, mark);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(suite);
 }

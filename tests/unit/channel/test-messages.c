@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../suite.h"
 #include "channel/messages.h"
 
 static uint8_t buffer[16384];
@@ -233,9 +234,5 @@ int main(void)
     tcase_add_test(tcase, entries);
     tcase_add_test(tcase, claimed_counts_allocate_nothing);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(suite);
 }

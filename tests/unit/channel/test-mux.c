@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "channel/frame.h"
 #include "channel/mux.h"
 
@@ -417,9 +418,5 @@ int main(void)
     tcase_add_test(tests, more_streams_than_can_be);
     tcase_add_test(tests, host_that_opens);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

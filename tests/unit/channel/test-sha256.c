@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../suite.h"
 #include "channel/sha256.h"
 
 static void hex(const uint8_t hash[32], char out[65])
@@ -71,9 +72,5 @@ int main(void)
     tcase_add_test(tcase, known_answers);
     tcase_add_test(tcase, any_cut);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(suite);
 }

@@ -5,6 +5,8 @@
 #include <glib.h>
 #include <stdlib.h>
 
+#include "../suite.h"
+
 /* A file of docs/. g_free. */
 G_GNUC_UNUSED static inline char *read_doc(const char *name)
 {
@@ -12,15 +14,4 @@ G_GNUC_UNUSED static inline char *read_doc(const char *name)
     char *text = NULL;
     ck_assert_msg(g_file_get_contents(path, &text, NULL, NULL), "cannot read %s", path);
     return text;
-}
-
-static inline int run_suite(const char *name, TCase *cases)
-{
-    Suite *suite = suite_create(name);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

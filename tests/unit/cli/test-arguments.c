@@ -142,5 +142,5 @@ int main(void)
     tcase_add_test(cases, test_rest);
     tcase_add_loop_test(cases, test_wrong, 0, G_N_ELEMENTS(wrong));
     tcase_add_test(cases, test_how_many_words);
-    return run_suite("cli arguments", cases);
+    return suite_run_case("cli arguments", cases);
 }

@@ -71,5 +71,5 @@ int main(void)
     tcase_add_loop_test(cases, test_promised, 0, G_N_ELEMENTS(promised));
     tcase_add_test(cases, test_foreign_error);
     tcase_add_test(cases, test_documented);
-    return run_suite("cli exit codes", cases);
+    return suite_run_case("cli exit codes", cases);
 }

@@ -144,5 +144,5 @@ int main(void)
     tcase_add_test(cases, test_docs_name_no_others);
     tcase_add_loop_test(cases, test_find, 0, G_N_ELEMENTS(lookups));
     tcase_add_loop_test(cases, test_find_nothing, 0, G_N_ELEMENTS(unknown));
-    return run_suite("cli help", cases);
+    return suite_run_case("cli help", cases);
 }

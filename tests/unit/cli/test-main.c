@@ -218,5 +218,5 @@ int main(void)
     tcase_add_loop_test(cases, test_json_failure, 0, G_N_ELEMENTS(failures));
     tcase_add_test(cases, test_show_escapes);
     tcase_add_test(cases, test_patch_bytes);
-    return run_suite("cli main", cases);
+    return suite_run_case("cli main", cases);
 }

@@ -168,5 +168,5 @@ int main(void)
     tcase_add_test(cases, test_raw_elsewhere);
     tcase_add_test(cases, test_full_disk);
     tcase_add_test(cases, test_summaries);
-    return run_suite("cli screen", cases);
+    return suite_run_case("cli screen", cases);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "config/layers.h"
 #include "util/error.h"
 #include "util/units.h"
@@ -229,9 +230,5 @@ int main(void)
     tcase_add_test(tests, only_a_plain_small_file);
     tcase_add_test(tests, variables_are_taken_in);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

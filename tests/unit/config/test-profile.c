@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../suite.h"
 #include "config/layers.h"
 #include "config/profile.h"
 #include "util/error.h"
@@ -117,9 +118,5 @@ int main(void)
     tcase_add_test(tests, the_only_own_one_is_the_default);
     tcase_add_test(tests, mistakes_name_their_place);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -3,6 +3,7 @@
 #include <glib/gstdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../suite.h"
 #include "config/recipe.h"
 #include "util/error.h"
 
@@ -339,9 +340,5 @@ int main(void)
     tcase_add_test(tcase, an_own_recipe_goes_before_a_shipped_one);
     tcase_add_loop_test(tcase, says_what_is_wrong_and_where, 0, G_N_ELEMENTS(bad));
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -3,6 +3,7 @@
 #include <glib/gstdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../suite.h"
 #include "config/layers.h"
 #include "config/settings.h"
 #include "util/error.h"
@@ -241,9 +242,5 @@ int main(void)
     tcase_add_test(tcase, masks_and_limits);
     tcase_add_test(tcase, keep_words_go_both_ways);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../suite.h"
 #include "config/yaml.h"
 #include "util/error.h"
 
@@ -131,9 +132,5 @@ int main(void)
     tcase_add_test(tcase, aliases_do_not_explode);
     tcase_add_test(tcase, a_missing_or_huge_file_is_named);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

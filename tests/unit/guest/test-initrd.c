@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "guest/initrd.h"
 
 START_TEST(options)
@@ -57,9 +58,5 @@ int main(void)
     tcase_add_test(tcase, options);
     tcase_add_test(tcase, labels_and_ids);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(suite);
 }

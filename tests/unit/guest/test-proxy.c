@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "channel/mux.h"
 #include "guest/guest.h"
 
@@ -103,9 +104,5 @@ int main(void)
     tcase_add_test(tests, there_and_back_and_gone);
     tcase_add_test(tests, no_port_is_a_fault);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../suite.h"
 #include "image/hosts.h"
 #include "util/auto.h"
 #include "util/command.h"
@@ -222,9 +223,5 @@ int main(void)
     tcase_add_test(tests, defaults);
     tcase_add_test(tests, cargo);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

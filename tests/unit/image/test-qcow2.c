@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "../suite.h"
 #include "image/qcow2.h"
 #include "util/error.h"
 
@@ -120,9 +121,5 @@ int main(void)
     tcase_add_test(tcase, tools_are_told_what_lies_behind);
     tcase_add_test(tcase, anything_else_is_refused);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "image/archive.h"
 #include "image/manifest.h"
 #include "image/share.h"
@@ -399,9 +400,5 @@ int main(void)
     tcase_add_test(tcase, sizes_survive_a_header);
     tcase_add_loop_test(tcase, a_hostile_one_gains_nothing, 0, G_N_ELEMENTS(hostile));
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

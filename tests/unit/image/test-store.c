@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "../suite.h"
 #include "image/manifest.h"
 #include "image/store-private.h"
 #include "util/auto.h"
@@ -539,9 +540,5 @@ int main(void)
     tcase_add_test(tcase, gc_takes_layers_and_what_they_lie_on);
     tcase_add_test(tcase, layers_end_somewhere);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "image/store-private.h"
 #include "image/template-private.h"
 #include "util/auto.h"
@@ -538,9 +539,5 @@ int main(void)
     tcase_add_loop_test(tcase, a_spoilt_file_is_named, 0, WAYS * FILES);
     tcase_add_loop_test(tcase, a_damaged_manifest_is_named, 0, G_N_ELEMENTS(bad_manifests));
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../suite.h"
 #include "net/hello.h"
 #include "net/proxy.h"
 
@@ -217,9 +218,5 @@ int main(void)
     tcase_add_test(tests, no_hello);
     tcase_add_test(tests, hello_with_a_changed_byte);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../suite.h"
 #include "net/report.h"
 #include "net/vault.h"
 #include "util/error.h"
@@ -591,9 +592,5 @@ int main(void)
     tcase_add_test(heads, certificates);
     suite_add_tcase(suite, tests);
     suite_add_tcase(suite, heads);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

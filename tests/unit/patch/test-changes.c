@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The guest's list as an enemy would send it, and the plain cases by hand. */
+#include "../suite.h"
 #include "fixture.h"
 
 #include <stdio.h>
@@ -512,9 +513,5 @@ int main(void)
     tcase_add_test(plain, names_flood);
     tcase_add_test(plain, empty_base);
     suite_add_tcase(suite, plain);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

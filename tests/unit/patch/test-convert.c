@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Files that git would convert are named, and only those. */
+#include "../suite.h"
 #include "fixture.h"
 
 #include <string.h>
@@ -192,9 +193,5 @@ int main(void)
     tcase_add_test(tests, settings_and_attributes_of_the_base);
     tcase_add_test(tests, many_are_counted);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is ignored is the base tree's to say. */
+#include "../suite.h"
 #include "fixture.h"
 
 #include <string.h>
@@ -84,9 +85,5 @@ int main(void)
     tcase_add_test(tests, ignored_files);
     tcase_add_test(tests, ignored_place_taken);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "../suite.h"
 #include "patch/path.h"
 
 #include <string.h>
@@ -257,9 +258,5 @@ int main(void)
     tcase_add_test(tests, gitmodules);
     tcase_add_test(tests, git_agrees);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

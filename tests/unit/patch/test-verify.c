@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The proof of a patch file: what taskbox wrote holds, and nothing that was altered does. */
+#include "../suite.h"
 #include "fixture.h"
 
 #include <fcntl.h>
@@ -263,9 +264,5 @@ int main(void)
     tcase_add_test(tests, diffs_that_are_not_all);
     tcase_add_test(tests, sizes_and_kinds);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

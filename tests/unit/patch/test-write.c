@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The patch file: what git am and git apply make of it, whatever the prompt and the content. */
+#include "../suite.h"
 #include "fixture.h"
 
 #include <fcntl.h>
@@ -306,9 +307,5 @@ int main(void)
     tcase_add_test(tests, counts);
     tcase_add_test(tests, kind_changes);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

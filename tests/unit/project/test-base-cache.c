@@ -3,6 +3,7 @@
  * The kept base tree: taken when nothing changed, never when anything did. What is right is what
  * tb_project_base_tree makes from nothing.
  */
+#include "../suite.h"
 #include "repo.h"
 
 #define SETTLED "sleep 0.05" /* longer than a change counts as recent */
@@ -265,9 +266,5 @@ int main(void)
     tcase_add_test(tcase, notes_and_nested_repositories);
     tcase_add_test(tcase, gc_takes_it_along);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

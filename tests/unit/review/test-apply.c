@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Apply: all or nothing, drift by name, never through a link, and back again after a kill at every
  * single step. */
+#include "../suite.h"
 #include "fixture.h"
 #include "review/apply-testing.h"
 #include "review/apply.h"
@@ -434,9 +435,5 @@ int main(void)
     tcase_add_test(tests, hostile_trees);
     tcase_add_test(tests, wrong_root);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

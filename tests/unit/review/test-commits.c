@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What commits bring that the patch does not show: in between, in their messages and authors. And
  * how their words become harmless. */
+#include "../suite.h"
 #include "fixture.h"
 
 #include <string.h>
@@ -234,9 +235,5 @@ int main(void)
     tcase_add_loop_test(words, test_clean, 0, G_N_ELEMENTS(messages));
     tcase_add_test(words, test_clean_author);
     suite_add_tcase(suite, words);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../suite.h"
 #include "review/lines.h"
 
 /* The base with its edits made. */
@@ -137,9 +138,5 @@ int main(void)
     tcase_add_test(tests, test_bounded);
     tcase_add_test(tests, test_line_text);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

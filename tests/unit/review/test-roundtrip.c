@@ -6,6 +6,7 @@
  *
  * TB_ROUNDS=500 TB_SEED=1000 for a long run or to have a failure again.
  */
+#include "../suite.h"
 #include "fixture.h"
 #include "patch/overlay.h"
 #include "review/apply.h"
@@ -392,9 +393,5 @@ int main(void)
     tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, random_edits, 0, rounds ? atoi(rounds) : ROUNDS);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

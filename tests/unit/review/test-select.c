@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What was accepted makes the tree that git apply makes of the same hunks; contradictions are
  * refused. */
+#include "../suite.h"
 #include "fixture.h"
 
 #include <string.h>
@@ -237,9 +238,5 @@ int main(void)
     tcase_add_test(tests, test_kinds);
     tcase_add_test(tests, test_contradictions);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

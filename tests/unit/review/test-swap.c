@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Files of a git directory go along with the project's: all or nothing, also when killed anywhere,
  * and never past a lock. */
+#include "../suite.h"
 #include "fixture.h"
 #include "review/apply-testing.h"
 #include "review/apply.h"
@@ -225,9 +226,5 @@ int main(void)
     tcase_add_test(tests, failure_at_every_point);
     tcase_add_test(tests, kill_at_every_point);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Undo: exactly what was there before, with what trees do not hold (permissions, directories), or
  * nothing; and a kill at every single step leaves one of both. */
+#include "../suite.h"
 #include "fixture.h"
 #include "review/apply-testing.h"
 #include "review/apply.h"
@@ -233,9 +234,5 @@ int main(void)
     tcase_add_test(tests, kill_at_every_point);
     tcase_add_test(tests, records);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -343,5 +343,5 @@ int main(void)
     tcase_add_test(cases, test_leftovers);
     tcase_add_test(cases, test_removed_ticket);
     tcase_add_test(cases, test_crowd);
-    return run_suite("task admission", cases);
+    return suite_run_case("task admission", cases);
 }

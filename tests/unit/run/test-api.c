@@ -5,6 +5,8 @@
 #include <string.h>
 #include <taskbox/taskbox.h>
 
+#include "../suite.h"
+
 START_TEST(test_empty_store)
 {
     g_autofree char *home = g_dir_make_tmp("taskbox-test-XXXXXX", NULL);
@@ -75,9 +77,5 @@ int main(void)
     tcase_add_test(cases, test_run_needs_one_kind_of_work);
     tcase_add_test(cases, test_apply_with);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

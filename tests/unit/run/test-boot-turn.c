@@ -126,5 +126,5 @@ int main(void)
     tcase_add_test(tcase, one_at_a_time_on_one_processor);
     tcase_add_test(tcase, an_interrupt_ends_the_wait);
     tcase_add_test(tcase, two_at_once_on_two);
-    return run_suite("task boot-turn", tcase);
+    return suite_run_case("task boot-turn", tcase);
 }

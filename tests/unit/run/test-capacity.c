@@ -90,5 +90,5 @@ int main(void)
     tcase_add_test(cases, test_reserve);
     tcase_add_test(cases, test_what_is_set_wins);
     tcase_add_test(cases, test_affinity_counts);
-    return run_suite("task capacity", cases);
+    return suite_run_case("task capacity", cases);
 }

@@ -372,5 +372,5 @@ int main(void)
     tcase_add_test(cases, asked_to_stop);
     tcase_add_loop_test(cases, nonsense, 0, 7);
     tcase_add_test(cases, many_clients);
-    return run_suite("task control", cases);
+    return suite_run_case("task control", cases);
 }

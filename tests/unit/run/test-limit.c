@@ -80,5 +80,5 @@ int main(void)
     tcase_add_test(cases, projects_only_lower);
     tcase_add_test(cases, names_and_values);
     tcase_add_test(cases, floor_of_free_space);
-    return run_suite("task limits", cases);
+    return suite_run_case("task limits", cases);
 }

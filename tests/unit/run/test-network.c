@@ -381,5 +381,5 @@ int main(void)
     tcase_add_test(tests, killed);
     tcase_add_test(tests, liar);
     tcase_add_test(tests, taskbox_is_killed);
-    return run_suite("task network", tests);
+    return suite_run_case("task network", tests);
 }

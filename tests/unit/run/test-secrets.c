@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Which secrets a task has, where their values come from, and that they are nowhere afterwards. */
+#include "../suite.h"
 #include "../task/fixture.h"
 
 #include <fcntl.h>
@@ -191,9 +192,5 @@ int main(void)
     tcase_add_test(tests, sources);
     tcase_add_test(tests, left_nowhere);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "task/store.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -56,15 +57,4 @@ static inline void plant(const char *id, const char *record)
     ck_assert_int_eq(mkdir(dir, 0700), 0);
     g_autofree char *path = g_build_filename(dir, "record.json", NULL);
     ck_assert(g_file_set_contents(path, record, -1, NULL));
-}
-
-static inline int run_suite(const char *name, TCase *cases)
-{
-    Suite *suite = suite_create(name);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -481,5 +481,5 @@ int main(void)
     tcase_add_loop_test(cases, test_hostile, 0, G_N_ELEMENTS(hostile));
     tcase_add_test(cases, test_broken_answer);
     tcase_add_test(cases, test_bomb);
-    return run_suite("task commits", cases);
+    return suite_run_case("task commits", cases);
 }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "channel/frame.h"
 #include "channel/messages.h"
 #include "channel/sha256.h"
@@ -327,9 +328,5 @@ int main(void)
     tcase_add_test(tcase, below_a_link);
     tcase_add_test(tcase, limits);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -131,5 +131,5 @@ int main(void)
     tcase_add_test(cases, test_made_late);
     tcase_add_test(cases, test_failing);
     tcase_add_loop_test(cases, test_acknowledge, 0, 7);
-    return run_suite("task findings", cases);
+    return suite_run_case("task findings", cases);
 }

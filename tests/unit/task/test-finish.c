@@ -397,5 +397,5 @@ int main(void)
     tcase_add_test(cases, test_no_patch);
     tcase_add_test(cases, test_discard);
     tcase_add_test(cases, test_files);
-    return run_suite("task finish", cases);
+    return suite_run_case("task finish", cases);
 }

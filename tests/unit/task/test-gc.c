@@ -157,5 +157,5 @@ int main(void)
     tcase_add_test(cases, test_busy_stays);
     tcase_add_test(cases, test_image_of_a_kept_box);
     tcase_add_test(cases, test_image_of_a_busy_task);
-    return run_suite("task gc", cases);
+    return suite_run_case("task gc", cases);
 }

@@ -64,5 +64,5 @@ int main(void)
     tcase_add_test(cases, test_append);
     tcase_add_test(cases, test_cap);
     tcase_add_test(cases, test_exactly_full);
-    return run_suite("task log", cases);
+    return suite_run_case("task log", cases);
 }

@@ -143,5 +143,5 @@ int main(void)
     tcase_add_test(cases, test_another_boot);
     tcase_add_test(cases, test_killed_any_time);
     tcase_add_test(cases, test_removal_is_marked);
-    return run_suite("task marks", cases);
+    return suite_run_case("task marks", cases);
 }

@@ -126,5 +126,5 @@ int main(void)
     tcase_add_test(cases, test_kept_box_stays);
     tcase_add_test(cases, test_remains);
     tcase_add_test(cases, test_remove);
-    return run_suite("task reconcile", cases);
+    return suite_run_case("task reconcile", cases);
 }

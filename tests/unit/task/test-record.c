@@ -128,5 +128,5 @@ int main(void)
     tcase_add_test(cases, test_round_trip);
     tcase_add_test(cases, test_json_for_others);
     tcase_add_test(cases, test_json_of_a_fresh_task);
-    return run_suite("task record", cases);
+    return suite_run_case("task record", cases);
 }

@@ -474,5 +474,5 @@ int main(void)
     tcase_add_test(cases, test_refused);
     tcase_add_test(cases, test_files);
     tcase_add_loop_test(cases, test_killed, 0, 2);
-    return run_suite("task repository", cases);
+    return suite_run_case("task repository", cases);
 }

@@ -236,5 +236,5 @@ int main(void)
     tcase_add_test(cases, test_lock);
     tcase_add_test(cases, test_fail);
     tcase_add_test(cases, test_two_creators);
-    return run_suite("task store", cases);
+    return suite_run_case("task store", cases);
 }

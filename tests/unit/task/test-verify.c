@@ -128,5 +128,5 @@ int main(void)
     tcase_add_test(cases, test_no_base);
     tcase_add_test(cases, test_other_format);
     tcase_add_test(cases, test_lie);
-    return run_suite("task verify", cases);
+    return suite_run_case("task verify", cases);
 }

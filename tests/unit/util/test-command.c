@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "util/auto.h"
 #include "util/command.h"
 #include "util/error.h"
@@ -479,9 +480,5 @@ int main(void)
     tcase_add_test(command, test_dies_with_parent);
     Suite *suite = suite_create("util-command");
     suite_add_tcase(suite, command);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

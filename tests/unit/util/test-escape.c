@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../suite.h"
 #include "util/escape.h"
 
 static const struct {
@@ -95,9 +96,5 @@ int main(void)
     tcase_add_loop_test(escape, test_any_bytes, 0, 50);
     Suite *suite = suite_create("util-escape");
     suite_add_tcase(suite, escape);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/fs-testing.h"
@@ -364,9 +365,5 @@ int main(void)
     tcase_add_test(fs, test_free_space);
     Suite *suite = suite_create("util-fs");
     suite_add_tcase(suite, fs);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "util/auto.h"
 #include "util/command-private.h"
 #include "util/error.h"
@@ -479,9 +480,5 @@ int main(void)
     tcase_add_test(tcase, a_later_work_tree);
     tcase_add_test(tcase, hostile_answers);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "util/error.h"
 #include "util/fs.h"
 #include "util/git.h"
@@ -212,9 +213,5 @@ int main(void)
     tcase_add_test(tcase, failures_are_said);
     tcase_add_test(tcase, no_reference_is_left);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

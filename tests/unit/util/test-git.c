@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "util/error.h"
 #include "util/fs.h"
 #include "util/git.h"
@@ -243,9 +244,5 @@ int main(void)
     tcase_add_test(tcase, alternates_are_read_and_left_alone);
     tcase_add_test(tcase, environment_is_ours);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

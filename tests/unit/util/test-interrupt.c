@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "../suite.h"
 #include "util/error.h"
 #include "util/interrupt.h"
 
@@ -64,9 +65,5 @@ int main(void)
     tcase_add_test(interrupt, test_nohup);
     Suite *suite = suite_create("util-interrupt");
     suite_add_tcase(suite, interrupt);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "util/auto.h"
 #include "util/error.h"
 #include "util/fs.h"
@@ -144,9 +145,5 @@ int main(void)
     tcase_add_test(tests, as_the_kernel_has_it);
     tcase_add_test(tests, writable_below);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

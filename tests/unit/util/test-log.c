@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "util/log.h"
 
 static int saved_stderr = -1;
@@ -118,9 +119,5 @@ int main(void)
     tcase_add_test(logs, test_terminal);
     Suite *suite = suite_create("util-log");
     suite_add_tcase(suite, logs);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "../suite.h"
 #include "util/auto.h"
 #include "util/packet.h"
 
@@ -87,9 +88,5 @@ int main(void)
     tcase_add_test(tcase, last_word);
     tcase_add_test(tcase, nothing_there);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../suite.h"
 #include "util/term-filter.h"
 
 #define BAD "\xef\xbf\xbd"
@@ -179,9 +180,5 @@ int main(void)
     tcase_add_test(tcase, everything_at_once_is_put_back);
     tcase_add_test(tcase, without_utf8_only_ascii);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

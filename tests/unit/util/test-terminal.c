@@ -11,6 +11,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "util/terminal.h"
 
 static int master, slave;
@@ -195,9 +196,5 @@ int main(void)
     tcase_add_test(tcase, names);
     tcase_add_loop_test(tcase, keys, 0, (int)G_N_ELEMENTS(typed));
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

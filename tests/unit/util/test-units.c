@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "../suite.h"
 #include "util/error.h"
 #include "util/units.h"
 
@@ -182,9 +183,5 @@ int main(void)
     tcase_add_test(units, test_nearest);
     Suite *suite = suite_create("util-units");
     suite_add_tcase(suite, units);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -5,6 +5,8 @@
 #include <check.h>
 #include <glib.h>
 
+#include "../suite.h"
+
 static inline void assert_golden(const char *name, const char *text)
 {
     g_autofree char *path = g_build_filename(TB_TEST_DATA, name, NULL);
@@ -17,14 +19,4 @@ static inline void assert_golden(const char *name, const char *text)
     ck_assert_msg(g_file_get_contents(path, &expected, NULL, &error), "%s (TASKBOX_REGENERATE=1)",
                   error ? error->message : "");
     ck_assert_str_eq(text, expected);
-}
-
-/* Runs the suite; its exit status. */
-static inline int run_suite(Suite *suite)
-{
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
 }

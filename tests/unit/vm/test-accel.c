@@ -85,7 +85,7 @@ int main(void)
     tcase_add_test(tests, nonsense_in_the_cache_is_no_answer);
     tcase_add_test(tests, names);
     suite_add_tcase(suite, tests);
-    int status = run_suite(suite);
+    int status = suite_run(suite);
     g_autoptr(GError) error = NULL;
     return tb_remove_tree(AT_FDCWD, cache, &error) ? status : 99;
 }

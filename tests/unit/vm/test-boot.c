@@ -253,7 +253,7 @@ int main(void)
         tcase_add_test(tests, killed_owner_takes_all);
         tcase_add_test(tests, directory_in_use);
         suite_add_tcase(suite, tests);
-        status = run_suite(suite);
+        status = suite_run(suite);
     }
     g_autoptr(GError) error = NULL;
     return tb_remove_tree(AT_FDCWD, top, &error) ? status : 99;

@@ -169,7 +169,7 @@ int main(void)
     tcase_add_test(tests, what_cannot_start);
     tcase_add_test(tests, jail_user_is_never_root);
     suite_add_tcase(suite, tests);
-    int status = run_suite(suite);
+    int status = suite_run(suite);
     g_autoptr(GError) error = NULL;
     return tb_remove_tree(AT_FDCWD, top, &error) ? status : 99;
 }

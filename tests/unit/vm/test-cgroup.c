@@ -11,6 +11,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "../suite.h"
 #include "util/auto.h"
 #include "util/fs.h"
 #include "vm/cgroup.h"
@@ -202,9 +203,5 @@ int main(void)
     tcase_add_test(tests, a_group);
     tcase_add_test(tests, real);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -170,5 +170,5 @@ int main(void)
     tcase_add_test(tests, text_is_escaped);
     tcase_add_test(tests, nothing_a_box_does_not_need);
     suite_add_tcase(suite, tests);
-    return run_suite(suite);
+    return suite_run(suite);
 }

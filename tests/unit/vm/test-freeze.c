@@ -192,7 +192,7 @@ int main(int argc, char **argv)
     tcase_add_test(tests, a_file_that_ends_in_the_middle_of_a_page);
     tcase_add_test(tests, the_memory_is_opened_read_only);
     suite_add_tcase(suite, tests);
-    int status = run_suite(suite);
+    int status = suite_run(suite);
     g_autoptr(GError) error = NULL;
     return tb_remove_tree(AT_FDCWD, top, &error) ? status : 99;
 }

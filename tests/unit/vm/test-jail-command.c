@@ -93,5 +93,5 @@ int main(void)
     tcase_add_test(tests, box_with_own_memory);
     tcase_add_test(tests, file_server);
     suite_add_tcase(suite, tests);
-    return run_suite(suite);
+    return suite_run(suite);
 }

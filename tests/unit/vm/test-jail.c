@@ -383,7 +383,7 @@ int main(int argc, char **argv)
         tcase_add_test(tests, holds_no_mount_of_the_host);
         tcase_add_test(tests, program_that_is_not_there);
         suite_add_tcase(suite, tests);
-        status = run_suite(suite);
+        status = suite_run(suite);
     }
     g_autoptr(GError) error = NULL;
     return tb_remove_tree(AT_FDCWD, top, &error) ? status : 99;

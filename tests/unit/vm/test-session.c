@@ -4,6 +4,7 @@
  * that reads what the host sends, answers the hello and then sends prepared bytes. What a whole
  * guest does is tested with the real one in tests/unit/guest.
  */
+#include "../suite.h"
 #include "vm/session.h"
 
 #include <check.h>
@@ -743,9 +744,5 @@ int main(void)
     tcase_add_loop_test(tcase, impossible_exit, 0, 5);
     tcase_add_loop_test(tcase, files_that_make_no_sense, 0, TOO_LITTLE + 1);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(suite);
 }
