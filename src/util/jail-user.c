@@ -46,11 +46,12 @@ bool tb_jail_user(const char *id, TbJailUser *user, GError **error)
                         PRIVATE_BASE);
 }
 
-static _Noreturn int wait_for_kill(void *unused)
+static _Noreturn int wait_for_kill(void *parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (;;)
+    while (getppid() == *(const pid_t *)parent) /* it may have died before the prctl */
         pause();
+    _exit(0);
 }
 
 static bool write_map(pid_t pid, const char *file, const char *map)
@@ -65,7 +66,8 @@ static bool write_map(pid_t pid, const char *file, const char *map)
 static int make_namespace(const char *uid_map, const char *gid_map)
 {
     g_autofree char *stack = g_malloc(STACK_SIZE);
-    pid_t pid = clone(wait_for_kill, stack + STACK_SIZE, CLONE_NEWUSER | SIGCHLD, NULL);
+    pid_t self = getpid();
+    pid_t pid = clone(wait_for_kill, stack + STACK_SIZE, CLONE_NEWUSER | SIGCHLD, &self);
     if (pid < 0)
         return -1;
     int fd = -1;

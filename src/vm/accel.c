@@ -88,9 +88,11 @@ static void say(int fd, char what)
     (void)written; /* the parent has stopped listening: then it kills us */
 }
 
-static _Noreturn void child_main(int kvm, int report)
+static _Noreturn void child_main(pid_t parent, int kvm, int report)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) /* it died before the prctl */
+        _exit(1);
     int vcpu = -1;
     int size = make_guest(kvm, &vcpu);
     if (size < 0)
@@ -136,11 +138,12 @@ static KvmVerdict try_once(int kvm)
         return KVM_BROKEN;
     tb_autofd reader = ends[0];
     tb_autofd writer = ends[1];
+    pid_t self = getpid();
     pid_t pid = fork();
     if (pid < 0)
         return KVM_BROKEN;
     if (pid == 0)
-        child_main(kvm, writer);
+        child_main(self, kvm, writer);
     tb_clear_fd(&writer);
     KvmVerdict verdict = KVM_WORKS;
     int first = hear(reader, SETUP_MS);

@@ -82,6 +82,7 @@ static void try_memory(const TbCgroup *group, const char *dir)
 static _Noreturn void multiply(const TbCgroup *group, int report)
 {
     int count = 0;
+    pid_t self = getpid();
     enter(group);
     for (; count < MOST_FORKS; count++) {
         pid_t pid = fork();
@@ -89,7 +90,8 @@ static _Noreturn void multiply(const TbCgroup *group, int report)
             break;
         if (pid == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
-            pause();
+            if (getppid() == self) /* else it has ended already, and nothing would end this one */
+                pause();
             _exit(0);
         }
     }
