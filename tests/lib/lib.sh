@@ -131,6 +131,13 @@ need_image() {
     tb image build >"$T/out" 2>"$T/err" || fail "cannot build the default image"
 }
 
+# From here on the test's project images are nobody else's: for one that looks for them, while
+# another test runs beside it. After need_image, whose downloads are shared.
+own_cache() {
+    export XDG_CACHE_HOME=$T/cache
+    mkdir "$XDG_CACHE_HOME"
+}
+
 # A cloud image as $cloud: a partitioned disk with an operating system on it, made of the default
 # image (which is a file system without a partition table) and kept beside it.
 need_cloud_image() {

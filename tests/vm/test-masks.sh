@@ -7,6 +7,7 @@
 . "$(dirname "$0")/../lib/lib.sh"
 
 need_image
+own_cache
 project=$T/victim
 mark=PLANTED-$RANDOM$RANDOM$RANDOM
 make_project "$project"

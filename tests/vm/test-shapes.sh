@@ -7,6 +7,7 @@
 . "$(dirname "$0")/../lib/lib.sh"
 
 need_image
+own_cache
 
 say "dirty, untracked and ignored files are there; the box as the task sees it"
 project=$T/shaped
