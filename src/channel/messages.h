@@ -47,6 +47,7 @@ typedef enum {
     TB_MSG_SHUTDOWN = 0x10,
     TB_MSG_SETTLE = 0x11,
     TB_MSG_TAKEN = 0x12,
+    TB_MSG_EXPORT_UPPER = 0x13,
     /* client to a task's control socket, besides */
     TB_MSG_STOP = 0x20,
     TB_MSG_ATTACH = 0x21,

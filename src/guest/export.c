@@ -19,6 +19,7 @@
 struct TbExport {
     TbExportState state;
     TbList list;
+    bool alone; /* only the upper is looked at */
     uint32_t limit;
     uint32_t next; /* entry or place in `wanted` to be sent */
     uint32_t wanted[TB_FILES_BATCH];
@@ -61,7 +62,7 @@ bool tb_export_sending(const TbExport *export)
     return export->state == TB_EXPORT_LIST || export->state == TB_EXPORT_FILES;
 }
 
-bool tb_export_list(TbGuest *guest, uint32_t limit, TbFault *fault)
+bool tb_export_list(TbGuest *guest, uint32_t limit, bool alone, TbFault *fault)
 {
     TbExport *export = guest->export;
     if (guest->project[0] == '\0')
@@ -70,8 +71,14 @@ bool tb_export_list(TbGuest *guest, uint32_t limit, TbFault *fault)
         return tb_fault(fault, "an export is going on already");
     tb_task_kill_all(guest);
     export->limit = limit;
+    export->alone = alone;
     export->state = TB_EXPORT_WANTED; /* the killed process tells its end first */
     return true;
+}
+
+static void upper_path(const TbGuest *guest, char *out, size_t size)
+{
+    snprintf(out, size, "%s/upper", guest->config->state);
 }
 
 static void merged_path(const TbGuest *guest, char *out, size_t size)
@@ -93,12 +100,12 @@ static void make_list(TbGuest *guest)
     TbExport *export = guest->export;
     char upper[TB_PATH_SIZE], merged[TB_PATH_SIZE];
     TbFault fault;
-    snprintf(upper, sizeof upper, "%s/upper", guest->config->state);
+    upper_path(guest, upper, sizeof upper);
     merged_path(guest, merged, sizeof merged);
     export->next = 0;
     tb_sha256_init(&export->manifest);
     export->state = TB_EXPORT_LIST;
-    if (tb_list_make(&export->list, upper, merged, export->limit, &fault)) {
+    if (tb_list_make(&export->list, upper, export->alone ? NULL : merged, export->limit, &fault)) {
         if (export->list.count > 0)
             sync_beside(guest);
         return;
@@ -141,12 +148,12 @@ bool tb_export_files(TbGuest *guest, const uint8_t *payload, size_t length, TbFa
         if (export->wanted[i] >= export->list.count)
             return tb_fault(fault, "file %u is not in the list", export->wanted[i]);
     }
-    char merged[TB_PATH_SIZE];
-    merged_path(guest, merged, sizeof merged);
+    char root[TB_PATH_SIZE];
+    (export->alone ? upper_path : merged_path)(guest, root, sizeof root);
     tb_close(&export->root);
-    export->root = open(merged, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    export->root = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (export->root < 0)
-        return tb_fault_errno(fault, "cannot open '%s'", merged);
+        return tb_fault_errno(fault, "cannot open '%s'", root);
     export->count = count;
     export->next = 0;
     export->state = TB_EXPORT_FILES;
@@ -232,7 +239,8 @@ static void send_files(TbGuest *guest)
 void tb_export_step(TbGuest *guest)
 {
     TbExport *export = guest->export;
-    if (export->state == TB_EXPORT_WANTED && guest->tasks[0].state != TB_PROCESS_RUNNING)
+    if (export->state == TB_EXPORT_WANTED &&
+        (export->alone || guest->tasks[0].state != TB_PROCESS_RUNNING))
         make_list(guest);
     if (export->state == TB_EXPORT_LIST)
         send_list(guest);

@@ -160,7 +160,7 @@ typedef struct {
 } TbChildReport;
 _Noreturn void tb_child_run(const TbChild *child);
 
-/* walk.c: the list of what the upper holds */
+/* walk.c: the list of what the upper holds; `merged` NULL: nothing else is looked at */
 typedef struct {
     uint8_t *arena; /* encoded entries one after another */
     size_t used, size;
@@ -182,7 +182,8 @@ void tb_export_stop(TbExport *export); /* what is going on; the list stays */
 bool tb_export_busy(const TbExport *export);
 /* Busy and able to go on as soon as there is room. */
 bool tb_export_sending(const TbExport *export);
-bool tb_export_list(TbGuest *guest, uint32_t limit, TbFault *fault);
+/* `alone`: the project does not answer any more, and what waits for it cannot be ended. */
+bool tb_export_list(TbGuest *guest, uint32_t limit, bool alone, TbFault *fault);
 bool tb_export_files(TbGuest *guest, const uint8_t *payload, size_t length, TbFault *fault);
 /* Sends what there is room for. */
 void tb_export_step(TbGuest *guest);

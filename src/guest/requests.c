@@ -186,7 +186,7 @@ static bool run_export(TbGuest *guest, const TbFrame *frame)
         uint32_t limit = tb_get_u32(&reader);
         if (!tb_reader_done(&reader))
             return false;
-        ok = tb_export_list(guest, limit, &fault);
+        ok = tb_export_list(guest, limit, frame->type == TB_MSG_EXPORT_UPPER, &fault);
     }
     if (!ok)
         tb_guest_send_fault(guest, 0, &fault);
@@ -274,6 +274,7 @@ bool tb_request_run(TbGuest *guest, const TbFrame *frame)
     case TB_MSG_TAKEN:
         return run_control(guest, frame);
     case TB_MSG_EXPORT_LIST:
+    case TB_MSG_EXPORT_UPPER:
     case TB_MSG_EXPORT_FILES:
         return run_export(guest, frame);
     case TB_MSG_SEAL:

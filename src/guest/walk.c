@@ -25,7 +25,7 @@
 
 typedef struct {
     TbList *list;
-    int merged; /* root of the merged view */
+    int merged; /* root of the merged view; -1: the upper has to do for it, too */
     bool in_merged;
     size_t length;
     char path[TB_PATH_LIMIT + 1];
@@ -77,7 +77,7 @@ static TbEntryKind kind_of(const Walk *walk, const struct stat *st)
         return TB_ENTRY_SYMLINK;
     if (S_ISDIR(st->st_mode))
         return TB_ENTRY_DIR;
-    if (!walk->in_merged && S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0))
+    if (S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0)) /* overlayfs shows none itself */
         return TB_ENTRY_DELETE;
     return TB_ENTRY_OTHER;
 }
@@ -162,11 +162,13 @@ static bool walk_child_dir(Walk *walk, int parent, const char *name, const struc
         return add_path(walk, TB_ENTRY_DIR, st, NULL, 0);
     if (walk->in_merged || !is_opaque(fd))
         return add_path(walk, TB_ENTRY_DIR, st, NULL, 0) && walk_dir(walk, fd);
-    tb_auto_fd merged = tb_open_in(walk->merged, walk->path, O_RDONLY | O_DIRECTORY);
-    if (merged < 0)
+    tb_auto_fd merged = -1;
+    if (walk->merged >= 0 &&
+        (merged = tb_open_in(walk->merged, walk->path, O_RDONLY | O_DIRECTORY)) < 0)
         return fail(walk);
     walk->in_merged = true;
-    bool ok = add_path(walk, TB_ENTRY_REPLACE, st, NULL, 0) && walk_dir(walk, merged);
+    bool ok =
+        add_path(walk, TB_ENTRY_REPLACE, st, NULL, 0) && walk_dir(walk, merged >= 0 ? merged : fd);
     walk->in_merged = false;
     return ok;
 }
@@ -174,6 +176,8 @@ static bool walk_child_dir(Walk *walk, int parent, const char *name, const struc
 static bool walk_child(Walk *walk, int parent, const char *name, const struct stat *st)
 {
     TbEntryKind kind = kind_of(walk, st);
+    if (kind == TB_ENTRY_DELETE && walk->in_merged) /* REPLACE has told it already */
+        return true;
     if (kind == TB_ENTRY_DIR)
         return walk_child_dir(walk, parent, name, st);
     if (kind != TB_ENTRY_SYMLINK)
@@ -230,10 +234,11 @@ bool tb_list_make(TbList *list, const char *upper, const char *merged, uint32_t 
         return tb_fault(fault, "no memory");
     walk->list = list;
     walk->fault = fault;
-    walk->merged = open(merged, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    walk->merged = merged ? open(merged, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     tb_auto_fd top = open(upper, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok = walk->merged >= 0 && top >= 0 ? walk_dir(walk, top)
-                                            : tb_fault_errno(fault, "cannot open '%s'", upper);
+    bool ok = (!merged || walk->merged >= 0) && top >= 0
+                  ? walk_dir(walk, top)
+                  : tb_fault_errno(fault, "cannot open '%s'", upper);
     tb_close(&walk->merged);
     free(walk);
     if (!ok)

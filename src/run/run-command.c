@@ -176,6 +176,10 @@ static bool note_end(Run *run, const TbExecResult *result, GError **why, uint64_
     } else if (run->out_of_space) {
         task->exit_code = 124;
         task->cause = g_strdup((*why)->message);
+    } else if (tb_box_forsake_share(run->box)) {
+        run->unserved = true;
+        task->exit_code = 125; /* not the command's doing */
+        task->cause = g_strdup((*why)->message);
     } else if (run->front.left) {
         task->exit_code = 128 + SIGKILL;
         task->cause = g_strdup((*why)->message);

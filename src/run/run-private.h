@@ -54,6 +54,7 @@ typedef struct {
     TbPatchLimits patch_limits;
     bool auto_mount;   /* the mount was chosen, and may be chosen again */
     bool out_of_space; /* the command was stopped for it, or for a budget of the network */
+    bool unserved;     /* the project's file server has died: there is the upper, and no more */
     bool git_touched;  /* something in the project's .git changed */
     int interrupts;    /* while the command ran */
     TbFront front;

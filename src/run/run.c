@@ -338,7 +338,9 @@ static bool export_changes(Run *run, GError **error)
     for (guint i = 0; i < task->masked_paths->len; i++)
         tb_changes_mask(run->changes, task->masked_paths->pdata[i]);
     int64_t deadline = run_deadline(COPY_DEADLINE);
-    if (!tb_session_export_list(run->session, limits->max_entries, on_entry, run, deadline, error))
+    bool (*export_list)(TbSession *, uint32_t, TbEntryFn, void *, int64_t, GError **) =
+        run->unserved ? tb_session_export_upper : tb_session_export_list;
+    if (!export_list(run->session, limits->max_entries, on_entry, run, deadline, error))
         return false;
     const uint32_t *wanted = NULL;
     size_t count = 0;
@@ -378,7 +380,11 @@ static bool write_patch(Run *run, GError **error)
 /* Only when the box has touched its .git at all. */
 static void take_commits(Run *run)
 {
-    if (!run->git_touched)
+    if (run->unserved) /* what git in the box asks for never comes */
+        tb_task_note(run->task,
+                     "the project's file server died: commits made in the box, and what a "
+                     "directory that was moved in it held of the project, are not in the patch");
+    if (!run->git_touched || run->unserved)
         return;
     if (run->from && run->options->on_top) {
         tb_task_note(run->task, "commits made in the box, if any, are in the patch only: it began "

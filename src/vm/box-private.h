@@ -20,6 +20,7 @@ struct TbBox {
     char *share_end; /* its last words; NULL while it runs */
     bool forked;
     bool died;         /* it ran, and QEMU ended by itself */
+    bool unserved;     /* it failed, but only the project's file server has ended */
     int template_disk; /* of a fork: what is behind its overlay; else -1 */
     BoxState state;
     bool keep;       /* the directory stays */

@@ -120,9 +120,10 @@ static void pump_share(TbBox *box)
         poll(&told, 1, i == 0 ? REASON_MS : 0);
         pump_jail(box);
     }
-    if (box->state <= BOX_RUNNING)
-        fail(box, TB_ERROR_VM, "the project's file server (virtiofsd) ended by itself",
-             box->share_end);
+    if (box->state > BOX_RUNNING)
+        return;
+    box->unserved = box->state == BOX_RUNNING;
+    fail(box, TB_ERROR_VM, "the project's file server (virtiofsd) ended by itself", box->share_end);
 }
 
 static void pump(TbBox *box)
@@ -212,6 +213,19 @@ void tb_box_explain(TbBox *box, GError **why)
         return;
     g_error_free(*why);
     *why = g_steal_pointer(&reason);
+}
+
+bool tb_box_forsake_share(TbBox *box)
+{
+    if (box->state != BOX_FAILED || !box->unserved || !box->session)
+        return false;
+    box->unserved = false;
+    box->state = BOX_RUNNING;
+    g_clear_error(&box->failure);
+    g_clear_pointer(&box->share, tb_jail_free);
+    g_clear_pointer(&box->share_end, g_free);
+    tb_session_set_watch(box->session, tb_jail_fd(box->jail), watch, box);
+    return true;
 }
 
 static bool timed_out(int64_t deadline)

@@ -106,6 +106,11 @@ char *tb_box_machine(TbAccel accel, GError **error);
  * become of the VM, and says that instead. */
 void tb_box_explain(TbBox *box, GError **why);
 
+/* Whether the box failed only because the file server of its project has ended, after the guest had
+ * spoken. Then it counts as running again: its disk is whole, but whoever in it asks for a file of
+ * the project waits for ever (tb_session_export_upper does not). */
+bool tb_box_forsake_share(TbBox *box);
+
 /* Leaves the box directory (overlay, console log) in place when the box is freed; with a fork also
  * a copy of the template's disk, which the overlay lies on and which may go away. */
 void tb_box_keep(TbBox *box);

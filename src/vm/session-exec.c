@@ -364,8 +364,8 @@ bool tb_session_exec(TbSession *session, const TbExec *exec, const TbExecHandler
         lose_sides(session);
         /* ERROR before STARTED: there is no process. */
         bool refused = !run.started && g_error_matches(own, TB_ERROR, TB_ERROR_GUEST);
+        session->stale |= !refused;
         if (!session->broken && !refused) {
-            session->stale = true;
             queue_signal(session, SIGKILL);
             tb_session_flush(session, KILL_FLUSH_MS);
         }

@@ -65,14 +65,27 @@ static bool take_list(TbSession *session, uint32_t max_entries, TbEntryFn fn, vo
     }
 }
 
-bool tb_session_export_list(TbSession *session, uint32_t max_entries, TbEntryFn entry, void *data,
-                            int64_t deadline, GError **error)
+static bool ask_list(TbSession *session, TbMessageType request, uint32_t max_entries,
+                     int64_t deadline, GError **error)
 {
     uint8_t payload[4];
     TbWriter writer = tb_writer(payload, sizeof payload);
     tb_put_u32(&writer, max_entries);
     return tb_session_usable(session, error) &&
-           tb_session_send(session, TB_MSG_EXPORT_LIST, payload, writer.length, deadline, error) &&
+           tb_session_send(session, request, payload, writer.length, deadline, error);
+}
+
+bool tb_session_export_list(TbSession *session, uint32_t max_entries, TbEntryFn entry, void *data,
+                            int64_t deadline, GError **error)
+{
+    return ask_list(session, TB_MSG_EXPORT_LIST, max_entries, deadline, error) &&
+           take_list(session, max_entries, entry, data, deadline, error);
+}
+
+bool tb_session_export_upper(TbSession *session, uint32_t max_entries, TbEntryFn entry, void *data,
+                             int64_t deadline, GError **error)
+{
+    return ask_list(session, TB_MSG_EXPORT_UPPER, max_entries, deadline, error) &&
            take_list(session, max_entries, entry, data, deadline, error);
 }
 

@@ -144,7 +144,7 @@ bool tb_session_move(TbSession *session, TbSessionWait *wait, GError **error)
     for (size_t i = 0; i < wait->n_others; i++)
         wait->others[i].revents = fds[4 + i].revents;
     if (fds[1].revents != 0 && session->watch && !session->watch(session->watch_data, error)) {
-        session->broken = true;
+        session->broken = session->called_off = true;
         return false;
     }
     if (fds[0].revents & POLLOUT && !write_some(session, error))

@@ -18,6 +18,7 @@ struct TbSession {
     bool clean; /* the first HELLO needs no padding */
     bool greeted;
     bool broken;         /* the guest broke the protocol or is gone: every further call fails */
+    bool called_off;     /* but only by the watch function */
     bool stale;          /* OUTPUT, CREDIT and EXIT of a process nobody waits for may still come */
     unsigned sides;      /* a bit for each side process that has not ended */
     unsigned lost_sides; /* those of them nobody waits for */

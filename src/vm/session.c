@@ -52,6 +52,8 @@ void tb_session_set_watch(TbSession *session, int fd, TbWatchFn fn, void *data)
     session->watch_fd = fd;
     session->watch = fn;
     session->watch_data = data;
+    if (session->called_off)
+        session->broken = session->called_off = false;
 }
 
 /* Drops everything up to the nonce we just made up: what an earlier listener left unread. */

@@ -38,6 +38,7 @@ void tb_session_begin_clean(TbSession *session);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TbSession, tb_session_free)
 
 typedef bool (*TbWatchFn)(void *data, GError **error); /* false: end with error */
+/* Set anew, a session that the watch function had ended can be used again. */
 void tb_session_set_watch(TbSession *session, int fd, TbWatchFn fn, void *data);
 
 /* What the guest said of itself in its HELLO; strings are checked to be printable ASCII. */
@@ -150,6 +151,10 @@ void tb_session_side_send(TbSession *session, unsigned process, TbMessageType ty
 typedef bool (*TbEntryFn)(const TbEntry *entry, void *data, GError **error);
 bool tb_session_export_list(TbSession *session, uint32_t max_entries, TbEntryFn entry, void *data,
                             int64_t deadline, GError **error);
+/* The same of a project whose file server has died (tb_box_forsake_share): what the box has written
+ * is there, but what a directory that it moved held of the project is missing. */
+bool tb_session_export_upper(TbSession *session, uint32_t max_entries, TbEntryFn entry, void *data,
+                             int64_t deadline, GError **error);
 
 typedef struct {
     bool (*begin)(uint32_t index, uint64_t size, void *data, GError **error);

@@ -352,7 +352,8 @@ static void take_step(uint8_t op, uint8_t how, uint8_t more)
         say_taken(how, more);
         break;
     case 17:
-        say_numbers(TB_MSG_EXPORT_LIST, 0, 1, (const uint32_t[]){more & 1 ? 1000 : more % 16});
+        say_numbers(how & 1 ? TB_MSG_EXPORT_UPPER : TB_MSG_EXPORT_LIST, 0, 1,
+                    (const uint32_t[]){more & 1 ? 1000 : more % 16});
         break;
     case 18:
         say_numbers(TB_MSG_EXPORT_FILES, 0, how % 3, numbers);

@@ -71,8 +71,21 @@ git status --short | wc -l; cat .git/config inner/.git/config'
 equal 2 "$(grep -c '^First$' "$T/out")" "repositories with their commits"
 holds_not "$T/out" very-secret "the configuration in the box"
 
-say "its file server has no rights, and the box ends when it does"
-"$TASKBOX" run --mount virtiofs -C "$project" -- sh -c 'echo here; sleep 300' >"$T/out" 2>"$T/err" &
+say "its file server has no rights; when it dies the command ends, and what it did is kept"
+# What it goes on with waits for the file server for ever then, and cannot be killed.
+cat >"$T/work" <<'BOX'
+echo kept >>text
+mkdir new
+echo made >new/file
+rm tool
+mv src elsewhere
+echo here
+while :; do
+    find inner -type f -exec cat {} + >/dev/null
+    sudo sh -c 'echo 3 >/proc/sys/vm/drop_caches'
+done
+BOX
+"$TASKBOX" run --mount virtiofs -C "$project" -- sh -c "$(cat "$T/work")" >"$T/out" 2>"$T/err" &
 run=$!
 wait_for "$boot_limit" grep -q here "$T/out" || fail "the box does not come up"
 server=$(processes_of_test | awk '$2 ~ /virtiofsd/ { print $1 }' | tail -n 1)
@@ -93,8 +106,14 @@ kill -9 "$server"
 code=0
 wait "$run" || code=$?
 equal 125 "$code" "exit code of a run whose file server was killed"
-one_error_line "file server \\(virtiofsd\\) ended by itself"
+holds "$T/err" '^taskbox: the command was stopped: .*file server \(virtiofsd\) ended by itself' "what run says"
+holds "$T/err" "a directory that was moved in it held of the project" "what run says is missing"
 equal "$before" "$(tree_hash "$project")" "the project after all"
+tb diff --name-only @last >"$T/names"
+equal 'new/file src/deep/main.c text tool' "$(sort "$T/names" | xargs)" "files of the patch"
+expect 0 tb diff @last
+holds "$T/out" '^\+kept$' "the patch"
+holds "$T/out" '^\+made$' "the patch"
 
 say "auto takes an image of a small project, and says so; what must be hidden is not shared"
 expect 0 tb run --mount auto -C "$project" -- true

@@ -162,18 +162,24 @@ static void export_clear(Export *export)
     g_string_free(export->contents, TRUE);
 }
 
-static void export_all(Export *export)
+typedef bool (*ListFn)(TbSession *, uint32_t, TbEntryFn, void *, int64_t, GError **);
+
+static void export_by(Export *export, ListFn list)
 {
     GError *error = NULL;
     export_init(export);
-    bool ok =
-        tb_session_export_list(session, 10000, on_entry, export, harness_deadline(20), &error);
+    bool ok = list(session, 10000, on_entry, export, harness_deadline(20), &error);
     harness_ok(ok, error);
     const TbFileSink sink = {on_begin, on_bytes, on_end, export};
     ok =
         tb_session_export_files(session, (const uint32_t *)(void *)export->files->data,
                                 export->files->len, 100 << 20, &sink, harness_deadline(20), &error);
     harness_ok(ok, error);
+}
+
+static void export_all(Export *export)
+{
+    export_by(export, tb_session_export_list);
 }
 
 static int by_text(const void *a, const void *b)
@@ -241,6 +247,34 @@ START_TEST(changes_come_back)
     ck_assert_ptr_nonnull(strstr(before, "old/new=new\n;"));
     ck_assert_ptr_nonnull(strstr(before, "newdir/zero=;"));
     export_clear(&export);
+}
+END_TEST
+
+/* As when the project's file server is gone: what only the merged view knows is missing. */
+START_TEST(upper_alone)
+{
+    mount_project();
+    shell("echo changed >> dir/deep/file && echo more >> run.sh && rm empty");
+    shell("rm -r old && mkdir old && echo new > old/new && mkdir -p a/b && echo c > a/b/c");
+    shell("mkdir -p sub/.git && echo x > sub/.git/config && ln -s /etc/passwd evil");
+    Export whole, alone;
+    export_all(&whole);
+    export_by(&alone, tb_session_export_upper);
+    g_autofree char *whole_text = list_text(&whole), *alone_text = list_text(&alone);
+    ck_assert_str_eq(whole_text, alone_text);
+    ck_assert_str_eq(whole.contents->str, alone.contents->str);
+    export_clear(&whole);
+    export_clear(&alone);
+    shell("mkdir -p big.d && mv big big.d && rm -r a/b && mv dir moved && rm moved/deep/file");
+    shell("mkdir other && mv link other && mv other/link . && mv other later");
+    export_by(&alone, tb_session_export_upper);
+    g_autofree char *text = list_text(&alone);
+    ck_assert_str_eq(
+        text, "DELETE big|DELETE dir|DELETE empty|DIR moved/deep|DIR sub/.git|"
+              "FILE big.d/big|FILE old/new|FILE run.sh|"
+              "LINK evil -> /etc/passwd|LINK link -> dir/deep/file|"
+              "REPLACE a|REPLACE big.d|REPLACE later|REPLACE moved|REPLACE old|REPLACE sub|");
+    export_clear(&alone);
 }
 END_TEST
 
@@ -452,6 +486,7 @@ int main(void)
 {
     const TTest *const tests[] = {task_sees_the_delta,
                                   changes_come_back,
+                                  upper_alone,
                                   parents_come_first,
                                   many_and_large_files,
                                   export_kills_what_runs,

@@ -433,6 +433,13 @@ START_TEST(watch_ends_the_call)
     ck_assert(!tb_session_mount(session, &mount, in_seconds(5), &error));
     ck_assert_int_eq(tb_error_code(error), TB_ERROR_VM);
     g_clear_error(&error);
+    ck_assert(!tb_session_mount(session, &mount, in_seconds(5), &error));
+    ck_assert_str_eq(error->message, "guest: the connection is no longer usable");
+    g_clear_error(&error);
+    tb_session_set_watch(session, -1, NULL, NULL); /* it goes on without */
+    ck_assert(!tb_session_mount(session, &mount, g_get_monotonic_time() + 50000, &error));
+    ck_assert_int_eq(tb_error_code(error), TB_ERROR_TIMEOUT);
+    g_clear_error(&error);
     close(pipe_fds[0]);
     close(pipe_fds[1]);
 }
