@@ -83,6 +83,7 @@ live_box() {
     local dir=$1 script=$2
     shift 2
     end_box
+    : >"$out.live" # the last box's word: the job below empties it only once it runs
     "$TASKBOX" run "${start_flags[@]}" -C "$dir" "$@" -- "${BOX_SHELL:-sh}" -c "echo up; $script" >"$out.live" 2>"$err.live" </dev/null &
     box_pid=$!
     for _ in $(seq 3000); do
