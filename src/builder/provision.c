@@ -84,10 +84,11 @@ static bool check_mount_type(const TbBuild *build, GError **error)
                         name, name, build->kernel_release);
 }
 
-static bool work_in_box(TbBuild *build, TbBox *box, bool network, GError **error)
+static bool work_in_box(TbBuild *build, const TbBoxSpec *spec, TbBox **box, GError **error)
 {
     TbGuestInfo info;
-    TbSession *session = tb_box_wait_hello(box, tb_session_deadline(BOOT_SECONDS), &info, error);
+    bool network = spec->network;
+    TbSession *session = tb_box_wait_boot(box, spec, BOOT_SECONDS, &info, error);
     if (!session)
         return false;
     build->kernel_release = g_strdup(info.kernel);
@@ -103,7 +104,7 @@ static bool work_in_box(TbBuild *build, TbBox *box, bool network, GError **error
     tb_status("sealing the image");
     return list_packages(build, session, error) && list_hosts(build, session, error) &&
            tb_session_seal(session, tb_session_deadline(STEP_SECONDS), error) &&
-           tb_box_wait_off(box, tb_session_deadline(STEP_SECONDS), error);
+           tb_box_wait_off(*box, tb_session_deadline(STEP_SECONDS), error);
 }
 
 bool tb_build_provision(TbBuild *build, GError **error)
@@ -130,7 +131,7 @@ bool tb_build_provision(TbBuild *build, GError **error)
     };
     tb_status("first boot (%s)", tb_accel_name(spec.accel));
     g_autoptr(TbBox) box = tb_box_start(&spec, error);
-    bool ok = box && work_in_box(build, box, spec.network, error);
+    bool ok = box && work_in_box(build, &spec, &box, error);
     tb_status_done();
     return ok;
 }

@@ -111,7 +111,7 @@ static bool settle(TbBox **box, const TbBoxSpec *spec, const TbShape *shape, int
 {
     TbGuestInfo info;
     uint32_t uid = shape->uid ? shape->uid : 1000;
-    TbSession *session = tb_box_wait_boot(box, spec, &info, error);
+    TbSession *session = tb_box_wait_boot(box, spec, TB_BOX_BOOT_SECONDS, &info, error);
     return step("boot", since, session != NULL) &&
            step("boot to its end", since, run_script(session, boot_to_its_end, error)) &&
            step("settle", since,

@@ -156,7 +156,7 @@ TbBox *tb_start_box(TbStart *start, GError **error)
 TbSession *tb_start_hello(TbStart *start, TbBox **box, TbGuestInfo *info, GError **error)
 {
     if (!start->template) {
-        TbSession *session = tb_box_wait_boot(box, &start->spec, info, error);
+        TbSession *session = tb_box_wait_boot(box, &start->spec, TB_BOX_BOOT_SECONDS, info, error);
         g_clear_pointer(&start->turn, tb_boot_turn_free);
         return session;
     }

@@ -25,8 +25,6 @@
 #define POLL_MS    500
 #define REASON_MS  2000
 
-/* Emulated and on a busy machine a boot can take a minute. */
-#define FIRST_BOOT_SECONDS  120
 #define SECOND_BOOT_SECONDS 300
 
 static void fail(TbBox *box, TbErrorCode code, const char *what, const char *detail)
@@ -342,11 +340,11 @@ TbSession *tb_box_wait_hello(TbBox *box, int64_t deadline, TbGuestInfo *info, GE
     }
 }
 
-TbSession *tb_box_wait_boot(TbBox **box, const TbBoxSpec *spec, TbGuestInfo *info, GError **error)
+TbSession *tb_box_wait_boot(TbBox **box, const TbBoxSpec *spec, int seconds, TbGuestInfo *info,
+                            GError **error)
 {
     g_autoptr(GError) why = NULL;
-    TbSession *session =
-        tb_box_wait_hello(*box, tb_session_deadline(FIRST_BOOT_SECONDS), info, &why);
+    TbSession *session = tb_box_wait_hello(*box, tb_session_deadline(seconds), info, &why);
     if (session)
         return session;
     if (!g_error_matches(why, TB_ERROR, TB_ERROR_TIMEOUT) && !(*box)->died) {

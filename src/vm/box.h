@@ -74,10 +74,14 @@ TbBox *tb_box_start(const TbBoxSpec *spec, GError **error) G_GNUC_WARN_UNUSED_RE
 /* Waits for the guest program's hello. The session belongs to the box. TB_ERROR_TIMEOUT with the
  * last console line when it never comes; TB_ERROR_VM when QEMU or libvirt failed. */
 TbSession *tb_box_wait_hello(TbBox *box, int64_t deadline, TbGuestInfo *info, GError **error);
-/* The same for a box that boots from an overlay, with a time of its own: a boot that does not
- * answer in two minutes is ended, and one that QEMU dies of is over: `spec`, which the box was
- * started by, is booted once more. *box is NULL when that cannot be started. */
-TbSession *tb_box_wait_boot(TbBox **box, const TbBoxSpec *spec, TbGuestInfo *info, GError **error);
+/* The same with a time of its own: a boot that has not answered in `seconds` is ended, and one that
+ * QEMU dies of is over: `spec`, which the box was started by, is booted once more. *box is NULL
+ * when that cannot be started. */
+TbSession *tb_box_wait_boot(TbBox **box, const TbBoxSpec *spec, int seconds, TbGuestInfo *info,
+                            GError **error);
+/* The seconds for an image that has booted before. Emulated and on a busy machine it can take one
+ * minute. */
+#define TB_BOX_BOOT_SECONDS 120
 /* The host's end of the port taskbox.egress.0, once the guest has said hello; the caller closes it.
  * Given once. Nobody listens to a box whose end was not asked for. -1 with error set. */
 int tb_box_egress(TbBox *box, GError **error);

@@ -323,6 +323,18 @@ wait_for() {
     done
 }
 
+# qemu_below PID...: writes the number of the QEMU that they have started.
+qemu_below() {
+    local below="$*"
+    while [ -n "$below" ]; do
+        pgrep -f '^[^ ]*qemu-system' -P "${below// /,}" && return
+        below=$(pgrep -P "${below// /,}" | tr '\n' ' ' | sed 's/ $//')
+    done
+    return 1
+}
+# Whether this QEMU has had two seconds of processor time: then it runs the guest.
+runs_a_guest() { [ "$(ps -o cputimes= -p "$1" 2>/dev/null || echo 0)" -ge 2 ]; }
+
 # --- what must not be left ----------------------------------------------------------------------
 
 # "PID NAME" of each process that has to do with this test: its directory is in the command line,

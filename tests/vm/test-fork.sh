@@ -18,15 +18,6 @@ before=$(state_of)
 # A boot that stands still, while all else goes on: looked at when it has been ended, see below.
 "$TASKBOX" template build --memory 768MiB >"$T/still" 2>"$T/still.said" &
 still=$!
-# qemu_below PID...: writes the number of the QEMU that they have started.
-qemu_below() {
-    local below="$*"
-    while [ -n "$below" ]; do
-        pgrep -f '^[^ ]*qemu-system' -P "${below// /,}" && return
-        below=$(pgrep -P "${below// /,}" | tr '\n' ' ' | sed 's/ $//')
-    done
-    return 1
-}
 for _ in $(seq 600); do
     qemu_below "$still" >"$T/still.qemu" && break
     sleep 0.1
@@ -109,8 +100,7 @@ for name in one two; do
     tb run --json -C "$project" -- true >"$T/$name.json" 2>"$T/$name.said" &
     eval "pid_$name=$!"
 done
-# Seconds of processor time: then it runs the guest.
-emulates() { [ "$(ps -o cputimes= -p "$(pgrep -f "$1")" 2>/dev/null || echo 0)" -ge 2 ]; }
+emulates() { runs_a_guest "$(pgrep -f "$1")"; }
 wait_for "$boot_limit" emulates "qemu.*guest=template-${key:0:12}" || fail "no QEMU boots the template"
 pkill -ABRT -f "qemu.*guest=template-${key:0:12}"
 for name in one two; do

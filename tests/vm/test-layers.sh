@@ -63,13 +63,19 @@ holds "$T/out" '^still warm$' "what it left running"
 expect 0 tb run --image "layer-$tag" -C "$T/project" -- sh -c "$look; ! touch /opt/said 2>/dev/null"
 holds_not "$T/err" 'template|boot' "the second run"
 
-say "a layer on the layer: its variables win, and a warm command that fails says so; the box boots"
+say "a layer on the layer, whose QEMU dies in the first boot: its variables win, and a warm command that fails says so; the box boots"
 cat >"$recipes/top-$tag.yaml" <<YAML
 from: layer-$tag
 env: {GREETING: third}
 warm: ['true', 'echo the last words >&2; exit 3']
 YAML
-expect 0 tb image build "top-$tag"
+"$TASKBOX" image build "top-$tag" >"$T/out" 2>"$T/err" &
+build=$!
+qemu_runs() { qemu_below "$build" >"$T/qemu" && runs_a_guest "$(cat "$T/qemu")"; }
+wait_for "$boot_limit" qemu_runs || fail "no QEMU boots the layer"
+kill -ABRT "$(cat "$T/qemu")"
+wait "$build" || fail "the build does not survive the end of its QEMU"
+holds "$T/err" 'the VM died.*; booting it once more' "what the build says"
 holds_not "$T/err" "building image 'layer-$tag'" "what is there already"
 # shellcheck disable=SC2016 # the box's
 expect 0 tb run --image "top-$tag" -C "$T/project" -- sh -c '/opt/greet; echo "below $ONLY_BELOW"; [ ! -e ~/warmed ]'

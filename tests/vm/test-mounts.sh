@@ -87,7 +87,7 @@ done
 BOX
 "$TASKBOX" run --mount virtiofs -C "$project" -- sh -c "$(cat "$T/work")" >"$T/out" 2>"$T/err" &
 run=$!
-wait_for "$boot_limit" grep -q here "$T/out" || fail "the box does not come up"
+wait_for "$boot_limit" grep -qx here "$T/out" || fail "the box does not come up"
 server=$(processes_of_test | awk '$2 ~ /virtiofsd/ { print $1 }' | tail -n 1)
 [ -n "$server" ] || server=$(pgrep -n -x virtiofsd)
 status() { awk -v key="$1:" '$1 == key { print $2 }' "/proc/$server/status"; }
