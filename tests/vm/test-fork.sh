@@ -53,7 +53,11 @@ for line in 2 3 4 5 6 7 8 9; do
 done
 equal "$before" "$(state_of)" "the template after two forks"
 
-say "--cold boots"
+say "--cold boots; the command begins when what a boot does to /tmp is done"
+# shellcheck disable=SC2016 # the box's
+expect 0 tb run --cold -C "$project" -- sh -c 'when() { sudo systemctl show -P "ExecMain$1TimestampMonotonic" "$2"; }
+emptied=$(when Exit systemd-tmpfiles-setup) begun=$(when Start taskbox-guest); echo "$emptied $begun"
+[ "$emptied" -gt 0 ] && [ "$emptied" -le "$begun" ]'
 expect 0 tb run --cold --json -C "$project" -- true
 equal boot "$(json "$T/out" start)" "how the box came to run"
 
