@@ -13,32 +13,38 @@
 #include <unistd.h>
 
 #include "util/auto.h"
+#include "util/command.h"
 #include "util/error.h"
 #include "util/paths.h"
 #include "vm/layout.h"
 
-#define FILE_LIMIT (64ULL * 1024 * 1024) /* it writes none */
-#define TEXT_(x)   #x
-#define TEXT(x)    TEXT_(x)
-#define LISTEN     "--fd=" TEXT(TB_JAIL_LISTEN_FD)
+#define FILE_LIMIT   (64ULL * 1024 * 1024) /* it writes none */
+#define HELP_SECONDS 10
+#define TEXT_(x)     #x
+#define TEXT(x)      TEXT_(x)
+#define LISTEN       "--fd=" TEXT(TB_JAIL_LISTEN_FD)
 
 typedef struct {
     const char *path;
     bool changes_root;
     const char *arguments[12];
+    const char *if_known; /* one more, which not all versions have; NULL: none */
 } Program;
 
 static const Program programs[] = {
     {"/usr/libexec/virtiofsd",
      false,
      {LISTEN, "--shared-dir=" TB_JAIL_PROJECT_DIR, "--sandbox=none", "--seccomp=kill",
-      "--cache=always", "--inode-file-handles=never", "--thread-pool-size=0", NULL}},
+      "--cache=always", "--inode-file-handles=never", "--thread-pool-size=0", NULL},
+     /* Else the guest mounts what is mounted in the project, which no overlay can lie on. */
+     "--no-announce-submounts"},
     {"/usr/lib/qemu/virtiofsd",
      true,
      {LISTEN, "-f", "--thread-pool-size=0", "--rlimit-nofile=0", "-o",
       "source=" TB_JAIL_PROJECT_DIR
       ",sandbox=chroot,cache=always,no_xattr,no_posix_lock,no_flock,no_writeback",
-      "-o", "modcaps=-chown:-dac_override:-fowner:-fsetid:-setgid:-setuid:-mknod:-setfcap", NULL}},
+      "-o", "modcaps=-chown:-dac_override:-fowner:-fsetid:-setgid:-setuid:-mknod:-setfcap", NULL},
+     NULL},
 };
 
 static const Program *find_program(GError **error)
@@ -58,6 +64,20 @@ const char *tb_share_program(GError **error)
     return program ? program->path : NULL;
 }
 
+static bool knows(const Program *program, const char *option)
+{
+    g_autoptr(TbCommand) command = tb_command_new(program->path);
+    g_autoptr(GBytes) out = NULL;
+    tb_command_add(command, "--help", NULL);
+    tb_command_env_clear(command);
+    tb_command_set_timeout(command, HELP_SECONDS);
+    if (!tb_command_run(command, &out, NULL))
+        return false;
+    gsize length = 0;
+    const char *text = g_bytes_get_data(out, &length);
+    return text && g_strstr_len(text, (gssize)length, option);
+}
+
 TbJail *tb_share_start(const TbShareSpec *spec, GError **error)
 {
     const Program *program = find_program(error);
@@ -72,6 +92,8 @@ TbJail *tb_share_start(const TbShareSpec *spec, GError **error)
     g_ptr_array_add(arguments, (gpointer)(uintptr_t)program->path);
     for (const char *const *argument = program->arguments; *argument; argument++)
         g_ptr_array_add(arguments, (gpointer)(uintptr_t)*argument);
+    if (program->if_known && knows(program, program->if_known))
+        g_ptr_array_add(arguments, (gpointer)(uintptr_t)program->if_known);
     g_ptr_array_add(arguments, NULL);
     const TbJailSpec jail = {
         .id = id,
