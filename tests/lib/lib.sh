@@ -268,15 +268,22 @@ start_servers() {
 }
 stop_servers() { kill "$servers" && wait "$servers"; }
 
-# bring_curl DIR: a real curl into DIR/ignored.curl of a project, for the box's image has none.
-bring_curl() {
-    local folder=$1/ignored.curl library
-    mkdir "$folder"
-    cp "$(command -v curl)" "$folder/"
-    ldd "$(command -v curl)" | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p' | while read -r library; do
-        case $library in */libc.so.* | */ld-linux*) ;; *) cp "$library" "$folder/" ;; esac
+# with_libraries PROGRAM DIR: copies it to DIR with all that it is linked with, its loader too: a box
+# may have another libc. DIR/NAME runs it there.
+with_libraries() {
+    local name=${1##*/} library
+    mkdir -p "$2/lib"
+    cp "$1" "$2/lib/$name"
+    ldd "$1" | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^\t\(\/[^ ]*\) .*/\1/p' | while read -r library; do
+        cp -L "$library" "$2/lib/"
     done
+    # shellcheck disable=SC2016 # the box expands it
+    printf '#!/bin/sh\nlib=${0%%/*}/lib\nexec "$lib"/ld-* --library-path "$lib" "$lib/%s" "$@"\n' "$name" >"$2/$name"
+    chmod 0755 "$2/$name"
 }
+
+# bring_curl DIR: a real curl into DIR/ignored.curl of a project, for the box's image has none.
+bring_curl() { with_libraries "$(command -v curl)" "$1/ignored.curl"; }
 
 # A small repository at DIR with one commit.
 make_project() {

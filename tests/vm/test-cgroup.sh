@@ -11,16 +11,13 @@ drill=${1:-${TASKBOX%/src/cli/taskbox}/tests/vm/cgroup-drill}
 [ -x "$drill" ] || fail "there is no '$drill'"
 need_image
 
-say "the drill, and the libraries that it needs, in a project"
+say "the drill, in a project"
 project=$T/project
 make_project "$project"
-mkdir "$project/lib"
-cp "$drill" "$project/drill"
-# Its loader, too: the box may have another libc.
-ldd "$drill" | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^\t\(\/[^ ]*\) .*/\1/p' | while read -r file; do cp -L "$file" "$project/lib/"; done
+with_libraries "$drill" "$project/drill"
 say "it runs as root in a scope that was delegated, and as nobody's"
 # shellcheck disable=SC2016 # the box expands it
-expect 0 tb run -C "$project" -- sh -c 'run="$(ls lib/ld-*) --library-path lib ./drill"
+expect 0 tb run -C "$project" -- sh -c 'run=$PWD/drill/cgroup-drill
 $run; echo alone $?
 sudo systemd-run --quiet --scope -p Delegate=yes $run; echo delegated $?'
 cat "$T/out"

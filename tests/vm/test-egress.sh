@@ -25,7 +25,7 @@ bring_curl "$project"
 
 # What is tried in the box: a line "NAME RESULT" each.
 cat >"$project/try.sh" <<'BOX'
-curl() { LD_LIBRARY_PATH=$PWD/ignored.curl ./ignored.curl/curl -sk -m 20 "$@"; }
+curl() { ./ignored.curl/curl -sk -m 20 "$@"; }
 # Through the proxy, whatever NO_PROXY says.
 px() { curl --noproxy '' -x http://127.0.0.1:3128 "$@" 2>/dev/null; }
 say() { printf '%s %s\n' "$1" "${2:-nothing}"; }
@@ -149,7 +149,7 @@ holds "$T/out" '^network +none$' "'show'"
 say "the egress process is killed: the network is gone, the task goes on"
 # shellcheck disable=SC2016
 tb run --allow-host good.test --json -C "$project" -- sh -c 'few=1; . ./try.sh >before; head -n 1 before; sleep 12
-LD_LIBRARY_PATH=$PWD/ignored.curl ./ignored.curl/curl -sS -m 10 http://good.test/ || echo "gone $?"; rm before' \
+./ignored.curl/curl -sS -m 10 http://good.test/ || echo "gone $?"; rm before' \
     </dev/null >"$T/record" 2>"$T/err" &
 run=$!
 wait_for "$boot_limit" grep -q '^http served' "$T/err" || fail "the network did not come up"
@@ -182,8 +182,8 @@ head -c "$big" /dev/zero >"$T/input"
 expect 0 tb run --allow-host good.test -C "$project" -- bash -c '
 now() { date +%s%N; }
 head -c 1 >/dev/null; start=$(now); cat >/dev/null; bare=$(($(now) - start))
-start=$(now); size=$(LD_LIBRARY_PATH=$PWD/ignored.curl ./ignored.curl/curl -s http://good.test/big | wc -c); plain=$(($(now) - start))
-start=$(now); LD_LIBRARY_PATH=$PWD/ignored.curl ./ignored.curl/curl -s -o /dev/null http://good.test/big; direct=$(($(now) - start))
+start=$(now); size=$(./ignored.curl/curl -s http://good.test/big | wc -c); plain=$(($(now) - start))
+start=$(now); ./ignored.curl/curl -s -o /dev/null http://good.test/big; direct=$(($(now) - start))
 echo "size $size"; echo "ms $((bare / 1000000)) $((plain / 1000000)) $((direct / 1000000))"' <"$T/input"
 equal "$big" "$(result size)" "bytes of the download"
 read -r bare _ direct <<<"$(result ms)"

@@ -26,7 +26,7 @@ random=$(head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n')
 value=sk-$random
 # What is tried in the box. It knows the two halves of the value apart, to look for the whole.
 cat >"$project/try.sh" <<'BOX'
-curl() { LD_LIBRARY_PATH=$PWD/ignored.curl ./ignored.curl/curl -s -m 20 "$@"; }
+curl() { ./ignored.curl/curl -s -m 20 "$@"; }
 px() { curl --noproxy '' -x http://127.0.0.1:3128 "$@" 2>/dev/null; }
 say() { printf '%s %s\n' "$1" "${2:-nothing}"; }
 a=$1 b=$2
@@ -37,7 +37,7 @@ say status "$(curl -o answer -D head -w '%{http_code}' -H "Authorization: Bearer
 say echoed "$(grep -a -c -F "Bearer $KEY" answer)"
 cat answer head >answers
 say verified "$(curl -o /dev/null -w '%{ssl_verify_result}' -H "x-api-key: $KEY" https://good.test/)"
-say by-bundle "$(env -u SSL_CERT_FILE -u CURL_CA_BUNDLE LD_LIBRARY_PATH=$PWD/ignored.curl ./ignored.curl/curl -s -m 20 --cacert /run/taskbox/ca-bundle.pem -o /dev/null -w '%{http_code}' https://good.test/plain)"
+say by-bundle "$(env -u SSL_CERT_FILE -u CURL_CA_BUNDLE ./ignored.curl/curl -s -m 20 --cacert /run/taskbox/ca-bundle.pem -o /dev/null -w '%{http_code}' https://good.test/plain)"
 say basic "$(curl -u "user:$KEY" -o answer -w '%{http_code}' https://good.test/basic) $(grep -a -c "$(printf %s "user:$KEY" | base64 -w0 | cut -c1-72)" answer)"
 say gateway "$(curl -o answer -w '%{http_code}' -H "x-goog-api-key: $KEY" "$GATEWAY/models?x=1")"
 cat answer >>answers
@@ -186,7 +186,7 @@ nothing_kept
 say "budgets: an end of their own"
 # shellcheck disable=SC2016
 KEY=$value try tb run --secret KEY@good.test --limit requests=2 --json -C "$project" -- sh -c 'echo kept >new-file
-for n in 1 2 3; do LD_LIBRARY_PATH=$PWD/ignored.curl ./ignored.curl/curl -s -o /dev/null -w "%{http_code}\n" -H "x-api-key: $KEY" https://good.test/; done; sleep 60' </dev/null
+for n in 1 2 3; do ./ignored.curl/curl -s -o /dev/null -w "%{http_code}\n" -H "x-api-key: $KEY" https://good.test/; done; sleep 60' </dev/null
 equal 124 "$code" "exit code"
 equal "200 200 403" "$(grep -E '^[0-9]{3}$' "$T/err" | tr '\n' ' ' | sed 's/ $//')" "answers"
 holds "$T/out" 'budget of requests is used up' "the record"
