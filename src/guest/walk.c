@@ -69,7 +69,7 @@ static bool add(Walk *walk, const TbEntry *entry)
     return true;
 }
 
-static TbEntryKind kind_of(const Walk *walk, const struct stat *st)
+static TbEntryKind kind_of(const struct stat *st)
 {
     if (S_ISREG(st->st_mode))
         return TB_ENTRY_FILE;
@@ -175,7 +175,7 @@ static bool walk_child_dir(Walk *walk, int parent, const char *name, const struc
 
 static bool walk_child(Walk *walk, int parent, const char *name, const struct stat *st)
 {
-    TbEntryKind kind = kind_of(walk, st);
+    TbEntryKind kind = kind_of(st);
     if (kind == TB_ENTRY_DELETE && walk->in_merged) /* REPLACE has told it already */
         return true;
     if (kind == TB_ENTRY_DIR)
