@@ -18,10 +18,8 @@ before=$(state_of)
 # A boot that stands still, while all else goes on: looked at when it has been ended, see below.
 "$TASKBOX" template build --memory 768MiB >"$T/still" 2>"$T/still.said" &
 still=$!
-for _ in $(seq 600); do
-    qemu_below "$still" >"$T/still.qemu" && break
-    sleep 0.1
-done
+still_starts() { qemu_below "$still" >"$T/still.qemu"; }
+wait_for 60 still_starts || fail "the template's VM does not start"
 xargs kill -STOP <"$T/still.qemu" || fail "the template's VM does not start"
 
 say "two forks at once: what must differ differs, and the time is right"
